@@ -1,0 +1,78 @@
+# Commands of the checkout. Everything is installed into .venv; nothing outside the checkout is changed.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+CORPUS ?=
+BIN := .venv/bin
+INSTALLED := .venv/installed.stamp
+# Tests may pass more, for example `make test ARGS="-k limiter"`.
+ARGS ?=
+
+.PHONY: install demo dev test check check-style check-types check-imports check-dead-code check-lua check-definitions \
+  lock clean help
+
+help:
+	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
+	@echo "make dev      the Dagster UI; set COURTLISTENER_API_TOKEN for the real API"
+	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made"
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not: name one, as in 'make $(MAKECMDGOALS) PYTHON=python3.12'."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian: apt-get install python3-venv)."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: install
+	@$(BIN)/courtlistener demo $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
+
+dev: install
+	@$(BIN)/courtlistener dev $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+# `make -k check` goes on after a part that failed, to show all that is wrong.
+check: check-style check-types check-imports check-dead-code check-lua check-definitions
+
+check-style: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-types: install
+	$(BIN)/mypy
+
+check-imports: install
+	$(BIN)/lint-imports
+
+# Fields and attributes are left out: many are read by name only, by SQL or by a framework.
+check-dead-code: install
+	@$(BIN)/vulture courtlistener_assets resources tests --min-confidence 60 \
+	  --ignore-names "do_*,date_time_string,version_string,log_message,handle_*,comment,pi,teardown,describe" \
+	  --ignore-decorators "@main.*,@pytest.fixture,@dg.*,@rule,@invariant,@precondition,@initialize" \
+	  | grep -E "unused (function|method|class|property|import)|unreachable" && exit 1 || echo "No dead code."
+
+check-lua:
+	@command -v luacheck >/dev/null || { \
+	  echo "luacheck is missing: apt-get install lua-check, brew install luacheck, or luarocks install luacheck."; exit 1; }
+	luacheck --no-color lua
+
+check-definitions: install
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+# After a change of the dependencies in pyproject.toml.
+lock: install
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
+	  --python-version 3.11 -o requirements.lock
+
+# The package's own data below data/ is yours and stays.
+clean:
+	@# Where root keeps Postgres's data if the checkout is closed to others.
+	@find .demo .services -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true
+	rm -rf .demo .dagster .services .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,91 @@
+"""The code location: assembles everything from the settings in the environment.
+
+The only module that reads environment variables. Secrets go to the resources as `dg.EnvVar`, which Dagster resolves in
+the run and never stores.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from courtlistener_assets.assets.court_changes import court_changes_asset, court_days
+from courtlistener_assets.assets.downloads import download_asset
+from courtlistener_assets.assets.failed_dockets import failed_dockets
+from courtlistener_assets.assets.partitioning import court_months
+from courtlistener_assets.assets.quota_usage import quota_usage_asset, quota_usage_schedule
+from courtlistener_assets.assets.vector_inputs import vector_inputs_asset
+from courtlistener_assets.checks import completeness, nothing_is_dead
+from courtlistener_assets.checks_vector_inputs import vector_inputs_checks
+from courtlistener_assets.jobs import jobs
+from courtlistener_assets.schedules import schedules
+from courtlistener_assets.sensors import sensors
+from courtlistener_assets.settings import Settings
+from courtlistener_assets.streams import STREAMS
+from resources.bookkeeping import BookkeepingResource
+from resources.courtlistener import CourtListenerResource
+from resources.rate_limit import RedisRateLimitResource
+from resources.records import RecordStoreResource
+
+# Backfill policies are beta in this version of Dagster; its warning would stand above the output of every command.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+
+def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
+    """All definitions for the settings in `environ`; raises SettingError."""
+    settings = Settings.from_environ(environ)
+    partitions_def = court_months(settings.courts, settings.first_month)
+    days = court_days(settings.courts, datetime.now(UTC).date())
+    all_jobs = jobs()
+    return dg.Definitions(
+        assets=[
+            *(download_asset(stream, partitions_def, settings.workers) for stream in STREAMS),
+            vector_inputs_asset(partitions_def, settings.data_dir),
+            court_changes_asset(days),
+            failed_dockets,
+            quota_usage_asset(settings),
+            completeness,
+        ],
+        asset_checks=[nothing_is_dead, vector_inputs_checks(partitions_def, settings.data_dir)],
+        jobs=all_jobs,
+        sensors=sensors(all_jobs, partitions_def, days),
+        schedules=[*schedules(all_jobs, settings.courts, partitions_def, days), quota_usage_schedule()],
+        resources=_resources(settings, environ),
+        executor=dg.in_process_executor,
+    )
+
+
+def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, object]:
+    def secret(name: str, otherwise: str) -> str:
+        return dg.EnvVar(name) if environ.get(name, "").strip() else otherwise
+
+    postgres_url = secret("POSTGRES_URL", settings.postgres_url)
+    rate_limit = RedisRateLimitResource(
+        redis_url=secret("REDIS_URL", settings.redis_url),
+        redis_prefix=settings.redis_prefix,
+        postgres_url=postgres_url,
+        rate_limits=settings.rate_limits,
+        max_wait_seconds=settings.max_wait_seconds,
+    )
+    return {
+        "rate_limit": rate_limit,
+        "courtlistener": CourtListenerResource(
+            base_url=settings.base_url,
+            api_token=secret("COURTLISTENER_API_TOKEN", ""),
+            account=settings.account or "",
+            rate_limit=rate_limit,
+        ),
+        "records": RecordStoreResource(postgres_url=postgres_url),
+        "bookkeeping": BookkeepingResource(
+            postgres_url=postgres_url,
+            redis_url=secret("REDIS_URL", settings.redis_url),
+            redis_prefix=settings.redis_prefix,
+        ),
+    }
+
+
+defs = build_definitions(os.environ)

@@ -1,0 +1,93 @@
+"""What a check found, in words for an operator.
+
+Belongs here: the value type and the rule that no secret is shown. Does not belong here: checks.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
+
+_SECRETS = ("COURTLISTENER_API_TOKEN", "REDIS_PASSWORD", "PGPASSWORD")
+_URLS = ("REDIS_URL", "POSTGRES_URL", "DAGSTER_POSTGRES_URL")
+
+
+class Severity(enum.Enum):
+    """OK; NOTICE: good to know; WARNING: works, but not as it should; ERROR: does not work, or is not safe."""
+
+    OK = "ok"
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`check` names what was looked at (`redis eviction`), `remedy` what to do; empty for OK."""
+
+    check: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+
+
+def ok(check: str, message: str) -> Finding:
+    return Finding(check, Severity.OK, message)
+
+
+def notice(check: str, message: str, remedy: str = "") -> Finding:
+    return Finding(check, Severity.NOTICE, message, remedy)
+
+
+def warning(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check, Severity.WARNING, message, remedy)
+
+
+def error(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check, Severity.ERROR, message, remedy)
+
+
+def without_secrets(findings: Iterable[Finding], environ: Mapping[str, str]) -> list[Finding]:
+    """The findings with `***` for every token and password of the environment, whoever put one into a message."""
+    secrets = secrets_of(environ)
+    return [
+        replace(each, message=_masked(each.message, secrets), remedy=_masked(each.remedy, secrets)) for each in findings
+    ]
+
+
+def secrets_of(environ: Mapping[str, str]) -> list[str]:
+    """The tokens and passwords in an environment, longest first."""
+    found = {environ.get(name, "").strip() for name in _SECRETS}
+    for name in _URLS:
+        try:
+            password = urlsplit(environ.get(name, "")).password or ""
+        except ValueError:
+            continue
+        found |= {password, unquote(password)}
+    # Anything shorter would blacken ordinary words.
+    return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def address_of(url: str) -> str:
+    """Where a server is, without user and password: `redis://cache.example:6379/0`."""
+    parts = urlsplit(url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ":?"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether traffic to this address stays on the machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "unix" or host in ("", "localhost", "::1") or host.startswith(("127.", "/"))

@@ -1,0 +1,85 @@
+"""One job a use; every job works from the UI, from `dagster job` and as a backfill."""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from pydantic import Field
+
+from courtlistener_assets.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.assets.failed_dockets import FAILED_DOCKETS
+from courtlistener_assets.checks import COMPLETENESS
+from courtlistener_assets.failures import NO_RUN_RETRY
+from courtlistener_assets.streams import STREAMS
+from resources.bookkeeping import BookkeepingResource
+
+Job = dg.JobDefinition | UnresolvedAssetJobDefinition
+
+COURT_MONTH = "court_month"
+RETRY_FAILED_DOCKETS = "retry_failed_dockets"
+REBUILD_VECTOR_INPUTS = "rebuild_vector_inputs"
+CHANGES_OF_DAY = "changes_of_day"
+
+DOWNLOADS = dg.AssetSelection.assets(*(stream.name for stream in STREAMS))
+VECTOR_INPUTS = dg.AssetSelection.assets("vector_inputs")
+
+
+def jobs() -> list[Job]:
+    """The jobs of the code location."""
+    return [
+        dg.define_asset_job(
+            COURT_MONTH,
+            selection=DOWNLOADS | VECTOR_INPUTS,
+            description="Download a court's month and prepare its text for embedding.",
+        ),
+        dg.define_asset_job(
+            "downloads",
+            selection=DOWNLOADS,
+            description="Download a court's month, without preparing text.",
+        ),
+        dg.define_asset_job(
+            REBUILD_VECTOR_INPUTS,
+            selection=VECTOR_INPUTS,
+            description="Prepare the text of a court's month again, from what is stored; sends no request.",
+        ),
+        dg.define_asset_job(
+            RETRY_FAILED_DOCKETS,
+            selection=DOWNLOADS,
+            tags=NO_RUN_RETRY,
+            description="Download failed dockets again; launched by the sensor of the same name, which says which.",
+        ),
+        dg.define_asset_job(
+            CHANGES_OF_DAY,
+            selection=[COURT_CHANGES],
+            description="Bring what was modified in a court on a day.",
+        ),
+        dg.define_asset_job(
+            "check_completeness",
+            selection=[COMPLETENESS],
+            description="Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
+        ),
+        dg.define_asset_job(
+            "show_failed_dockets",
+            selection=[FAILED_DOCKETS],
+            description="Show what failed and what is deferred, as the asset failed_dockets.",
+        ),
+        requeue_dead_dockets,
+    ]
+
+
+class RequeueConfig(dg.Config):
+    """Which dead failures are to be tried again."""
+
+    failure_ids: list[int] = Field(
+        default_factory=list, description="Ids as the asset failed_dockets shows; empty: all."
+    )
+
+
+@dg.op(description="Put dead failures back among those that wait for a retry.")
+def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, bookkeeping: BookkeepingResource) -> None:
+    with bookkeeping.open() as books:
+        count = books.failed.requeue_dead(config.failure_ids or None)
+    context.log.info(f"{count} failed dockets are tried again")
+
+
+@dg.job(description="Try dead failed dockets again, all or those named; the sensor retry_failed_dockets takes them up.")
+def requeue_dead_dockets() -> None:
+    requeue_dead()

@@ -1,0 +1,1 @@
+"""Everything on one machine: the servers, the simulator and Dagster for `courtlistener dev`, `run` and `demo`."""

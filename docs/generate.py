@@ -1,0 +1,238 @@
+"""Writes docs/reference/*.md from the code: `python docs/generate.py`, or `--check` to compare only.
+
+Belongs here: reading names, defaults and docstrings, and laying them out. Does not belong here: what a setting means
+(`settings.toml`), and any explanation that the code does not give.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from courtlistener_assets.cli import main as command  # noqa: E402  (this checkout, not an installed copy)
+from courtlistener_assets.definitions import build_definitions  # noqa: E402
+from courtlistener_assets.settings import Settings  # noqa: E402
+from resources import errors  # noqa: E402
+from resources.redis_keys import RedisKeys  # noqa: E402
+
+REFERENCE = ROOT / "docs" / "reference"
+_NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
+#: The settings under which the code location is described; no server is asked.
+_ENVIRON = {"COURTLISTENER_API_TOKEN": "described", "COURTLISTENER_COURTS": "ca9,scotus"}
+
+_SETTINGS = """# Settings
+
+Environment variables, read when the code location is loaded. An empty one counts as not set. A wrong value stops the
+start with the message shown.
+"""
+_REDIS_KEYS = """# Redis keys
+
+All names begin with `COURTLISTENER_REDIS_PREFIX`, and every key has a time to live. None holds a token or the text of a
+document. `{hour}` is UTC, as in `2024-01-31_13`; `{account}` is `COURTLISTENER_ACCOUNT` or a hash of the token.
+
+| key | type and content |
+|---|---|
+"""
+_ERRORS = """# Errors
+
+Every error that this project raises on purpose. *Retried* says whether the same call can succeed later without anybody
+changing anything; Dagster's retries follow it.
+
+| error | meaning | retried |
+|---|---|---|
+"""
+_ASSETS = """# Assets, jobs and sensors
+
+What the code location defines. A key such as `ca9|2024-01-01` names a partition of court and month.
+"""
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+class _Environ(dict[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked: dict[str, None] = {}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked[name] = None
+        return super().get(name, default)
+
+
+def setting_names() -> set[str]:
+    """All variables that the code location reads."""
+    environ = _Environ({})
+    Settings.from_environ(environ)
+    build_definitions(environ)
+    return set(environ.asked)
+
+
+def settings_page() -> str:
+    """Meaning, default and check of every setting; raises SystemExit if one is not described."""
+    described = tomllib.loads((ROOT / "docs" / "settings.toml").read_text(encoding="utf-8"))
+    names = setting_names()
+    if missing := names - set(described):
+        raise SystemExit(f"docs/settings.toml does not describe {sorted(missing)}")
+    if unknown := set(described) - names:
+        raise SystemExit(f"docs/settings.toml describes {sorted(unknown)}, which nobody reads")
+    return _SETTINGS + "".join(_setting(name, entry) for name, entry in described.items())
+
+
+def _setting(name: str, entry: Mapping[str, str]) -> str:
+    lines = [f"\n## `{name}`\n", f"{entry['meaning']}\n", f"* Default: {entry.get('default') or _default_of(name)}"]
+    if "example" in entry:
+        lines.append(f"* Example: `{entry['example']}`")
+    if refusal := _refusal_of(name):
+        lines.append(f"* A wrong value: {refusal}")
+    return "\n".join(lines) + "\n"
+
+
+def _default_of(name: str) -> str:
+    value = getattr(Settings.from_environ({}), name.removeprefix("COURTLISTENER_").lower(), None)
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    elif hasattr(value, "strftime"):
+        value = f"{value:%Y-%m}"
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return f"`{value}`"
+
+
+def _refusal_of(name: str) -> str | None:
+    try:
+        # The port and its like are read only beside a host.
+        Settings.from_environ({"REDIS_HOST": "localhost", name: "?"})
+    except errors.SettingError as error:
+        return str(error)
+    return None
+
+
+# --- the other pages -------------------------------------------------------------------------------------------------
+
+
+def redis_keys_page() -> str:
+    """Every key with its type and meaning."""
+    lines = []
+    for name, method in vars(RedisKeys).items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        arguments = {each: f"{{{each}}}" for each in list(inspect.signature(method).parameters)[1:]}
+        lines.append(f"| `{getattr(RedisKeys(), name)(**arguments)}` | {_cell(method.__doc__)} |\n")
+    return _REDIS_KEYS + "".join(lines)
+
+
+def errors_page() -> str:
+    """The tree of errors with what each means."""
+    lines = []
+    for depth, error in _tree(errors.CourtListenerAssetsError):
+        retried = "yes" if error.retryable else "no"
+        lines.append(f"| {'&nbsp;' * 4 * depth}`{error.__name__}` | {_cell(error.__doc__)} | {retried} |\n")
+    return _ERRORS + "".join(lines)
+
+
+def _tree(error: type[errors.CourtListenerAssetsError], depth: int = 0) -> Iterator[tuple[int, Any]]:
+    yield depth, error
+    for child in error.__subclasses__():
+        # Errors of the local commands are no part of the library.
+        if child.__module__ == errors.__name__:
+            yield from _tree(child, depth + 1)
+
+
+def assets_page() -> str:
+    """Assets, checks, jobs, schedules and sensors of the code location."""
+    definitions = build_definitions(_ENVIRON)
+    graph = definitions.resolve_asset_graph()
+    assets = sorted(
+        (graph.get(key) for key in graph.get_all_asset_keys()), key=lambda each: (each.group_name, each.key)
+    )
+    checks = [graph.get(key) for key in sorted(graph.asset_check_keys, key=str)]
+    tables = {
+        "Asset checks": [
+            (f"{each.key.asset_key.to_user_string()}: {each.key.name}", each.description) for each in checks
+        ],
+        "Jobs": [(each.name, each.description) for each in definitions.jobs or ()],
+        "Schedules": [(each.name, each.description) for each in definitions.schedules or ()],
+        "Sensors": [(each.name, each.description) for each in definitions.sensors or ()],
+    }
+    page = _ASSETS + "\n## Assets\n" + "".join(_asset(each) for each in assets)
+    return page + "".join(_table(title, rows) for title, rows in tables.items() if rows)
+
+
+def _asset(asset: Any) -> str:
+    above = ", ".join(f"`{key.to_user_string()}`" for key in sorted(asset.parent_keys))
+    partitions = asset.partitions_def
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        by = " and ".join(f"{each.name}" for each in partitions.partitions_defs)
+    else:
+        by = "none" if partitions is None else "one dimension"
+    text = "\n\n".join(" ".join(each.split()) for each in (asset.description or "").split("\n\n"))
+    facts = f"Group `{asset.group_name}`. Partitions: {by}. Made from: {above or 'CourtListener'}."
+    return f"\n### `{asset.key.to_user_string()}`\n\n{text}\n\n{facts}\n"
+
+
+def _table(title: str, rows: Iterable[tuple[str, str | None]]) -> str:
+    lines = [f"| `{name}` | {_cell(text)} |\n" for name, text in sorted(rows, key=lambda row: row[0])]
+    return f"\n## {title}\n\n| name | what it does |\n|---|---|\n" + "".join(lines)
+
+
+def commands_page() -> str:
+    """The command `courtlistener` with its subcommands, as `--help` shows them."""
+    pages = []
+    for path, each in _commands("courtlistener", command):
+        context = click.Context(each, info_name=path, max_content_width=100, terminal_width=100)
+        pages.append(f"\n## `{path}`\n\n```text\n{each.get_help(context)}\n```\n")
+    return "# Commands\n" + "".join(pages)
+
+
+def _commands(path: str, each: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, each
+    for name, child in sorted(getattr(each, "commands", {}).items()):
+        yield from _commands(f"{path} {name}", child)
+
+
+def _cell(text: str | None) -> str:
+    """A docstring on one line, safe within a table."""
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "redis-keys.md": redis_keys_page,
+    "assets.md": assets_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or say with `--check` which are out of date; returns the exit status."""
+    check, stale = "--check" in arguments, 0
+    for name, page in PAGES.items():
+        path, text = REFERENCE / name, _NOTE + "\n" + page()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        print(f"docs/reference/{name}: {'out of date, run make docs' if check else 'written'}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

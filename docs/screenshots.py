@@ -1,0 +1,214 @@
+"""Makes docs/screenshots/*.png: the real Dagster UI in headless Chromium, on the simulator (`make screenshots`).
+
+Belongs here: what is downloaded for the pictures, and which page each picture shows. Does not belong here: anything a
+reader needs; look at every picture before you commit it.
+
+Needs Chromium or Chrome on the PATH. Uses a directory of its own and touches no data of the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = ROOT / ".venv" / "bin"
+#: What a checkout has of its own; everything else is linked.
+_WRITTEN = {".demo", ".dagster", ".services", ".git", "data"}
+_DOWNLOADS = "dockets,clusters,opinions,docket_entries"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One page of the UI.
+
+    `wait_for` is text that stands there when the page is complete. `steps` are selectors: of what is clicked, or, with
+    a text after ` := `, of what is filled in.
+    """
+
+    name: str
+    path: str
+    wait_for: str
+    height: int = 900
+    width: int = 1500
+    steps: tuple[str, ...] = ()
+
+
+_GROUPS = "%2C".join(f"global%40global%3A{group}" for group in ("downloads", "vector_inputs"))
+_LAUNCH = (
+    "button:has-text('Materialize')",
+    "input[placeholder^='ex:'] := [2024-01-01...2024-12-01]",
+    "text=Launch runs to materialize",
+    "button >> text=/^All$/",
+    "text=Launch runs to materialize",
+)
+_SHOW_HISTORY = "tr:has-text('history') >> text=/Show Markdown/i"
+PICTURES = (
+    Picture("asset-graph", f"/asset-groups/?expanded={_GROUPS}", "docket_entries", 1400, 1700),
+    Picture("launch", "/assets/opinions?view=overview", "Materialize", 960, steps=_LAUNCH),
+    Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "requests_of_run", 1000),
+    Picture("quota-plots", "/assets/quota_usage?view=overview", "forecast", 1500, steps=("text=Plots",)),
+    Picture("quota", "/assets/quota_usage?view=overview", "forecast", 1250, 1700),
+    Picture("quota-history", "/assets/quota_usage?view=overview", "forecast", 900, steps=(_SHOW_HISTORY,)),
+    # Above the row that names a file of this machine.
+    Picture("vector-inputs", "/assets/vector_inputs?view=partitions&partition=ca9%7C2024-02-01", "chunks", 1120),
+    Picture("failed-dockets", "/assets/failed_dockets?view=overview", "waiting_or_claimed_dockets", 1050, 2300),
+    Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900),
+    Picture("runs", "/runs", "retry_failed_dockets", 860),
+    # The second of the month: the first, above it, is the materialisation that followed.
+    Picture("deferred", "/assets/dockets?view=events", "scotus", 760, steps=("text=scotus|2024-03-01 >> nth=1",)),
+    Picture("automation", "/automation", "resume_deferred", 500),
+)
+
+
+# --- what the pictures show ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def checkout() -> Iterator[Path]:
+    """A directory that looks like this checkout, but in which nothing has been run yet."""
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
+        path = Path(name)
+        path.chmod(0o711)
+        for entry in ROOT.iterdir():
+            if entry.name not in _WRITTEN:
+                (path / entry.name).symlink_to(entry)
+        yield path
+
+
+@contextmanager
+def user_interface(directory: Path, environ: Mapping[str, str], port: int) -> Iterator[str]:
+    """`courtlistener dev` until the end of the block; its address."""
+    url = f"http://127.0.0.1:{port}"
+    command = [str(BIN / "courtlistener"), "dev", "--port", str(port)]
+    with (directory / "dev.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=directory, env=environ, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 90
+        while not answers(f"{url}/server_info"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit((directory / "dev.log").read_text(errors="replace")[-4000:])
+            time.sleep(0.5)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def fill(directory: Path, environ: Mapping[str, str]) -> None:
+    """Downloads with everything that can be seen: complete months, an open one, a failed docket, a deferred month."""
+
+    def materialize(assets: str, partitions: str = "", *, may_fail: bool = False, **settings: str) -> None:
+        command = [BIN / "courtlistener", "run", BIN / "dagster", "asset", "materialize"]
+        command += ["-m", "courtlistener_assets.definitions", "--select", assets]
+        option = "--partition-range" if "..." in partitions else "--partition"
+        run(directory, {**environ, **settings}, [*command, *([option, partitions] if partitions else [])], may_fail)
+
+    poison(directory, environ)
+    for court, last in (("ca9", "2024-03-01"), ("scotus", "2024-02-01")):
+        materialize(_DOWNLOADS, f"{court}|2024-01-01...{court}|{last}")
+        materialize("vector_inputs", f"{court}|2024-01-01...{court}|{last}")
+        materialize("quota_usage")
+    # Too impatient for the quota that is used up by now.
+    materialize("dockets,clusters", "scotus|2024-03-01", may_fail=True, COURTLISTENER_MAX_WAIT_SECONDS="0.1")
+    materialize("failed_dockets,completeness")
+    materialize("quota_usage")
+
+
+def poison(directory: Path, environ: Mapping[str, str]) -> None:
+    """Make the simulator fail for one opinion, for ever."""
+    script = (
+        "import os, requests; root = os.environ['COURTLISTENER_BASE_URL']; "
+        "requests.post(root + '/__simulator__/faults', json={'kind': 'poison', 'endpoint': 'opinions', "
+        "'object_id': OBJECT}).raise_for_status()"
+    )
+    find = (
+        "requests.get(root + '/__simulator__/expected', params={'courts': 'ca9', 'first_month': '2024-02', "
+        "'last_month': '2024-02'}).json()['ids']['opinions'][3]"
+    )
+    script = script.replace("OBJECT", find)
+    run(directory, environ, [BIN / "courtlistener", "run", BIN / "python", "-c", script], False)
+
+
+def run(directory: Path, environ: Mapping[str, str], command: Sequence[str | Path], may_fail: bool) -> None:
+    ended = subprocess.run(
+        [str(word) for word in command], cwd=directory, env=environ, capture_output=True, text=True, check=False
+    )
+    if ended.returncode and not may_fail:
+        raise SystemExit(f"{command} failed:\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}")
+
+
+# --- the pictures ----------------------------------------------------------------------------------------------------
+
+
+def take(page: Page, url: str, picture: Picture, folder: Path) -> None:
+    """One picture; raises playwright's TimeoutError if what it should show does not appear."""
+    page.set_viewport_size({"width": picture.width, "height": picture.height})
+    page.goto(url + picture.path)
+    page.get_by_text(picture.wait_for).first.wait_for(timeout=30_000)
+    for step in picture.steps:
+        selector, _, text = step.partition(" := ")
+        if text:
+            page.locator(selector).first.fill(text)
+        else:
+            page.locator(selector).first.click()
+    # The graph's layout and the plots settle after their texts are there.
+    page.wait_for_timeout(4_000)
+    page.screenshot(path=folder / f"{picture.name}.png")
+    print(f"{picture.name}.png", flush=True)
+
+
+def take_all(url: str, names: Sequence[str]) -> None:
+    """All pictures, or those that are named, of the UI at `url`."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        raise SystemExit("Chromium is missing: apt-get install chromium, or brew install --cask chromium")
+    folder = ROOT / "docs" / "screenshots"
+    folder.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        # Root cannot use the sandbox; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        for picture in PICTURES:
+            if not names or picture.name in names:
+                take(page, url, picture, folder)
+        browser.close()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make all pictures, or those that are named; after `--url ADDRESS`, of a UI that runs already."""
+    if arguments[:1] == ["--url"]:
+        return take_all(arguments[1], arguments[2:])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COURTLISTENER", "DAGSTER"))}
+    environ = {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}"}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with checkout() as directory, user_interface(directory, environ, port) as url:
+        fill(directory, environ)
+        take_all(url, arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

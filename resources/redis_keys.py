@@ -1,0 +1,73 @@
+"""The names of all Redis keys, in one place; `lua/README.md` says what each holds.
+
+The hour keys keep the names of the pipeline that this project replaces, so that both can share one Redis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+def hour_stamp(moment: datetime) -> str:
+    """The hour of a moment as it stands in key names, `2024-01-31_13`."""
+    return moment.strftime("%Y-%m-%d_%H")
+
+
+@dataclass(frozen=True)
+class RedisKeys:
+    """Builds key names under a prefix. `{courtlistener}` as prefix puts all keys into one slot of a Redis Cluster."""
+
+    prefix: str = "courtlistener"
+
+    def rate_limit(self, hour: str) -> str:
+        """string: requests charged in this hour, TTL 2 hours or as the caller says."""
+        return f"{self.prefix}:rate_limit:{hour}"
+
+    def counter(self, hour: str) -> str:
+        """string: calls made in this hour."""
+        return f"{self.prefix}:counter:{hour}"
+
+    def permits(self, account: str) -> str:
+        """zset: member request id, score the microsecond from which the permit ages."""
+        return f"{self.prefix}:permits:{account}"
+
+    def epoch(self, account: str) -> str:
+        """hash: epoch, replid, last_us."""
+        return f"{self.prefix}:epoch:{account}"
+
+    def windows(self, account: str) -> str:
+        """hash: spec, not_before_us, blocked."""
+        return f"{self.prefix}:windows:{account}"
+
+    def line(self, account: str) -> str:
+        """zset: who waits, member request id, score its ticket."""
+        return f"{self.prefix}:line:{account}"
+
+    def line_deadlines(self, account: str) -> str:
+        """zset: who waits, member request id, score the microsecond by which it must ask again."""
+        return f"{self.prefix}:line_deadlines:{account}"
+
+    def failed(self, hour: str) -> str:
+        """list: failed dockets of this hour, as JSON."""
+        return f"{self.prefix}:failed:{hour}"
+
+    def claimed(self, run_id: str) -> str:
+        """list: failed dockets that a run is retrying."""
+        return f"{self.prefix}:claimed:{run_id}"
+
+    def dead(self) -> str:
+        """list: failed dockets given up after the last attempt."""
+        return f"{self.prefix}:dead"
+
+    def pipeline(self, run_id: str) -> str:
+        """hash: state of a run."""
+        return f"{self.prefix}:pipeline:{run_id}"
+
+    def processed(self, run_id: str) -> str:
+        """zset: dockets that a run has finished, score the time."""
+        return f"{self.prefix}:processed:{run_id}"
+
+    def task_start(self, run_id: str, task: str) -> str:
+        """string: when a task of a run began."""
+        return f"{self.prefix}:task_start:{run_id}:{task}"

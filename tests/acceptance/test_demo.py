@@ -1,0 +1,147 @@
+"""`make demo`, as a stranger runs it: complete, without a refused request, and resumed where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+FIGURES = {
+    "dockets", "clusters", "opinions", "docket_entries", "recap_documents", "chunks", "requests", "refused",
+    "requests_per_docket", "quota_waited_seconds", "seconds",
+}  # fmt: skip
+
+
+#: A quota that does not make the test wait, but still binds.
+FAST = "ARGS=--rates 20/s,200/20s"
+
+
+def demo(
+    *options: str, cwd: Path, environ: Mapping[str, str]
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Run the demo; returns how it ended and its figures."""
+    ended = subprocess.run(
+        ["make", "demo", *options],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    summary = cwd / ".demo" / "summary.json"
+    return ended, json.loads(summary.read_text()) if summary.exists() else {}
+
+
+def processes_of(checkout: Path) -> list[str]:
+    """The command lines of all processes that have to do with a checkout."""
+    lines = (" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
+    return [line for line in lines if str(checkout) in line]
+
+
+def test_the_demo_is_complete_within_two_minutes_and_a_second_one_sends_nothing(
+    checkout: Path, stranger_environ: Mapping[str, str]
+) -> None:
+    ended, figures = demo(cwd=checkout, environ=stranger_environ)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Complete" in ended.stdout
+    assert set(figures) >= FIGURES
+    assert all(figures[name] > 0 for name in FIGURES - {"refused", "quota_waited_seconds"})
+    assert figures["refused"] == 0
+    assert figures["requests"] <= 1.05 * figures["fewest_requests"]
+    assert figures["seconds"] < 120
+    assert processes_of(checkout) == []
+
+    again, second = demo(cwd=checkout, environ=stranger_environ)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert second["requests"] == 0
+    stored = ("dockets", "clusters", "opinions", "docket_entries", "recap_documents", "chunks")
+    assert {name: second[name] for name in stored} == {name: figures[name] for name in stored}
+
+
+def test_a_demo_that_was_killed_goes_on_where_it_was(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
+    shutil.rmtree(checkout / ".demo", ignore_errors=True)
+    log = checkout / ".demo" / "simulator.jsonl"
+    with (checkout / "killed.log").open("wb") as output:
+        killed = subprocess.Popen(
+            ["courtlistener", "demo", "--rates", "20/s,200/20s"],
+            cwd=checkout,
+            env=stranger_environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    assert eventually(lambda: killed.poll() is not None or len(pages_of(log)) >= 20, 120)
+    assert killed.poll() is None, (checkout / "killed.log").read_text()
+    # With everything that it has started, as when the machine goes down.
+    for each in [psutil.Process(killed.pid), *psutil.Process(killed.pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    killed.wait()
+    before = len(pages_of(log))
+
+    ended, figures = demo(FAST, cwd=checkout, environ=stranger_environ)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert figures["refused"] == 0
+    pages = pages_of(log)
+    assert len(pages) - len(set(pages)) <= 24, "more than the page in flight of each of the 24 walks was fetched twice"
+    assert figures["requests"] == len(pages) - before
+    assert before + figures["requests"] <= figures["fewest_requests"] + 24
+
+
+def test_the_opinions_of_a_file_become_chunks(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
+    corpus = checkout / "opinions.jsonl"
+    opinions = [
+        {
+            "case_name": f"Doe v. Roe {number}",
+            "court_id": court,
+            "date_filed": f"2019-0{number}-14",
+            "docket_number": f"19-{number}",
+            "citation": f"{number} U.S. 1",
+            "type": "010combined",
+            "field": "plain_text",
+            "text": f"The judgment of the court below is affirmed for reason {number}. It is so ordered.",
+        }
+        for court in ("wash", "cadc")
+        for number in (1, 2)
+    ]
+    corpus.write_text("".join(json.dumps(opinion) + "\n" for opinion in opinions))
+    ended, figures = demo(f"CORPUS={corpus}", FAST, cwd=checkout, environ=stranger_environ)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (figures["opinions"], figures["clusters"], figures["chunks"]) == (4, 4, 4)
+
+
+def test_a_file_that_does_not_fit_is_named_with_line_and_key(
+    checkout: Path, stranger_environ: Mapping[str, str]
+) -> None:
+    corpus = checkout / "bad.jsonl"
+    corpus.write_text('{"court_id": "wash"}\n')
+    ended, _ = demo(f"CORPUS={corpus}", cwd=checkout, environ=stranger_environ)
+    assert ended.returncode != 0
+    assert "bad.jsonl, line 1: case_name" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def pages_of(log: Path) -> list[str]:
+    """The pages that a simulator has answered under the quota, as far as its log tells."""
+    if not log.exists():
+        return []
+    # The last line may be cut by a kill.
+    entries = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return [entry["path"] for entry in entries if entry["admitted"]]
+
+
+def eventually(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for another process; true as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

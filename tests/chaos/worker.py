@@ -1,0 +1,95 @@
+"""A worker of the chaos test: walks its partitions until they are complete, and may be killed at any moment.
+
+Belongs here: what a run does, without Dagster around it, so that a hundred of them can be started and killed in a
+minute. Does not belong here: killing (`storm.py`), or judging what came out (`verdict.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.streams import STREAMS
+from courtlistener_assets.sweep import Sweeper
+from resources.bookkeeping import Bookkeeping, BookkeepingResource
+from resources.courtlistener import API_USAGE_WINDOWS, CourtListenerClient
+from resources.errors import CourtListenerAssetsError
+from resources.permits import Lane
+from resources.postgres import Database
+from resources.rate_limit import RedisRateLimitResource
+from resources.record import PageOfRecords, SweepPass
+from resources.records import RecordStore
+
+#: How long the permit of a killed worker counts as in flight. The simulator answers well within a sixth of it.
+PERMIT_TTL_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything is."""
+
+    base_url: str
+    postgres_url: str
+    redis_url: str
+    rate_limits: str
+    token: str
+
+
+@contextmanager
+def tools(addresses: Addresses, lane: Lane) -> Iterator[tuple[CourtListenerClient, RecordStore, Bookkeeping]]:
+    """A client, a store and the books, with connections of their own."""
+    rate_limit = RedisRateLimitResource(
+        redis_url=addresses.redis_url, postgres_url=addresses.postgres_url, rate_limits=addresses.rate_limits
+    )
+    limiter = rate_limit.limiter("chaos", permit_ttl_seconds=PERMIT_TTL_SECONDS)
+    usage = rate_limit.limiter(
+        "chaos:api_usage", permit_ttl_seconds=PERMIT_TTL_SECONDS, fallback_windows=API_USAGE_WINDOWS
+    )
+    client = CourtListenerClient(
+        addresses.base_url,
+        addresses.token,
+        limiter,
+        usage,
+        lane=lane,
+        sleep=lambda seconds: time.sleep(min(seconds, 0.1)),
+    )
+    database = Database(addresses.postgres_url, max_connections=2)
+    books = BookkeepingResource(postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
+    try:
+        with books.open() as opened:
+            yield client, RecordStore(database), opened
+    finally:
+        client.close()
+        database.close()
+
+
+def work(addresses: Addresses, number: int, partitions: Sequence[str]) -> None:
+    """Complete the partitions. Started again after a death, it goes on as the same run."""
+    logging.disable(logging.CRITICAL)  # The storm is expected; its figures are in the verdict.
+    while True:
+        try:
+            with tools(addresses, Lane.BACKFILL) as (client, store, books):
+                _walk(client, store, books, f"chaos-{number}", partitions)
+            return
+        except CourtListenerAssetsError:
+            time.sleep(0.05)  # Postgres is away, or the server had a bad time: the checkpoints stand.
+
+
+def _walk(
+    client: CourtListenerClient, store: RecordStore, books: Bookkeeping, run_id: str, partitions: Sequence[str]
+) -> None:
+    def note(before: SweepPass, page: PageOfRecords) -> None:
+        dockets = [record.docket_id for record in page.records if record.docket_id]
+        failures = books.failed.of_partition(before.key.asset, before.key.partition) if page.failures else []
+        books.state.update_docket_processing_state(run_id, dockets, failures, records=len(page.records))
+
+    books.state.initialize_pipeline_state(run_id)
+    sweeper = Sweeper(client, store, run_id, stored=note)
+    for partition in map(CourtMonth.parse, partitions):
+        for stream in STREAMS:
+            for sweep in stream.sweeps:
+                sweeper.walk(stream, sweep, partition)

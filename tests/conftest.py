@@ -1,0 +1,130 @@
+"""The servers that tests share, all real and all started here on free ports of 127.0.0.1.
+
+A server that cannot be started skips its tests on a laptop and fails them where `CI=true`.
+
+`redis_server`, `postgres_server` live as long as the session; tests must not stop them. `fresh_redis_server` and
+`fresh_postgres_server` belong to one test, which may kill, pause and restart them. `database` is a migrated database of
+its own for each test. `simulator` is a stand-in CourtListener server for one test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from resources.errors import CourtListenerAssetsError
+from resources.postgres import Database
+from resources.services import EmbeddedServer, PostgresServer, RedisServer
+
+if TYPE_CHECKING:
+    from courtlistener_assets.simulator import Simulator
+
+Server = TypeVar("Server", bound=EmbeddedServer)
+
+
+def _started(server: Server) -> Server:
+    try:
+        return server.start()
+    except (CourtListenerAssetsError, OSError) as error:
+        server.stop()
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{server.name} cannot be started here: {error}")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis-compatible server for the session; use `redis_client` to find it empty."""
+    server = _started(RedisServer())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fresh_redis_server() -> Iterator[RedisServer]:
+    """A Redis-compatible server for one test, which may kill, pause and restart it."""
+    server = _started(RedisServer())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client (bytes, not str) of the session's server, which is empty when the test begins."""
+    client = redis.Redis.from_url(redis_server.url)
+    client.flushall()
+    client.script_flush()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A Postgres cluster for the session; use `database` or `database_url` for one's own database in it."""
+    server = _started(PostgresServer())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fresh_postgres_server() -> Iterator[PostgresServer]:
+    """A Postgres cluster for one test, which may kill, pause and restart it. Its database is not migrated."""
+    server = _started(PostgresServer())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: PostgresServer) -> str:
+    """The name of a migrated database that nobody is connected to."""
+    name = "migrated_template"
+    _administer(postgres_server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    database = Database(_url(postgres_server, name))
+    database.migrate()
+    database.close()
+    return name
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, _template: str) -> Iterator[str]:
+    """The URL of a database that is migrated, otherwise empty, and dropped after the test."""
+    name = f"test_{uuid4().hex}"
+    create, template = sql.Identifier(name), sql.Identifier(_template)
+    # file_copy: faster than the write-ahead log for a database that is hardly larger than an empty one.
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(create, template)
+    _administer(postgres_server, statement)
+    yield _url(postgres_server, name)
+    _administer(postgres_server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(create))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database of its own for one test."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A stand-in CourtListener server in this process with the default corpus and its shipped accounts."""
+    from courtlistener_assets.simulator import Simulator
+
+    with Simulator() as simulator:
+        yield simulator
+
+
+def _url(server: PostgresServer, name: str) -> str:
+    return server.url.rsplit("/", 1)[0] + "/" + name
+
+
+def _administer(server: PostgresServer, statement: sql.Composed) -> None:
+    with psycopg.connect(_url(server, "postgres"), autocommit=True) as connection:
+        connection.execute(statement)

@@ -1,0 +1,137 @@
+"""Both ledgers on one simulated clock, so that tests of the rule need no sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import redis
+from psycopg.types.json import Jsonb
+
+from resources.ledger_custody import LedgerRow, moment
+from resources.permits import (
+    Answer,
+    JournaledPermit,
+    Lane,
+    Ledger,
+    LedgerState,
+    Outcome,
+    Permit,
+    QuotaWindow,
+    Wait,
+    Window,
+)
+from resources.postgres import Database
+from resources.postgres_ledger import PostgresLedger
+from resources.redis_keys import RedisKeys
+from resources.redis_ledger import RedisLedger
+
+TTL_SECONDS = 20.0
+#: An even number of microseconds, long ago, at no particular hour.
+START_US = 1_700_000_123_456_780
+
+
+@dataclass
+class Clock:
+    """Microseconds that pass only when a test says so."""
+
+    us: int = START_US
+
+    def __call__(self) -> int:
+        return self.us
+
+    def advance(self, seconds: float) -> None:
+        self.us += round(seconds * 1_000_000)
+
+
+@dataclass
+class Bench:
+    """A ledger, its clock, and short names for what tests do with them."""
+
+    clock: Clock
+    ledger: Ledger
+    windows: tuple[QuotaWindow, ...]
+    permits: dict[str, Permit] = field(default_factory=dict)
+
+    def ask(self, name: str, lane: Lane = Lane.BACKFILL) -> Answer:
+        answer = self.ledger.acquire([name], lane)
+        if isinstance(answer, tuple):
+            self.permits[name] = answer[0]
+        return answer
+
+    def grant(self, *names: str) -> None:
+        for name in names:
+            answer = self.ask(name)
+            assert isinstance(answer, tuple), f"{name} should have been granted a permit, got {answer}"
+
+    def wait(self, name: str, lane: Lane = Lane.BACKFILL) -> Wait:
+        answer = self.ask(name, lane)
+        assert isinstance(answer, Wait), f"{name} should have had to wait, got {answer}"
+        return answer
+
+    def settle(self, *names: str, outcome: Outcome = Outcome.COUNTED) -> None:
+        for name in names:
+            self.ledger.settle(self.permits[name], outcome)
+
+
+Make = Callable[..., Bench]
+
+
+def quotas(windows: str | tuple[QuotaWindow, ...]) -> tuple[QuotaWindow, ...]:
+    if isinstance(windows, str):
+        return tuple(QuotaWindow(window) for window in Window.parse_all(windows))
+    return windows
+
+
+def redis_bench(
+    client: redis.Redis,
+    windows: str | tuple[QuotaWindow, ...],
+    *,
+    prefix: str = "test",
+    reserve_share: float = 0.0,
+    hold_seconds: float = 0.0,
+    blocked: str = "",
+    permits: tuple[JournaledPermit, ...] = (),
+) -> Bench:
+    clock = Clock()
+    ledger = RedisLedger(
+        client,
+        "account",
+        permit_ttl_seconds=TTL_SECONDS,
+        keys=RedisKeys(prefix),
+        reserve_share=reserve_share,
+        clock_us=clock,
+    )
+    state = LedgerState(1, quotas(windows), round(hold_seconds * 1_000_000), blocked, permits)
+    ledger.load(state)
+    return Bench(clock, ledger, state.windows)
+
+
+def postgres_bench(
+    database: Database,
+    windows: str | tuple[QuotaWindow, ...],
+    *,
+    account: str = "account",
+    reserve_share: float = 0.0,
+    hold_seconds: float = 0.0,
+    blocked: str = "",
+) -> Bench:
+    clock = Clock()
+    row = LedgerRow(database, account, fallback_windows=(), clock_us=clock)
+    ledger = PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS, reserve_share=reserve_share)
+    spec = [
+        {
+            "limit": quota.window.limit,
+            "seconds": quota.window.seconds,
+            "foreign": quota.foreign,
+            "foreign_until_us": clock.us + round(quota.foreign_seconds * 1_000_000),
+        }
+        for quota in quotas(windows)
+    ]
+    with database.transaction() as connection:
+        row.lock(connection)
+        connection.execute(
+            "UPDATE courtlistener.ledgers SET windows = %s, not_before = %s, blocked = %s WHERE account = %s",
+            (Jsonb(spec), moment(clock.us + round(hold_seconds * 1_000_000)), blocked, account),
+        )
+    return Bench(clock, ledger, quotas(windows))

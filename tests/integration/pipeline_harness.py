@@ -1,0 +1,121 @@
+"""The real definitions, resources and servers in one process: runs are executed here, sensors are evaluated here.
+
+Belongs here: starting runs and reading what became of them. Does not belong here: any expectation.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from courtlistener_assets.definitions import build_definitions
+from courtlistener_assets.simulator import Simulator
+from resources.bookkeeping import Bookkeeping, BookkeepingResource
+from resources.courtlistener import CourtListenerResource
+from resources.postgres import Database
+from resources.rate_limit import RedisRateLimitResource
+
+MONTH = "scotus|2024-01-01"
+
+
+@dataclass
+class Pipeline:
+    """The code location with an instance of its own."""
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+    simulator: Simulator
+    database: Database
+    environ: dict[str, str]
+
+    def run(self, job: str, partition: str | None = None, *, raise_on_error: bool = False, **options: Any) -> Any:
+        """Execute a job here; returns Dagster's result."""
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=raise_on_error, **options
+        )
+
+    def launch(self, request: dg.RunRequest, job: str | None = None) -> Any:
+        """Execute the run that a sensor or schedule requested."""
+        assert request.asset_selection is None or request.asset_selection
+        return self.run(
+            request.job_name or job or "",
+            request.partition_key,
+            run_config=request.run_config,
+            tags=dict(request.tags),
+            asset_selection=request.asset_selection and list(request.asset_selection),
+        )
+
+    def tick(self, sensor: str, **context: Any) -> list[dg.RunRequest]:
+        """What a sensor requests now."""
+        definition = self.defs.get_repository_def().get_sensor_def(sensor)
+        with dg.build_sensor_context(
+            instance=self.instance, resources=self.resources(), definitions=self.defs, sensor_name=sensor, **context
+        ) as built:
+            return list(definition.evaluate_tick(built).run_requests or [])
+
+    @contextmanager
+    def books(self) -> Iterator[Bookkeeping]:
+        """The books, as the runs see them."""
+        with self.resources()["bookkeeping"].open() as books:
+            yield books
+
+    def resources(self) -> dict[str, Any]:
+        """What a sensor is given."""
+        postgres_url, redis_url = self.environ["POSTGRES_URL"], self.environ["REDIS_URL"]
+        rate_limit = RedisRateLimitResource(
+            redis_url=redis_url, postgres_url=postgres_url, rate_limits=self.environ["COURTLISTENER_RATE_LIMITS"]
+        )
+        return {
+            "bookkeeping": BookkeepingResource(postgres_url=postgres_url, redis_url=redis_url),
+            "courtlistener": CourtListenerResource(
+                base_url=self.simulator.url,
+                api_token=self.environ["COURTLISTENER_API_TOKEN"],
+                rate_limit=rate_limit,
+            ),
+        }
+
+    def rows(self, query: str) -> list[Any]:
+        return self.database.rows(query)
+
+    def make_due(self) -> None:
+        """Let the delay of every waiting failure, and of every deferral, pass."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', not_before = NULL"
+            )
+            connection.execute("UPDATE courtlistener.deferrals SET not_before = now() - interval '1 second'")
+
+    def materialized(self, asset: str) -> set[str]:
+        return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def environment(simulator: Simulator, postgres_url: str, redis_url: str, data_dir: str, **more: str) -> dict[str, str]:
+    return {
+        "COURTLISTENER_API_TOKEN": "wide-token",
+        "COURTLISTENER_BASE_URL": simulator.url,
+        "COURTLISTENER_COURTS": "scotus,ca9",
+        "COURTLISTENER_FIRST_MONTH": "2024-01",
+        "COURTLISTENER_RATE_LIMITS": "100000/min",
+        "COURTLISTENER_DATA_DIR": data_dir,
+        "POSTGRES_URL": postgres_url,
+        "REDIS_URL": redis_url,
+        **more,
+    }
+
+
+@contextmanager
+def pipeline_for(
+    simulator: Simulator, database: Database, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pipeline]:
+    """A pipeline whose variables are set in this process, since the runs resolve their secrets from it."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    with dg.instance_for_test() as instance:
+        yield Pipeline(build_definitions(environ), instance, simulator, database, environ)

@@ -1,0 +1,250 @@
+"""The client against the simulator and hand-made answers: a permit for every attempt, the token for one host."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+import pytest
+
+from courtlistener_assets.simulator import Fault, Simulator
+from resources.courtlistener import CourtListenerClient
+from resources.errors import AuthenticationFailed, ForeignHost, Gone, ResponseTooLarge, Throttled, TransientApiError
+from resources.permits import Lane, Outcome, Permit, ServerWindow
+from resources.rate_limit import RateLimiter
+
+PARAMS = {"court": "ca9", "order_by": "id", "id__gt": "0"}
+
+
+class RecordingLimiter:
+    """Grants everything and remembers what became of each permit; the first `stale` permits are too old to be used."""
+
+    def __init__(self, stale: int = 0) -> None:
+        self.settled: list[Outcome] = []
+        self.granted = 0
+        self.refusals: list[tuple[float | None, str]] = []
+        self.observed: list[ServerWindow] = []
+        self._stale = stale
+
+    def acquire(self, lane: Lane) -> Permit:
+        self.granted += 1
+        return Permit(f"request-{self.granted}", 1, 0)
+
+    def is_stale(self, permit: Permit) -> bool:
+        return int(permit.request_id.split("-")[1]) <= self._stale
+
+    def settle(self, permit: Permit, outcome: Outcome) -> None:
+        self.settled.append(outcome)
+
+    def throttled(self, retry_after_seconds: float | None, detail: str) -> None:
+        self.refusals.append((retry_after_seconds, detail))
+
+    def needs_observation(self, max_age_seconds: float) -> bool:
+        return True
+
+    def observe(self, windows: list[ServerWindow]) -> None:
+        self.observed = list(windows)
+
+
+class Bench:
+    """A client with recording limiters and a clock that only its own sleeps move."""
+
+    def __init__(self, url: str, *, token: str = "wide-token", stale: int = 0, **options: Any) -> None:
+        self.limiter, self.usage_limiter = RecordingLimiter(stale), RecordingLimiter()
+        self.slept: list[float] = []
+        self.client = CourtListenerClient(
+            url,
+            token,
+            cast(RateLimiter, self.limiter),
+            cast(RateLimiter, self.usage_limiter),
+            **{"sleep": self.slept.append, "clock": lambda: sum(self.slept), **options},
+        )
+
+
+@contextmanager
+def hand_made_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that takes one request a connection and lets `answer` write whatever it likes."""
+    received: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head and (part := connection.recv(65536)):
+                    head += part
+                received.append(head)
+                # The client may have had enough, which is what some of the tests are about.
+                with suppress(OSError):
+                    answer(connection, head)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def http(status: str, body: bytes = b"", **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def test_a_page_takes_one_permit_and_settles_it(simulator: Simulator) -> None:
+    bench = Bench(simulator.url)
+    page = bench.client.page("dockets", PARAMS)
+    assert len(page.objects) == 20
+    assert page.has_next
+    assert bench.limiter.settled == [Outcome.COUNTED]
+    assert (bench.client.requests_sent, bench.client.refused) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["500", "502", "503", "html", "empty", "cut", "reset_after", "reset_before"])
+def test_every_attempt_takes_a_permit_of_its_own(simulator: Simulator, kind: str) -> None:
+    simulator.faults.add(Fault(kind, times=2))
+    bench = Bench(simulator.url)
+    assert len(bench.client.page("dockets", PARAMS).objects) == 20
+    assert bench.limiter.granted == 3
+    assert bench.limiter.settled == [Outcome.COUNTED] * 3
+    assert len(bench.slept) == 2
+
+
+def test_attempts_are_bounded(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("500"))
+    bench = Bench(simulator.url, max_attempts=4)
+    with pytest.raises(TransientApiError):
+        bench.client.page("dockets", PARAMS)
+    assert bench.limiter.granted == 4
+
+
+def test_time_is_bounded_too(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("500"))
+    bench = Bench(simulator.url, max_attempts=1000, max_seconds=60)
+    with pytest.raises(TransientApiError):
+        bench.client.page("dockets", PARAMS)
+    assert sum(bench.slept) <= 60
+
+
+def test_a_request_that_no_connection_was_made_for_is_given_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    bench = Bench(f"http://127.0.0.1:{port}", max_attempts=1)
+    with pytest.raises(TransientApiError):
+        bench.client.page("dockets", PARAMS)
+    assert bench.limiter.settled == [Outcome.NOT_COUNTED]
+
+
+def test_a_permit_that_was_slept_past_is_given_back_unused(simulator: Simulator) -> None:
+    bench = Bench(simulator.url, stale=2)
+    bench.client.page("dockets", PARAMS)
+    assert bench.limiter.settled == [Outcome.NOT_COUNTED, Outcome.NOT_COUNTED, Outcome.COUNTED]
+    assert bench.client.requests_sent == 1
+
+
+def test_a_refusal_holds_everybody_back_and_asks_what_the_server_counts(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("429", path_prefix="/api/rest/v4/dockets", times=1, retry_after_seconds=7))
+    bench = Bench(simulator.url)
+    assert len(bench.client.page("dockets", PARAMS).objects) == 20
+    assert bench.limiter.settled == [Outcome.NOT_COUNTED, Outcome.COUNTED]
+    [(retry_after_seconds, detail)] = bench.limiter.refusals
+    assert retry_after_seconds == 7
+    assert "throttled" in detail
+    assert bench.limiter.observed
+    assert bench.usage_limiter.settled == [Outcome.COUNTED]
+    assert bench.client.refused == 1
+
+
+def test_a_blocked_account_is_reported_in_the_servers_words(simulator: Simulator) -> None:
+    bench = Bench(simulator.url, token="blocked-token", max_attempts=1)
+    with pytest.raises(Throttled):
+        bench.client.page("dockets", PARAMS)
+    assert bench.limiter.refusals[0][0] is None
+    assert "blocked" in bench.limiter.refusals[0][1]
+    assert [window.blocked for window in bench.limiter.observed] == [True]
+
+
+def test_a_wrong_token_is_not_tried_twice(simulator: Simulator) -> None:
+    bench = Bench(simulator.url, token="wrong")
+    with pytest.raises(AuthenticationFailed):
+        bench.client.page("dockets", PARAMS)
+    assert bench.limiter.settled == [Outcome.NOT_COUNTED]
+
+
+def test_the_windows_of_the_account_are_read_from_api_usage(simulator: Simulator) -> None:
+    bench = Bench(simulator.url, token="plain-token")
+    bench.client.refresh_quota(max_age_seconds=60)
+    assert sorted((seen.window.limit, seen.window.seconds) for seen in bench.limiter.observed) == [
+        (5, 60),
+        (50, 3600),
+        (125, 86400),
+    ]
+    assert bench.limiter.granted == 0
+
+
+def test_a_redirect_is_not_followed(simulator: Simulator) -> None:
+    redirect = http("301 Moved Permanently", Location="/api/rest/v4/clusters/1/")
+    with hand_made_server(lambda connection, _: connection.sendall(redirect)) as (url, received):
+        with pytest.raises(Gone, match="clusters/1"):
+            Bench(url).client.page("clusters/900001", {})
+        assert len(received) == 1
+
+
+def test_the_token_goes_to_no_other_host(simulator: Simulator) -> None:
+    redirect = http("302 Found", Location=f"{simulator.url}/api/rest/v4/dockets/")
+    with hand_made_server(lambda connection, _: connection.sendall(redirect)) as (url, received):
+        with pytest.raises(ForeignHost):
+            Bench(url, token="secret-token").client.page("dockets", {})
+        assert b"Authorization: Token secret-token" in received[0]
+    assert simulator.log == []
+
+
+def test_a_netrc_file_does_not_replace_the_token(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert len(Bench(simulator.url).client.page("dockets", PARAMS).objects) == 20
+
+
+def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000000\r\n\r\n")
+        for _megabyte in range(100):
+            connection.sendall(b" " * 1_000_000)
+
+    with hand_made_server(answer) as (url, _):
+        bench = Bench(url, max_body_bytes=1_000_000)
+        with pytest.raises(ResponseTooLarge):
+            bench.client.page("dockets", {})
+        assert bench.limiter.settled == [Outcome.COUNTED]
+
+
+def test_a_server_that_drips_does_not_hold_a_worker_for_ever() -> None:
+    looked_at_the_clock = threading.Semaphore(0)
+    moments = iter(range(0, 10_000, 7))
+
+    def clock() -> float:
+        looked_at_the_clock.release()
+        return float(next(moments))
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+        while looked_at_the_clock.acquire(timeout=5):
+            connection.sendall(b" ")
+
+    with hand_made_server(answer) as (url, _):
+        bench = Bench(url, max_attempts=1, clock=clock)
+        with pytest.raises(TransientApiError, match="longer than 60 s"):
+            bench.client.page("dockets", {})

@@ -1,0 +1,190 @@
+"""A run that finds no room in the quota ends, and a sensor goes on with it; nothing is fetched twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import redis
+from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
+
+from courtlistener_assets.sensors import LAUNCH_GRACE, release_ended_requests
+from courtlistener_assets.simulator import Account, Simulator
+from resources.postgres import Database
+from resources.services import RedisServer
+
+FEBRUARY = "scotus|2024-02-01"
+DOCKETS = dg.AssetKey("dockets")
+
+
+@pytest.fixture
+def pipeline(
+    simulator: Simulator,
+    database: Database,
+    database_url: str,
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Pipeline]:
+    environ = environment(
+        simulator,
+        database_url,
+        redis_server.url,
+        str(tmp_path),
+        COURTLISTENER_API_TOKEN="tiny-token",
+        COURTLISTENER_MAX_WAIT_SECONDS="0.3",
+        COURTLISTENER_RATE_LIMITS="1/hour",
+    )
+    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
+        give_quota(pipeline, redis_client, 2)
+        yield pipeline
+
+
+def give_quota(pipeline: Pipeline, redis_client: redis.Redis, requests: int) -> None:
+    """As if the windows had passed: room for so many requests, and nothing used."""
+    pipeline.simulator.accounts.add(Account("tiny", "tiny-token", f"{requests}/hour"))
+    with pipeline.database.transaction() as connection:
+        connection.execute("TRUNCATE courtlistener.permits, courtlistener.ledgers, courtlistener.permit_line CASCADE")
+    redis_client.flushall()
+
+
+def deferrals(pipeline: Pipeline) -> list[tuple[object, ...]]:
+    return pipeline.rows(
+        "SELECT asset, partition, times, requested_at IS NOT NULL, attempts FROM courtlistener.deferrals ORDER BY 1, 2"
+    )
+
+
+def start(pipeline: Pipeline, job: str = "downloads", **options: object) -> dg.ExecuteInProcessResult:
+    return pipeline.run(job, MONTH, asset_selection=[DOCKETS], **options)  # type: ignore[no-any-return]
+
+
+def test_a_deferred_partition_is_not_green_and_says_until_when(pipeline: Pipeline) -> None:
+    result = start(pipeline)
+    assert not result.success
+    assert pipeline.materialized("dockets") == set()
+    assert deferrals(pipeline) == [("dockets", MONTH, 1, False, 0)]
+    [failed] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    failure = failed.step_failure_data.user_failure_data
+    assert failure.description.startswith("Deferred until ")
+    assert failure.metadata["deferred_until"].value > datetime.now(UTC).timestamp()
+    assert failure.metadata["requests_left_about"].value >= 1
+
+
+def test_no_retry_mechanism_of_dagster_repeats_it(pipeline: Pipeline) -> None:
+    result = start(pipeline)
+    assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
+    run = pipeline.instance.get_run_by_id(result.run_id)
+    assert run
+    assert run.tags["dagster/max_retries"] == "0"
+    assert run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+
+
+def test_of_several_partitions_those_complete_stay_green(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    give_quota(pipeline, redis_client, 5)
+    tags = {"dagster/asset_partition_range_start": MONTH, "dagster/asset_partition_range_end": "scotus|2024-03-01"}
+    pipeline.environ["COURTLISTENER_WORKERS"] = "1"
+    result = pipeline.run("downloads", tags=tags, asset_selection=[DOCKETS])
+    assert not result.success
+    green = pipeline.materialized("dockets")
+    left = {partition for _, partition, *_ in deferrals(pipeline)}
+    assert green | left == {MONTH, FEBRUARY, "scotus|2024-03-01"}
+    assert not green & left
+
+
+def test_the_sensor_waits_for_the_time_and_for_room_in_the_quota(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    start(pipeline)
+    assert pipeline.tick("resume_deferred") == []
+    pipeline.make_due()
+    assert pipeline.tick("resume_deferred") == []  # the window is still full
+    give_quota(pipeline, redis_client, 100)
+    [request] = pipeline.tick("resume_deferred")
+    assert (request.job_name, request.partition_key, request.asset_selection) == ("court_month", MONTH, [DOCKETS])
+    assert pipeline.tick("resume_deferred") == []  # requested once
+
+
+def test_it_goes_on_until_it_is_complete_without_asking_for_a_page_twice(
+    pipeline: Pipeline, redis_client: redis.Redis
+) -> None:
+    start(pipeline)
+    rounds = 0
+    while deferrals(pipeline):
+        rounds += 1
+        assert rounds < 10
+        give_quota(pipeline, redis_client, 1)
+        pipeline.make_due()
+        [request] = pipeline.tick("resume_deferred")
+        pipeline.launch(request)
+    assert rounds >= 2
+    assert pipeline.materialized("dockets") == {MONTH}
+    asked = Counter(entry.path for entry in pipeline.simulator.log if entry.admitted and entry.endpoint == "dockets")
+    assert set(asked.values()) == {1}
+    assert pipeline.simulator.summary()["refused"] == 0
+
+
+def test_what_was_to_be_made_from_it_is_made_later(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    pipeline.run("court_month", MONTH)
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    [request] = pipeline.tick("resume_deferred")
+    assert dg.AssetKey("vector_inputs") in (request.asset_selection or [])
+    assert pipeline.launch(request).success
+    assert pipeline.materialized("vector_inputs") == {MONTH}
+    assert deferrals(pipeline) == []
+
+
+def test_a_full_refresh_stays_one_and_is_not_begun_again(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    config = {"ops": {"dockets": {"config": {"full_refresh": True}}}}
+    first = start(pipeline, run_config=config)
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    [request] = pipeline.tick("resume_deferred")
+    assert request.run_config["ops"]["dockets"]["config"] == {"full_refresh": True, "resumes": first.run_id}
+    assert pipeline.launch(request).success
+    asked = Counter(entry.path for entry in pipeline.simulator.log if entry.admitted and entry.endpoint == "dockets")
+    assert set(asked.values()) == {1}
+
+
+def test_a_resumed_run_that_crashed_is_requested_again_under_another_key(
+    pipeline: Pipeline, redis_client: redis.Redis
+) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    keys = set()
+    for attempts in range(1, 6):
+        pipeline.make_due()
+        [request] = pipeline.tick("resume_deferred")
+        keys.add(request.run_key)
+        assert deferrals(pipeline) == [("dockets", MONTH, 1, True, attempts)]
+        pipeline.instance.create_run_for_job(
+            pipeline.defs.resolve_job_def("court_month"), tags=dict(request.tags), status=dg.DagsterRunStatus.FAILURE
+        )
+        pipeline.tick("resume_deferred")
+        assert deferrals(pipeline) == [("dockets", MONTH, 1, False, attempts)]
+    assert len(keys) == 5
+    pipeline.make_due()
+    assert pipeline.tick("resume_deferred") == []  # stuck: somebody must look
+    [check] = pipeline.run("show_failed_dockets").get_asset_check_evaluations()
+    assert not check.passed
+
+
+def test_a_request_that_was_never_launched_is_made_again(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    pipeline.tick("resume_deferred")
+    later = datetime.now(UTC) + LAUNCH_GRACE + timedelta(seconds=1)
+    with pipeline.books() as books:
+        assert release_ended_requests(pipeline.instance, books) == 0
+        assert release_ended_requests(pipeline.instance, books, now=later) == 1
+
+
+def test_a_partition_completed_by_hand_is_deferred_no_longer(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    assert start(pipeline).success
+    assert deferrals(pipeline) == []

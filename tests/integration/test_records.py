@@ -1,0 +1,169 @@
+"""The record store against a real Postgres."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from resources.errors import PageRejected
+from resources.postgres import Database
+from resources.record import PageOfRecords, Record, RecordFailure, SweepKey, SweepPass
+from resources.records import RecordStore, storable
+
+KEY = SweepKey("dockets", "ca9|2024-02-01", "filed")
+SERVED = datetime(2024, 5, 1, 12, tzinfo=UTC)
+OVERLAP = timedelta(minutes=10)
+
+
+@pytest.fixture
+def store(database: Database) -> RecordStore:
+    store = RecordStore(database)
+    store.prepare(["dockets", "clusters", "opinions", "docket_entries", "recap_documents"])
+    return store
+
+
+def docket(id: int, *, modified: datetime = SERVED, **body: Any) -> Record:
+    return Record("dockets", id, {"id": id, **body}, docket_id=id, court_id="ca9", date_modified=modified)
+
+
+def begin(store: RecordStore, *, run_id: str = "run-1", everything: bool = False) -> SweepPass:
+    return store.begin_pass(KEY, run_id=run_id, everything=everything, overlap=OVERLAP)
+
+
+def put(store: RecordStore, at: SweepPass, *records: Record, after_id: int, finished: bool = False) -> SweepPass:
+    return store.store_page(at, PageOfRecords(list(records)), after_id=after_id, watermark=SERVED, finished=finished)
+
+
+def stored(database: Database) -> dict[int, Any]:
+    return dict(database.rows("SELECT id, body FROM courtlistener.dockets ORDER BY id"))
+
+
+def test_migrations_are_applied_once(database: Database) -> None:
+    assert database.migrate() == []
+
+
+def test_preparing_streams_again_changes_nothing(store: RecordStore, database: Database) -> None:
+    store.prepare(["dockets", "clusters"])
+    [(count,)] = database.rows("SELECT count(*) FROM pg_inherits WHERE inhparent = 'courtlistener.records'::regclass")
+    assert count == 5
+
+
+def test_a_page_and_its_checkpoint_are_stored_together(store: RecordStore, database: Database) -> None:
+    following = put(store, begin(store), docket(1), docket(7), after_id=7)
+    assert (following.after_id, following.finished, following.pages, following.records) == (7, False, 1, 2)
+    assert list(stored(database)) == [1, 7]
+
+
+def test_a_refused_page_leaves_neither_rows_nor_checkpoint(store: RecordStore, database: Database) -> None:
+    first = begin(store)
+    with pytest.raises(PageRejected):
+        put(store, first, docket(1), docket(2**70), after_id=2)
+    assert stored(database) == {}
+    assert begin(store).after_id == 0
+
+
+def test_an_unfinished_pass_goes_on_where_it_stopped(store: RecordStore) -> None:
+    put(store, begin(store), docket(7), after_id=7)
+    again = begin(store, run_id="run-2")
+    assert (again.number, again.after_id, again.since) == (1, 7, None)
+
+
+def test_a_finished_sweep_asks_only_for_what_was_modified_since(store: RecordStore) -> None:
+    put(store, begin(store), docket(7), after_id=7, finished=True)
+    again = begin(store, run_id="run-2")
+    assert (again.number, again.after_id, again.since) == (2, 0, SERVED - OVERLAP)
+
+
+def test_the_watermark_is_the_time_of_the_first_page(store: RecordStore) -> None:
+    second = put(store, begin(store), docket(7), after_id=7)
+    store.store_page(second, PageOfRecords([]), after_id=7, watermark=SERVED + timedelta(hours=1), finished=True)
+    assert begin(store, run_id="run-2").since == SERVED - OVERLAP
+
+
+def test_everything_asks_for_all_again_and_survives_a_retry_of_its_run(store: RecordStore) -> None:
+    put(store, begin(store), docket(7), after_id=7, finished=True)
+    full = begin(store, run_id="run-2", everything=True)
+    assert (full.after_id, full.since) == (0, None)
+    put(store, full, docket(7), after_id=7)
+    assert begin(store, run_id="run-2", everything=True).after_id == 7
+    assert begin(store, run_id="run-3", everything=True).after_id == 0
+
+
+def test_a_sweep_counts_as_complete_while_it_is_brought_up_to_date(store: RecordStore) -> None:
+    assert not store.is_complete("dockets", KEY.partition, ["filed"])
+    put(store, begin(store), docket(7), after_id=7, finished=True)
+    assert store.is_complete("dockets", KEY.partition, ["filed"])
+    assert not store.is_complete("dockets", KEY.partition, ["filed", "decided"])
+    begin(store, run_id="run-2")
+    assert store.is_complete("dockets", KEY.partition, ["filed"])
+
+
+def test_a_newer_row_is_never_replaced_by_an_older_one(store: RecordStore, database: Database) -> None:
+    at = put(store, begin(store), docket(1, name="newer"), after_id=1)
+    at = put(store, at, docket(1, name="older", modified=SERVED - timedelta(days=1)), after_id=2)
+    assert stored(database)[1]["name"] == "newer"
+    put(store, at, docket(1, name="newest", modified=SERVED + timedelta(days=1)), after_id=3)
+    assert stored(database)[1]["name"] == "newest"
+
+
+def test_a_row_repeated_within_a_page_is_stored_once(store: RecordStore, database: Database) -> None:
+    put(store, begin(store), docket(1), docket(1), docket(2), after_id=2)
+    assert list(stored(database)) == [1, 2]
+
+
+def test_two_workers_on_one_sweep_lose_nothing(store: RecordStore, database: Database) -> None:
+    one = begin(store, run_id="run-1")
+    other = begin(store, run_id="run-2")
+    ahead = put(store, put(store, one, docket(1), after_id=1), docket(2), after_id=2)
+    behind = put(store, other, docket(1), after_id=1)
+    assert behind == ahead
+    assert list(stored(database)) == [1, 2]
+
+
+def test_text_that_postgres_cannot_hold_is_marked_not_dropped(store: RecordStore, database: Database) -> None:
+    put(store, begin(store), docket(1, text="a\x00b\ud800c", nested=[{"k\x00": "\x00"}]), after_id=1)
+    assert stored(database)[1]["text"] == "a�b�c"
+    assert stored(database)[1]["nested"] == [{"k�": "�"}]
+
+
+def test_text_without_such_characters_is_left_as_it_is() -> None:
+    body = {"text": "§ 1 ¶ “naïve” \U0001f600", "n": 1, "none": None}
+    assert storable(body) == body
+
+
+def test_a_failure_seen_again_is_one_failure_with_more_tries(store: RecordStore, database: Database) -> None:
+    failure = RecordFailure("UnusableRecord", "id is None", docket_id=3, requests=1)
+    store.record_failure(KEY, failure)
+    store.record_failure(KEY, failure)
+    assert store.open_failures("dockets", KEY.partition) == 1
+    assert database.rows("SELECT tries, requests FROM courtlistener.failures") == [(2, 2)]
+
+
+def test_documents_of_a_partition_are_its_decisions_and_its_filings(store: RecordStore) -> None:
+    first, following = date(2024, 2, 1), date(2024, 3, 1)
+    inside, outside = date(2024, 2, 10), date(2024, 3, 10)
+    records = [
+        Record("dockets", 1, {"id": 1}, docket_id=1, court_id="ca9", date_filed=inside),
+        Record("dockets", 2, {"id": 2}, docket_id=2, court_id="ca9", date_filed=None),
+        Record("dockets", 3, {"id": 3}, docket_id=3, court_id="ca9", date_filed=outside),
+        Record("clusters", 20, {"id": 20}, docket_id=2, cluster_id=20, court_id="ca9", date_filed=inside),
+        Record("clusters", 30, {"id": 30}, docket_id=3, cluster_id=30, court_id="ca9", date_filed=outside),
+        Record("opinions", 201, {"id": 201}, cluster_id=20, court_id="ca9"),
+        Record("opinions", 301, {"id": 301}, cluster_id=30, court_id="ca9"),
+        Record("docket_entries", 100, {"id": 100}, docket_id=1, docket_entry_id=100, court_id="ca9"),
+        Record("recap_documents", 101, {"id": 101}, docket_id=1, docket_entry_id=100, court_id="ca9"),
+        Record("recap_documents", 303, {"id": 303}, docket_id=3, docket_entry_id=300, court_id="ca9"),
+    ]
+    put(store, begin(store), *records, after_id=1, finished=True)
+    with store.documents("ca9", first, following) as documents:
+        found = [(row["kind"], row["id"], row["cluster"], row["docket"]) for row in documents]
+    assert found == [("opinion", 201, {"id": 20}, {"id": 2}), ("recap_document", 101, None, {"id": 1})]
+    assert store.counts("ca9", first, following) == {
+        "dockets": 2,
+        "clusters": 1,
+        "opinions": 1,
+        "docket_entries": 1,
+        "recap_documents": 1,
+    }

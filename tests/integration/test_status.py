@@ -1,0 +1,237 @@
+"""Status and quota_usage: what they say about tables whose contents are known."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import redis
+from click.testing import CliRunner
+from rich.console import Console
+
+from courtlistener_assets.assets.quota_usage import QUOTA_USAGE, quota_usage_asset, quota_usage_schedule
+from courtlistener_assets.cli import main
+from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.settings import Settings
+from courtlistener_assets.simulator import Simulator
+from courtlistener_assets.status import NothingYet, Status, as_json, plan_of, read_status, show
+from courtlistener_assets.streams import STREAMS
+from courtlistener_assets.sweep import Sweeper
+from resources.courtlistener import CourtListenerResource
+from resources.permits import Outcome, ServerWindow, Window
+from resources.postgres import Database
+from resources.quota_report import quota_report, requests_by_hour
+from resources.rate_limit import RedisRateLimitResource
+from resources.records import RecordStore, RecordStoreResource
+from resources.services import PostgresServer, RedisServer
+
+NOW = datetime(2024, 3, 15, tzinfo=UTC)
+ENVIRON = {"COURTLISTENER_COURTS": "scotus,ca9", "COURTLISTENER_FIRST_MONTH": "2024-01"}
+
+
+@pytest.fixture
+def rate_limit(redis_server: RedisServer, redis_client: redis.Redis, database_url: str) -> RedisRateLimitResource:
+    return RedisRateLimitResource(
+        redis_url=redis_server.url, postgres_url=database_url, rate_limits="5/min,50/hour", max_wait_seconds=0.001
+    )
+
+
+def status_of(database: Database, **environ: str) -> Status:
+    return read_status(Settings.from_environ({**ENVIRON, **environ}), database, clock=lambda: NOW)
+
+
+def test_there_are_as_many_partitions_as_courts_and_months() -> None:
+    plan = plan_of(Settings.from_environ(ENVIRON), date(2025, 2, 28))
+    assert plan.partitions == 2 * 14
+    assert plan.sweeps["dockets"] == ["filed", "decided"]
+
+
+def test_before_anything_ran_nothing_is_used_and_all_is_left(database: Database) -> None:
+    status = status_of(database)
+    assert status.accounts == ()
+    assert [asset.not_begun for asset in status.pipeline.assets] == [6, 6, 6, 6]
+    # One request a sweep at least: two sweeps of dockets, one of each other asset.
+    assert status.pipeline.requests_left == 6 * 5
+    assert status.seconds_left is None
+    assert status.dockets_a_day is None
+
+
+def test_a_database_that_was_never_migrated_is_named(fresh_postgres_server: PostgresServer) -> None:
+    database = Database(fresh_postgres_server.url)
+    with pytest.raises(NothingYet, match="courtlistener dev"):
+        read_status(Settings.from_environ(ENVIRON), database)
+    database.close()
+
+
+def test_used_remaining_and_room_follow_the_permits(database: Database, rate_limit: RedisRateLimitResource) -> None:
+    limiter = rate_limit.limiter("acc")
+    for _ in range(3):
+        limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    limiter.settle(limiter.acquire(), Outcome.NOT_COUNTED)
+    flying = limiter.acquire()
+    [report] = quota_report(database)
+    assert report.holder == "redis"
+    assert report.in_flight == 1
+    assert [(window.limit, window.used, window.remaining) for window in report.windows] == [(5, 4, 1), (50, 4, 46)]
+    assert report.room_in_seconds == 0
+    limiter.settle(flying, Outcome.COUNTED)
+    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    [report] = quota_report(database)
+    minute, hour = report.windows
+    assert minute.utilisation == 1
+    assert 50 < minute.room_in_seconds <= 60
+    assert hour.room_in_seconds == 0
+
+
+def test_requests_of_others_are_shown_apart(database: Database, rate_limit: RedisRateLimitResource) -> None:
+    limiter = rate_limit.limiter("acc")
+    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    limiter.observe([ServerWindow(Window(50, 3600), 40, False), ServerWindow(Window(5, 60), 5, False)])
+    [report] = quota_report(database)
+    assert [(window.seconds, window.used, window.foreign) for window in report.windows] == [(60, 5, 4), (3600, 40, 39)]
+    assert 0 < report.room_in_seconds <= 60
+    assert report.observed_at is not None
+
+
+def test_a_hold_and_a_block_are_shown(database: Database, rate_limit: RedisRateLimitResource) -> None:
+    limiter = rate_limit.limiter("acc")
+    limiter.throttled(30.0, "slow down")
+    [report] = quota_report(database)
+    assert 25 < report.held_seconds <= 30
+    assert report.room_in_seconds == report.held_seconds
+    limiter.throttled(None, "This account has been blocked.")
+    assert "blocked" in quota_report(database)[0].blocked
+    assert status_of(database, COURTLISTENER_ACCOUNT="acc").seconds_left is None
+
+
+@pytest.fixture
+def downloaded(database: Database, rate_limit: RedisRateLimitResource, simulator: Simulator) -> Database:
+    """Clusters of one partition complete, dockets begun, the rest untouched."""
+    resource = CourtListenerResource(
+        base_url=simulator.url, api_token="wide-token", account="acc", rate_limit=rate_limit
+    )
+    store = RecordStore(database)
+    streams = {stream.name: stream for stream in STREAMS}
+    partition = CourtMonth("scotus", date(2024, 1, 1))
+    with resource.open() as client:
+        client.refresh_quota(max_age_seconds=0)
+        for name in ("clusters", "dockets"):
+            store.prepare(streams[name].stores)
+            Sweeper(client, store, "run").walk(streams[name], streams[name].sweeps[0], partition)
+    return database
+
+
+def test_partitions_are_complete_in_progress_or_not_begun(downloaded: Database) -> None:
+    assets = {asset.asset: asset for asset in status_of(downloaded).pipeline.assets}
+    assert (assets["clusters"].complete, assets["clusters"].in_progress, assets["clusters"].not_begun) == (1, 0, 5)
+    assert (assets["dockets"].complete, assets["dockets"].in_progress, assets["dockets"].not_begun) == (0, 1, 5)
+    assert assets["opinions"].not_begun == 6
+    assert assets["clusters"].pages_a_partition == assets["clusters"].pages > 0
+    assert assets["clusters"].requests_left == 5 * assets["clusters"].pages
+    elsewhere = status_of(downloaded, COURTLISTENER_COURTS="ca9").pipeline.assets
+    assert [asset.complete + asset.in_progress for asset in elsewhere] == [0, 0, 0, 0]
+
+
+def test_the_status_as_json_and_as_tables_say_the_same(downloaded: Database) -> None:
+    status = status_of(downloaded, COURTLISTENER_ACCOUNT="acc")
+    body = json.loads(as_json(status))
+    assert body["accounts"][0]["own"] is True
+    assert body["requests_left"] == status.pipeline.requests_left
+    assert body["dockets_a_day"] == pytest.approx(1_000_000 * 1440 / (status.pipeline.requests_a_docket or 0))
+    console = Console(record=True, width=120, file=io.StringIO())
+    show(status, console)
+    text = console.export_text()
+    assert "1000000 per 60 s" in text
+    assert "Permits come from Redis" in text
+    assert f"about {round(body['requests_left']):,} requests" in text
+
+
+def test_failures_and_deferrals_are_counted(downloaded: Database) -> None:
+    with downloaded.transaction() as connection:
+        for object_id, dead in ((1, None), (2, NOW), (3, None)):
+            connection.execute(
+                "INSERT INTO courtlistener.failures (asset, partition, sweep, object_id, error, message, dead_at) "
+                "VALUES ('opinions', 'scotus|2024-01-01', 'filed', %s, 'TransientApiError', 'x', %s)",
+                (object_id, dead),
+            )
+        connection.execute("UPDATE courtlistener.failures SET claimed_by = 'run' WHERE object_id = 3")
+        connection.execute(
+            "INSERT INTO courtlistener.deferrals (asset, partition, not_before, reason, run_id) "
+            "VALUES ('opinions', 'scotus|2024-02-01', %s, 'no room', 'run')",
+            (NOW + timedelta(hours=3),),
+        )
+    pipeline = status_of(downloaded).pipeline
+    assert (pipeline.failures.open, pipeline.failures.claimed, pipeline.failures.dead) == (1, 1, 1)
+    [deferral] = pipeline.deferrals
+    assert deferral.partition == "scotus|2024-02-01"
+
+
+def test_the_command_reads_postgres_only(
+    downloaded: Database, database_url: str, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(simulator.log)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**ENVIRON, "POSTGRES_URL": database_url, "REDIS_URL": "redis://127.0.0.1:1/0"}.items():
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(main, ["status", "--json"])
+    assert ended.exit_code == 0, ended.output
+    assert {asset["asset"] for asset in json.loads(ended.output)["assets"]} == {stream.name for stream in STREAMS}
+    assert len(simulator.log) == before
+
+
+# --- quota_usage ------------------------------------------------------------------------------------------------------
+
+
+def test_quota_usage_keeps_numbers_pictures_and_a_forecast(
+    downloaded: Database, database_url: str, rate_limit: RedisRateLimitResource, simulator: Simulator
+) -> None:
+    settings = Settings.from_environ(ENVIRON)
+    resources = {
+        "courtlistener": CourtListenerResource(
+            base_url=simulator.url, api_token="wide-token", account="acc", rate_limit=rate_limit
+        ),
+        "records": RecordStoreResource(postgres_url=database_url),
+    }
+    sent = sum("api-usage" not in entry.path for entry in simulator.log)
+    result = dg.materialize([quota_usage_asset(settings)], resources=resources)
+    [materialization] = result.asset_materializations_for_node(QUOTA_USAGE)
+    metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
+    assert metadata["used_in_60_s"] == sent
+    assert metadata["remaining_in_60_s"] == 1_000_000 - sent
+    assert metadata["capacity_dockets_a_day"] > 0
+    assert metadata["days_left"] >= 0
+    assert metadata["history"].count("data:image/svg+xml;base64,") == 2
+    assert "dockets a day" in metadata["forecast"]
+    assert "░" in metadata["windows"]
+    assert sum("api-usage" not in entry.path for entry in simulator.log) == sent
+
+
+def test_the_history_has_every_hour_once(downloaded: Database, simulator: Simulator) -> None:
+    history = requests_by_hour(downloaded, "acc", 24)
+    hours = [hour for hour, _ in history]
+    assert len(hours) == 24
+    assert all(later - earlier == timedelta(hours=1) for earlier, later in itertools.pairwise(hours))
+    assert sum(count for _, count in history) == sum("api-usage" not in entry.path for entry in simulator.log)
+
+
+def test_the_hourly_schedule_can_be_loaded_beside_its_asset() -> None:
+    definitions = dg.Definitions(
+        assets=[quota_usage_asset(Settings.from_environ(ENVIRON))],
+        schedules=[quota_usage_schedule()],
+        resources={
+            "courtlistener": CourtListenerResource(
+                base_url="http://127.0.0.1:1",
+                api_token="x",
+                rate_limit=RedisRateLimitResource(redis_url="redis://127.0.0.1:1", postgres_url="postgresql:///x"),
+            ),
+            "records": RecordStoreResource(postgres_url="postgresql:///x"),
+        },
+    )
+    dg.Definitions.validate_loadable(definitions)
+    assert definitions.resolve_schedule_def("hourly_quota_usage").cron_schedule == "7 * * * *"

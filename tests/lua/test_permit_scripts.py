@@ -1,0 +1,171 @@
+"""What the Lua scripts do to Redis beside granting: fences, lifetimes, counters, size."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import redis
+
+from resources.permits import Fenced, JournaledPermit, Lane, LedgerState, Outcome, Permit, QuotaWindow, Wait, Window
+from resources.redis_keys import RedisKeys, hour_stamp
+from resources.redis_ledger import RedisLedger
+from resources.scripts import SCRIPTS_DIRECTORY
+from resources.services import RedisServer
+
+KEYS = RedisKeys("test")
+
+
+@pytest.fixture
+def client(redis_server: RedisServer, redis_client: redis.Redis) -> redis.Redis:
+    """An empty server, answers as str."""
+    assert redis_client.ping()
+    return redis.Redis.from_url(redis_server.url, decode_responses=True)
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> RedisLedger:
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS)
+    ledger.load(LedgerState(1, (QuotaWindow(Window(5, 60)), QuotaWindow(Window(20, 3600)))))
+    return ledger
+
+
+def _granted(ledger: RedisLedger, *names: str) -> tuple[Permit, ...]:
+    answer = ledger.acquire(names, Lane.BACKFILL)
+    assert isinstance(answer, tuple)
+    return answer
+
+
+def test_a_new_server_is_fenced_until_it_is_filled_from_the_journal(client: redis.Redis) -> None:
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS)
+    assert isinstance(ledger.acquire(["a"], Lane.BACKFILL), Fenced)
+    assert client.keys("*") == []
+
+
+@pytest.mark.parametrize("key", [KEYS.permits("account"), KEYS.epoch("account")])
+def test_a_key_that_is_lost_fences_the_ledger(ledger: RedisLedger, client: redis.Redis, key: str) -> None:
+    _granted(ledger, "a")
+    client.delete(key)
+    assert isinstance(ledger.acquire(["b"], Lane.BACKFILL), Fenced)
+    assert not ledger.is_intact(1)
+
+
+def test_a_single_permit_that_is_lost_fences_the_ledger(ledger: RedisLedger, client: redis.Redis) -> None:
+    _granted(ledger, "a", "b")
+    client.zrem(KEYS.permits("account"), "a")
+    assert isinstance(ledger.acquire(["c"], Lane.BACKFILL), Fenced)
+
+
+def test_another_server_with_the_same_data_is_fenced(ledger: RedisLedger, client: redis.Redis) -> None:
+    _granted(ledger, "a")
+    client.hset(KEYS.epoch("account"), "replid", "0" * 40)
+    assert isinstance(ledger.acquire(["b"], Lane.BACKFILL), Fenced)
+    assert not ledger.is_intact(1)
+
+
+def test_a_ledger_is_intact_only_under_its_own_epoch(ledger: RedisLedger) -> None:
+    assert ledger.is_intact(1)
+    assert not ledger.is_intact(2)
+
+
+def test_scripts_survive_a_script_flush(ledger: RedisLedger, client: redis.Redis) -> None:
+    _granted(ledger, "a")
+    client.script_flush()
+    _granted(ledger, "b")
+
+
+def test_every_key_has_a_time_to_live(ledger: RedisLedger, client: redis.Redis) -> None:
+    first = _granted(ledger, "a")
+    for name in "bcde":
+        _granted(ledger, name)
+    ledger.settle(first[0], Outcome.COUNTED)
+    assert isinstance(ledger.acquire(["f"], Lane.BACKFILL), Wait)
+    lifetimes = {key: client.pttl(key) for key in client.keys("*")}
+    assert len(lifetimes) == 7
+    assert min(lifetimes.values()) > 0
+    # Permits must outlive the longest window.
+    assert lifetimes[KEYS.permits("account")] > 3_600_000
+
+
+def test_only_as_many_permits_are_kept_as_the_largest_window_admits(client: redis.Redis) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    ledger.load(LedgerState(1, (QuotaWindow(Window(5, 60)), QuotaWindow(Window(8, 600)))))
+    for number in range(30):
+        (permit,) = _granted(ledger, f"p{number}")
+        ledger.settle(permit, Outcome.COUNTED)
+        clock_us += 80_000_000
+    assert client.zcard(KEYS.permits("account")) == 8
+
+
+def test_the_hourly_counters_tell_charged_from_made(ledger: RedisLedger, client: redis.Redis) -> None:
+    (a,), (b,) = _granted(ledger, "a"), _granted(ledger, "b")
+    ledger.settle(a, Outcome.COUNTED)
+    ledger.settle(b, Outcome.NOT_COUNTED)
+    assert ledger.hour_counts() == (1, 1)
+    seconds, _ = client.time()
+    hour = hour_stamp(datetime.fromtimestamp(int(seconds), UTC))
+    assert client.get(f"test:rate_limit:{hour}") == "1"
+    assert client.get(f"test:counter:{hour}") == "1"
+
+
+def test_another_pipeline_on_the_hourly_counter_shares_its_limit(client: redis.Redis) -> None:
+    # Twenty minutes before the hour is over.
+    clock_us = (1_700_000_000_000_000 // 3_600_000_000) * 3_600_000_000 + 2_400_000_000
+    ledger = RedisLedger(
+        client, "account", permit_ttl_seconds=20, keys=KEYS, shared_hour_limit=10, clock_us=lambda: clock_us
+    )
+    ledger.load(LedgerState(1, (QuotaWindow(Window(50, 60)),)))
+    hour = hour_stamp(datetime.fromtimestamp(clock_us / 1e6, UTC))
+    client.incrby(KEYS.rate_limit(hour), 8)
+    _granted(ledger, "a")
+    _granted(ledger, "b")
+    answer = ledger.acquire(["c"], Lane.BACKFILL)
+    assert answer == Wait(wait_ms=1_200_000, ahead=0)
+    assert client.get(KEYS.rate_limit(hour)) == "10"
+
+
+def test_a_worker_whose_clock_is_hours_off_charges_the_right_hour(
+    ledger: RedisLedger, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5 * 3600 * 10**9)
+    _granted(ledger, "a")
+    seconds, _ = client.time()
+    assert client.get(KEYS.rate_limit(hour_stamp(datetime.fromtimestamp(int(seconds), UTC)))) == "1"
+
+
+def test_a_rebuild_knows_ages_not_clock_times(client: redis.Redis) -> None:
+    clock_us = 1_600_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    known = (JournaledPermit("old", 50_000_000, False), JournaledPermit("flying", -15_000_000, True))
+    ledger.load(LedgerState(7, (QuotaWindow(Window(2, 60)),), permits=known))
+    assert ledger.acquire(["a"], Lane.BACKFILL) == Wait(wait_ms=10_000, ahead=0)
+    clock_us += 10_000_000
+    assert _granted(ledger, "a")[0].epoch == 7
+    (flying,) = _granted(ledger, "flying")
+    assert flying.age_us == 15_000_000
+    ledger.settle(flying, Outcome.NOT_COUNTED)
+    _granted(ledger, "b")
+
+
+def test_a_clock_that_goes_back_fences_the_ledger(client: redis.Redis) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    ledger.load(LedgerState(1, (QuotaWindow(Window(2, 60)),)))
+    _granted(ledger, "a")
+    clock_us -= 500_000
+    _granted(ledger, "b")
+    clock_us -= 2_000_000
+    assert ledger.acquire(["c"], Lane.BACKFILL) == Fenced("the clock went back")
+    assert not ledger.is_intact(1)
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS_DIRECTORY.glob("*.lua")), ids=lambda path: path.stem)
+def test_every_script_begins_with_its_purpose_keys_and_reply(path: object) -> None:
+    header = path.read_text().split("\n\n")[0]  # type: ignore[attr-defined]
+    assert header.startswith("-- ")
+    for word in ("-- KEYS  1 ", "-- Reply "):
+        assert word in header

@@ -1,0 +1,186 @@
+"""Rows say where a chunk comes from; ids depend on the document and the text only; nothing is dropped in silence."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from courtlistener_assets.chunk_document import Document
+from courtlistener_assets.chunk_rows import Duplicates, Tally, partition_rows, rows_of
+from resources.errors import UnusableRecord
+
+SENTENCES = [f"The {number}. lock of the canal was built by the county in 18{number:02}." for number in range(60)]
+
+
+def opinion(number: int = 7, text: str = "It is so ordered.", **changes: Any) -> Document:
+    body = {
+        "id": number,
+        "type": "040dissent",
+        "author_id": 3,
+        "sha1": f"sha1-{number}",
+        "date_modified": "2026-01-12T16:17:20.900566-08:00",
+        "absolute_url": f"/opinion/{number}/doe-v-roe/",
+        "extracted_by_ocr": True,
+        "main_version": None,
+        "plain_text": text,
+    }
+    given = {name: changes.pop(name) for name in list(changes) if name in body}
+    defaults: dict[str, Any] = {
+        "docket_id": 5,
+        "cluster_id": 6,
+        "court_id": "scotus",
+        "court_name": "Supreme Court of the United States",
+        "case_name": "Doe v. Roe",
+        "docket_number": "23-1",
+        "date_filed": dt.date(2024, 1, 31),
+        "precedential_status": "Published",
+        "citations": ("1 U.S. 2", "3 S. Ct. 4"),
+        "author": "Alder",
+    }
+    return Document(doc_type="opinion", body=body | given, **(defaults | changes))
+
+
+def recap_document(number: int = 9, text: str = "Motion granted.", **changes: Any) -> Document:
+    body = {"id": number, "plain_text": text, "ocr_status": 4, "document_number": "12", "description": "Order"}
+    return Document(
+        doc_type="recap_document", body=body | changes, docket_id=5, court_id="nysd", case_name="Doe v. Roe"
+    )
+
+
+def rows(*documents: Document, **settings: Any) -> tuple[list[dict[str, Any]], Tally]:
+    tally = Tally()
+    return list(partition_rows(documents, tally, **settings)), tally
+
+
+def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
+    (row,) = rows_of(opinion())
+    assert row | {"chunk_id": "", "content_hash": ""} == {
+        "chunk_id": "",
+        "content_hash": "",
+        "text": "It is so ordered.",
+        "context_header": "Doe v. Roe, 1 U.S. 2 (Supreme Court of the United States 2024-01-31) | Dissent by Alder",
+        "char_start": 0,
+        "char_end": 17,
+        "token_count": 5,
+        "tokenizer": "cl100k_base",
+        "chunk_index": 0,
+        "chunk_count": 1,
+        "doc_type": "opinion",
+        "docket_id": 5,
+        "cluster_id": 6,
+        "opinion_id": 7,
+        "recap_document_id": None,
+        "court_id": "scotus",
+        "case_name": "Doe v. Roe",
+        "docket_number": "23-1",
+        "date_filed": dt.date(2024, 1, 31),
+        "opinion_type": "040dissent",
+        "author_id": 3,
+        "precedential_status": "Published",
+        "citations": ["1 U.S. 2", "3 S. Ct. 4"],
+        "cites": [],
+        "text_source": "plain_text",
+        "ocr": "done",
+        "source_sha1": "sha1-7",
+        "source_date_modified": dt.datetime(2026, 1, 13, 0, 17, 20, 900566, tzinfo=dt.UTC),
+        "absolute_url": "/opinion/7/doe-v-roe/",
+        "chunker_version": row["chunker_version"],
+        "cleaner_version": row["cleaner_version"],
+        "is_duplicate_of": None,
+    }
+
+
+def test_the_row_of_a_recap_document_has_its_ocr_status_and_no_opinion() -> None:
+    (row,) = rows_of(recap_document())
+    assert (row["recap_document_id"], row["opinion_id"], row["opinion_type"], row["ocr"]) == (9, None, None, "needed")
+    assert row["context_header"] == "Doe v. Roe (nysd) | Document 12: Order"
+
+
+def test_ids_are_the_same_in_every_order_and_process() -> None:
+    documents = [opinion(number, " ".join(SENTENCES[number:])) for number in range(1, 8)]
+    found, _ = rows(*documents, max_tokens=64)
+    random.Random(4).shuffle(documents)
+    again, _ = rows(*documents, max_tokens=64)
+    assert {row["chunk_id"] for row in found} == {row["chunk_id"] for row in again}
+    assert len({row["chunk_id"] for row in found}) == len(found)
+    program = (
+        "from courtlistener_assets.chunk_table import Document, rows_of\n"
+        "body = {'id': 7, 'plain_text': 'It is so ordered.'}\n"
+        "print(rows_of(Document(doc_type='opinion', body=body, docket_id=1, court_id='x'))[0]['chunk_id'])"
+    )
+    elsewhere = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert elsewhere.stdout.strip() == rows_of(opinion())[0]["chunk_id"]
+
+
+def test_metadata_does_not_change_ids_but_document_and_text_do() -> None:
+    (row,) = rows_of(opinion())
+    assert rows_of(opinion(case_name="Doe v. Poe", type="020lead"))[0]["chunk_id"] == row["chunk_id"]
+    assert rows_of(opinion(8))[0]["chunk_id"] != row["chunk_id"]
+    assert rows_of(opinion(8))[0]["content_hash"] == row["content_hash"]
+    assert rows_of(opinion(text="It is not so ordered."))[0]["chunk_id"] != row["chunk_id"]
+    assert rows_of(recap_document(7, "It is so ordered."))[0]["chunk_id"] != row["chunk_id"]
+
+
+def test_equal_chunks_of_one_document_have_different_ids() -> None:
+    found, _ = rows(
+        opinion(text="The same words are said again in this very long and tedious sentence. " * 30), max_tokens=32
+    )
+    assert len({row["content_hash"] for row in found}) < len(found)
+    assert len({row["chunk_id"] for row in found}) == len(found)
+
+
+def test_documents_without_text_are_counted_and_named() -> None:
+    found, tally = rows(opinion(1, " \n"), opinion(2), recap_document(3, ""))
+    assert [row["opinion_id"] for row in found] == [2]
+    assert tally.without_text == ["opinion:1", "recap_document:3"]
+    assert (tally.documents, tally.chunks, tally.sentence_end_share) == (3, 1, 1.0)
+
+
+def test_copies_and_versions_are_marked_and_kept() -> None:
+    found, tally = rows(
+        opinion(1, "First  text.", sha1="a"),
+        opinion(2, "First text.", sha1="b"),
+        opinion(3, "Third text.", sha1="a"),
+        opinion(4, "Fourth text.", sha1="b"),
+        opinion(5, "Fifth text.", main_version="https://example.test/api/rest/v4/opinions/9/"),
+        opinion(6, "Sixth text.", sha1=""),
+        opinion(7, "Seventh text.", sha1=""),
+    )
+    assert {row["opinion_id"]: row["is_duplicate_of"] for row in found} == {
+        1: None,
+        2: "opinion:1",
+        3: "opinion:1",
+        4: "opinion:1",
+        5: "opinion:9",
+        6: None,
+        7: None,
+    }
+    assert tally.duplicates == ["opinion:2", "opinion:3", "opinion:4", "opinion:5"]
+
+
+def test_a_document_given_twice_is_no_copy_of_itself() -> None:
+    duplicates = Duplicates()
+    assert duplicates.original_of(opinion(), "text") is None
+    assert duplicates.original_of(opinion(), "text") is None
+
+
+def test_flags_of_texts_are_counted() -> None:
+    _, tally = rows(opinion(text="The frst offcer made a specifc finding."), opinion(8))
+    assert tally.flagged == {"lost_ligatures": 1}
+
+
+@pytest.mark.parametrize("value", [None, "7", True])
+def test_a_document_without_an_id_is_refused(value: object) -> None:
+    with pytest.raises(UnusableRecord):
+        rows_of(opinion(id=value))
+
+
+def test_strings_that_cannot_be_stored_are_repaired_in_metadata_too() -> None:
+    (row,) = rows_of(opinion(case_name="Doe\x00 v. \ud800Roe", date_modified="yesterday"))
+    assert row["case_name"] == "Doe v. \ufffdRoe"
+    assert row["source_date_modified"] is None

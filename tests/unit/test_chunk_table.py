@@ -1,0 +1,189 @@
+"""A partition's file holds exactly its rows, changes only when they do, and says what changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from courtlistener_assets.chunk_table import SCHEMA, Diff, Document, changes_path, rows_of, write_partition
+from resources.errors import UnusableRecord
+
+# fmt: off
+DESIGNED_COLUMNS = [
+    "chunk_id", "content_hash", "text", "context_header", "char_start", "char_end", "token_count", "tokenizer",
+    "chunk_index", "chunk_count", "doc_type", "docket_id", "cluster_id", "opinion_id", "recap_document_id",
+    "court_id", "case_name", "docket_number", "date_filed", "opinion_type", "author_id", "precedential_status",
+    "citations", "cites", "text_source", "ocr", "source_sha1", "source_date_modified", "absolute_url",
+    "chunker_version", "cleaner_version", "is_duplicate_of",
+]
+# fmt: on
+
+
+def rows(texts: dict[int, str], **changes: Any) -> list[dict[str, Any]]:
+    found = []
+    for number, text in texts.items():
+        body = {"id": number, "plain_text": text, "date_modified": "2026-01-01T00:00:00Z"}
+        document = Document(
+            doc_type="opinion", body=body, docket_id=1, court_id="ca9", date_filed=dt.date(2024, 1, 2), **changes
+        )
+        found += rows_of(document)
+    return found
+
+
+def changes_of(path: Path) -> dict[str, str]:
+    table = pq.read_table(changes_path(path)).to_pydict()
+    return dict(zip(table["chunk_id"], table["change"], strict=True))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ca9" / "2024-01.parquet"
+
+
+def test_the_columns_are_the_designed_ones_with_their_types() -> None:
+    assert SCHEMA.names == DESIGNED_COLUMNS
+    kinds = {name: str(SCHEMA.field(name).type) for name in SCHEMA.names}
+    assert {name for name, kind in kinds.items() if kind == "int64"} == {
+        "char_start",
+        "char_end",
+        "docket_id",
+        "cluster_id",
+        "opinion_id",
+        "recap_document_id",
+        "author_id",
+    }
+    assert {name for name, kind in kinds.items() if kind == "int32"} == {"token_count", "chunk_index", "chunk_count"}
+    assert kinds["date_filed"] == "date32[day]"
+    assert kinds["source_date_modified"] == "timestamp[us, tz=UTC]"
+    assert kinds["citations"] == kinds["cites"] == "list<item: string>"
+    assert all((SCHEMA.field(name).metadata or {}).get(b"description") for name in SCHEMA.names)
+
+
+def test_a_row_has_exactly_the_columns_of_the_schema() -> None:
+    assert set(rows({1: "Text."})[0]) == set(SCHEMA.names)
+
+
+def test_a_file_holds_its_rows(path: Path) -> None:
+    expected = rows({1: "First.", 2: "Second § ¶ “é”."}, citations=("1 F. 2",))
+    diff = write_partition(expected, path)
+    assert diff == Diff([row["chunk_id"] for row in expected], [], 0)
+    assert pq.read_table(path).to_pylist() == expected
+    assert pq.read_schema(path).equals(SCHEMA)
+    assert pq.ParquetFile(path).metadata.row_group(0).column(2).compression == "ZSTD"
+    assert changes_of(path) == {row["chunk_id"]: "added" for row in expected}
+
+
+def test_an_unchanged_partition_is_not_written_again(path: Path) -> None:
+    write_partition(rows({1: "First.", 2: "Second."}), path)
+    before = [(file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in sorted(path.parent.iterdir())]
+    diff = write_partition(rows({2: "Second.", 1: "First."}), path)
+    assert diff == Diff([], [], 2, [], written=False)
+    assert not diff
+    after = [(file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in sorted(path.parent.iterdir())]
+    assert after == before
+
+
+def test_the_difference_names_what_came_what_went_and_what_only_has_new_metadata(path: Path) -> None:
+    old = rows({1: "First.", 2: "Second.", 3: "Third."})
+    write_partition(old, path)
+    new = [*rows({1: "First."}), *rows({2: "Second."}, case_name="Doe v. Roe"), *rows({4: "Fourth."})]
+    diff = write_partition(new, path)
+    first, second, fourth = (row["chunk_id"] for row in new)
+    third = old[2]["chunk_id"]
+    assert first == old[0]["chunk_id"]
+    assert diff == Diff([fourth], [third], 1, [second])
+    assert diff.rows == 3
+    assert changes_of(path) == {fourth: "added", third: "removed", second: "updated"}
+    assert pq.read_table(path).to_pylist() == new
+
+
+def test_a_document_that_is_gone_leaves_the_file(path: Path) -> None:
+    old = rows({1: "First."})
+    write_partition(old, path)
+    diff = write_partition([], path)
+    assert diff == Diff([], [old[0]["chunk_id"]], 0)
+    assert pq.read_table(path).num_rows == 0
+
+
+def test_a_partition_without_rows_is_an_empty_file(path: Path) -> None:
+    assert write_partition(iter(()), path) == Diff([], [], 0)
+    assert pq.read_table(path).schema.equals(SCHEMA)
+    assert write_partition(iter(()), path).written is False
+
+
+def test_rows_that_fail_half_way_leave_the_old_file_and_no_other(path: Path) -> None:
+    old = rows({1: "First."})
+    write_partition(old, path)
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield from rows({2: "Second."})
+        raise RuntimeError("the store went away")
+
+    with pytest.raises(RuntimeError, match="the store went away"):
+        write_partition(failing(), path)
+    assert pq.read_table(path).to_pylist() == old
+    assert sorted(path.parent.iterdir()) == sorted([path, changes_path(path)])
+
+
+def test_two_rows_with_one_id_are_refused(path: Path) -> None:
+    with pytest.raises(UnusableRecord, match="same chunk id"):
+        write_partition([*rows({1: "First."}), *rows({1: "First."})], path)
+    assert not path.exists()
+
+
+def test_a_row_that_does_not_fit_the_schema_is_refused(path: Path) -> None:
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+        write_partition([rows({1: "First."})[0] | {"docket_id": "one"}], path)
+    assert not path.exists()
+
+
+def test_a_file_that_cannot_be_read_counts_as_absent(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"PAR1 half a file")
+    new = rows({1: "First."})
+    assert write_partition(new, path) == Diff([new[0]["chunk_id"]], [], 0)
+
+
+def test_rows_are_taken_as_they_are_written_and_not_before(path: Path) -> None:
+    ready = rows({number: f"Text {number}." for number in range(100)})
+    alive: list[int] = []
+
+    class Row(dict[str, Any]):
+        def __del__(self) -> None:
+            alive.append(-1)
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for row in ready:
+            alive.append(1)
+            assert sum(alive) <= 25
+            yield Row(row)
+
+    diff = write_partition(counted(), path, rows_a_group=10)
+    assert len(diff.added) == 100
+    assert pq.ParquetFile(path).metadata.num_row_groups == 10
+
+
+@given(
+    st.dictionaries(st.integers(1, 9), st.sampled_from(["A.", "B.", "C."])),
+    st.dictionaries(st.integers(1, 9), st.sampled_from(["A.", "B.", "C."])),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_difference_always_leads_from_the_old_ids_to_the_new(
+    tmp_path_factory: pytest.TempPathFactory, old: dict[int, str], new: dict[int, str]
+) -> None:
+    path = tmp_path_factory.mktemp("partition") / "p.parquet"
+    write_partition(rows(old), path)
+    before = {row["chunk_id"] for row in rows(old)}
+    diff = write_partition(rows(new), path)
+    assert (before - set(diff.removed)) | set(diff.added) == {row["chunk_id"] for row in rows(new)}
+    assert set(diff.removed) <= before
+    assert before.isdisjoint(diff.added)
+    assert diff.rows == len(rows(new)) == pq.read_table(path).num_rows

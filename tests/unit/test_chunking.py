@@ -1,0 +1,164 @@
+"""Chunks cover the text, keep the budget and end where sentences end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from courtlistener_assets.chunking import Chunk, chunk, ends_at_sentence
+from courtlistener_assets.token_counts import DEFAULT
+from resources.errors import SettingError
+
+PIECES = st.sampled_from(
+    [
+        "The court held otherwise. ",
+        "See Roe v. Doe, 410 U.S. 113, 120 (1973) (en banc). ",
+        "Fed. R. Civ. P. 12(b)(6) applies; ",
+        "\n\n",
+        "\n",
+        "II\n\n",
+        "“It is so ordered.” ",
+        "a" * 90,
+        "¶ 4 § 1983 ",
+        "\u4f60\u597d🙂 ",
+        "   ",
+        "x, y, z ",
+    ]
+)
+TEXTS = st.one_of(st.lists(PIECES, max_size=60).map("".join), st.text(max_size=400))
+
+
+class WordTokenizer:
+    """A tokenizer of another kind: words."""
+
+    name = "words"
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+
+def paragraphs(count: int, sentences: int = 6) -> str:
+    sentence = "The {0} witness said that she saw the {0} ferry leave before noon, and nobody contradicted her. "
+    return "\n\n".join(
+        "".join(sentence.format(f"{number}-{part}") for part in range(sentences)).strip() for number in range(count)
+    )
+
+
+@given(TEXTS, st.integers(16, 80))
+@settings(max_examples=150, deadline=None)
+def test_chunks_without_overlap_give_the_text_back_exactly(text: str, max_tokens: int) -> None:
+    chunks = chunk(text, max_tokens=max_tokens)
+    assert "".join(part.text for part in chunks) == text
+    assert [part.char_start for part in chunks] == [0, *(part.char_end for part in chunks[:-1])][: len(chunks)]
+    assert all(text[part.char_start : part.char_end] == part.text for part in chunks)
+    assert [part.index for part in chunks] == list(range(len(chunks)))
+
+
+@given(TEXTS, st.integers(16, 80), st.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_no_chunk_is_over_the_budget_and_counts_are_true(text: str, max_tokens: int, overlap: int) -> None:
+    for part in chunk(text, max_tokens=max_tokens, overlap_sentences=overlap):
+        assert part.token_count == DEFAULT.count(part.text)
+        assert part.token_count <= max_tokens
+
+
+@given(TEXTS, st.integers(16, 80), st.integers(1, 3))
+@settings(max_examples=100, deadline=None)
+def test_with_overlap_every_chunk_still_adds_something(text: str, max_tokens: int, overlap: int) -> None:
+    chunks = chunk(text, max_tokens=max_tokens, overlap_sentences=overlap)
+    covered = 0
+    for part in chunks:
+        assert part.char_start <= covered < part.char_end
+        assert text[part.char_start : part.char_end] == part.text
+        covered = part.char_end
+    assert covered == len(text)
+
+
+def test_an_empty_text_has_no_chunk() -> None:
+    assert chunk("") == []
+
+
+def test_a_short_document_is_one_chunk() -> None:
+    text = "I\n\nThe appeal is dismissed.\n\nII\n\nNo costs."
+    assert chunk(text) == [Chunk(text, 0, len(text), DEFAULT.count(text), 0)]
+
+
+def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
+    text = paragraphs(6)
+    for before, after in zip(
+        *(chunk(text, max_tokens=120, overlap_sentences=1)[part:] for part in (0, 1)), strict=False
+    ):
+        repeated = text[after.char_start : before.char_end]
+        assert repeated.startswith("The ")
+        assert ends_at_sentence(repeated)
+        assert after.text.startswith(repeated)
+
+
+def test_citations_and_abbreviations_do_not_end_sentences() -> None:
+    text = (
+        "Under Fed. R. Civ. P. 12(b)(6) and Roe v. Wade, 410 U.S. 113 (1973), Dr. J. B. Smith may appeal. He did. " * 12
+    )
+    for part in chunk(text, max_tokens=100):
+        assert part.text.startswith(("Under Fed.", "He did."))
+
+
+def test_a_chunk_ends_before_a_heading_rather_than_after_it() -> None:
+    text = f"{paragraphs(2)}\n\nIII. REMEDY\n\n{paragraphs(3)}"
+    chunks = chunk(text, max_tokens=400)
+    assert chunks[1].text.startswith("III. REMEDY\n\nThe 0-0 witness")
+
+
+def test_a_chunk_does_not_part_a_sentence_from_its_citation_if_it_can() -> None:
+    sentence = "A bee is an animal under the Act, as the Board has long and often and rightly said. Id. at 14. "
+    chunks = chunk(sentence * 40, max_tokens=90)
+    assert all(part.text.startswith("A bee is") for part in chunks)
+
+
+def test_a_sentence_over_the_budget_is_cut_between_clauses() -> None:
+    text = "The lease covers " + "; ".join(f"the meadow numbered {number} on the plan" for number in range(60)) + "."
+    chunks = chunk(text, max_tokens=64)
+    assert len(chunks) > 5
+    assert all(part.text.endswith("; ") for part in chunks[:-1])
+
+
+def test_a_word_over_the_budget_is_cut_anywhere() -> None:
+    text = "q1Xz" * 500
+    chunks = chunk(text, max_tokens=32)
+    assert "".join(part.text for part in chunks) == text
+    assert max(part.token_count for part in chunks) <= 32
+
+
+def test_another_tokenizer_sets_the_budget() -> None:
+    chunks = chunk(paragraphs(5), max_tokens=50, tokenizer=WordTokenizer())
+    assert max(part.token_count for part in chunks) <= 50
+    assert all(part.token_count == len(part.text.split()) for part in chunks)
+
+
+def test_nearly_all_chunks_of_prose_end_at_a_sentence() -> None:
+    golden = Path(__file__).parent / "golden"
+    texts = [path.read_text(encoding="utf-8").partition("\n" + "-" * 40)[0] for path in golden.glob("*.expected")]
+    prose = "\n\n".join(texts * 5)
+    chunks = chunk(prose, max_tokens=128)
+    assert sum(ends_at_sentence(part.text) for part in chunks) / len(chunks) >= 0.95
+
+
+@pytest.mark.parametrize(
+    "text", ["He left.", "“Why?” ", "It is so ordered.’ ”\n\n", "(See App. 3.)", "as we said.12 ", "Stop!†"]
+)
+def test_these_end_a_sentence(text: str) -> None:
+    assert ends_at_sentence(text)
+
+
+@pytest.mark.parametrize("text", ["", "He left", "as follows:", "the sum of $1,000; and", "II"])
+def test_these_do_not_end_a_sentence(text: str) -> None:
+    assert not ends_at_sentence(text)
+
+
+@pytest.mark.parametrize("arguments", [{"max_tokens": 15}, {"overlap_sentences": -1}])
+def test_impossible_settings_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=next(iter(arguments))):
+        chunk("text", **arguments)

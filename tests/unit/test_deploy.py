@@ -1,0 +1,261 @@
+"""The deployment files fit the code, and each other. None of them is run here: no Docker engine, no cluster."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from courtlistener_assets.local.instance import write_instance
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "deploy" / "docker"
+#: Alternatives to REDIS_URL, which the containers are given.
+NOT_PASSED_ON = {"REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL"}
+SERVICE_KEYS = {
+    "image", "build", "command", "environment", "restart", "networks", "volumes", "security_opt", "cap_drop",
+    "healthcheck", "depends_on", "ports", "group_add", "shm_size",
+}  # fmt: skip
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+def loaded(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def setting_names() -> set[str]:
+    """All settings; `tests/unit/test_docs.py` holds this file against the code."""
+    return set(tomllib.loads((ROOT / "docs" / "settings.toml").read_text(encoding="utf-8")))
+
+
+def locked_versions(path: Path) -> dict[str, str]:
+    text = path.read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", text, re.MULTILINE))
+
+
+COMPOSE = loaded(DOCKER / "compose.yaml")
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DAGSTER = loaded(DOCKER / "dagster.yaml")
+
+
+# --- compose ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_only_keys_that_compose_knows_and_names_that_exist(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service) <= SERVICE_KEYS
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    mounted = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+    assert {source for source in mounted if not source.startswith((".", "/"))} <= set(COMPOSE["volumes"])
+    for other, dependency in service.get("depends_on", {}).items():
+        assert dependency["condition"] in CONDITIONS
+        assert dependency["condition"] != "service_healthy" or "healthcheck" in SERVICES[other]
+
+
+def test_every_service_that_stays_is_watched() -> None:
+    lasting = {name for name, service in SERVICES.items() if service["restart"] != "no"}
+    assert {name for name in lasting if "healthcheck" not in SERVICES[name]} == set()
+    assert {"redis", "postgres", "code", "webserver", "daemon"} == lasting
+
+
+def test_images_of_others_are_pinned() -> None:
+    for name in ("redis", "postgres"):
+        assert re.fullmatch(r"[\w/.-]+:\d[\w.-]*", SERVICES[name]["image"])
+
+
+def test_every_setting_reaches_the_containers_and_the_runs() -> None:
+    passed = set(COMPOSE["x-environment"])
+    assert setting_names() - NOT_PASSED_ON - passed == set()
+    assert set(DAGSTER["run_launcher"]["config"]["env_vars"]) == passed
+
+
+def test_secrets_are_never_written_down_and_must_be_given() -> None:
+    for name in ("COURTLISTENER_API_TOKEN", "POSTGRES_URL", "DAGSTER_POSTGRES_URL", "REDIS_URL"):
+        assert ":?" in COMPOSE["x-environment"][name]
+    example = dict(re.findall(r"^(\w+)=(.*)$", (DOCKER / "env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    required = set(re.findall(r"\$\{(\w+):\?", (DOCKER / "compose.yaml").read_text(encoding="utf-8")))
+    assert set(example) == required
+    assert set(example.values()) == {""}
+
+
+def test_only_the_ui_is_published_and_only_on_this_machine() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert list(published) == ["webserver"]
+    assert all(port.startswith("127.0.0.1:") for port in published["webserver"])
+
+
+def test_runs_share_network_and_volumes_with_the_services() -> None:
+    launcher = DAGSTER["run_launcher"]["config"]
+    assert launcher["network"] == COMPOSE["networks"]["courtlistener"]["name"]
+    names = {volume["name"] for volume in COMPOSE["volumes"].values() if volume}
+    assert {volume.partition(":")[0] for volume in launcher["container_kwargs"]["volumes"]} == names
+
+
+# --- dagster.yaml, redis.conf ----------------------------------------------------------------------------------------
+
+
+def test_crashed_runs_are_retried_as_on_one_machine(tmp_path: Path) -> None:
+    write_instance(tmp_path, workers=4)
+    local = loaded(tmp_path / "dagster.yaml")
+    for key in ("run_retries", "sensors", "schedules", "backfills", "telemetry", "nux"):
+        assert DAGSTER[key] == local[key]
+    assert DAGSTER["run_monitoring"]["enabled"] is True
+
+
+def test_the_workspace_names_the_code_server_of_compose() -> None:
+    [location] = loaded(DOCKER / "workspace.yaml")["load_from"]
+    assert location["grpc_server"]["host"] in SERVICES
+    assert str(location["grpc_server"]["port"]) in SERVICES[location["grpc_server"]["host"]]["healthcheck"]["test"]
+
+
+# --- Dockerfile and locks --------------------------------------------------------------------------------------------
+
+DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE)
+    assert users
+    assert users[-1].split(":")[0].isdigit()
+    assert users[-1].split(":")[0] != "0"
+    context = loaded(ROOT / "deploy" / "helm" / "values.yaml")["dagster-user-deployments"]["deployments"][0]
+    assert f"{context['podSecurityContext']['runAsUser']}:{context['podSecurityContext']['runAsGroup']}" == users[-1]
+
+
+def test_everything_that_is_copied_exists_and_is_sent_to_the_builder() -> None:
+    allowed = re.findall(r"^!(.+)$", (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    copied = [
+        source
+        for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+        for source in sources.split()
+    ]
+    assert len(copied) >= 6
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert any(source == name or source.startswith(f"{name}/") for name in allowed)
+
+
+def test_the_image_uses_a_supported_python_and_the_uv_of_the_makefile() -> None:
+    version = re.findall(r"^FROM python:3\.(\d+)-", DOCKERFILE, re.MULTILINE)
+    assert len(set(version)) == 1
+    assert 11 <= int(version[0]) <= 13
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.findall(r"uv==([\d.]+)", DOCKERFILE) == re.findall(r"^UV_VERSION := (\S+)", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("lock", ["deploy/docker/requirements.lock", "docs/requirements.lock"])
+def test_all_locks_agree(lock: str) -> None:
+    tested, other = locked_versions(ROOT / "requirements.lock"), locked_versions(ROOT / lock)
+    assert {name: (tested[name], other[name]) for name in tested.keys() & other if tested[name] != other[name]} == {}
+
+
+def test_the_image_has_every_dependency_and_no_tool_of_developers() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = locked_versions(DOCKER / "requirements.lock")
+    wanted = {re.split(r"[\[<>=!~; ]", requirement)[0] for requirement in project["dependencies"]}
+    assert wanted - set(locked) == set(), "run make lock"
+    assert {"dagster-docker", "dagster-k8s"} <= set(locked)
+    assert {"pytest", "mypy", "ruff"} & set(locked) == set()
+
+
+# --- Helm ------------------------------------------------------------------------------------------------------------
+
+LIST = [object]
+ENV = [{"name": str, "value": str}]
+#: The fields of Dagster's chart that are used, with their types; a key that is not here is a typing error.
+CHART: dict[str, Any] = {
+    "global": {"postgresqlSecretName": str},
+    "generatePostgresqlPasswordSecret": bool,
+    "postgresql": {
+        "enabled": bool, "postgresqlHost": str, "postgresqlUsername": str, "postgresqlDatabase": str,
+        "service": {"port": int},
+    },
+    "rabbitmq": {"enabled": bool},
+    "redis": {"enabled": bool},
+    "dagster-user-deployments": {
+        "enabled": bool,
+        "enableSubchart": bool,
+        "deployments": [{
+            "name": str, "image": {"repository": str, "tag": str, "pullPolicy": str}, "dagsterApiGrpcArgs": [str],
+            "port": int, "includeConfigInLaunchedRuns": {"enabled": bool}, "envSecrets": [{"name": str}], "env": ENV,
+            "volumes": LIST, "volumeMounts": [{"name": str, "mountPath": str}], "podSecurityContext": dict,
+            "securityContext": dict, "resources": dict,
+        }],
+    },
+    "runLauncher": {
+        "type": str,
+        "config": {"k8sRunLauncher": {
+            "imagePullPolicy": str, "loadInclusterConfig": bool, "failPodOnRunFailure": bool, "labels": dict,
+        }},
+    },
+    "dagsterDaemon": {
+        "enabled": bool,
+        "runCoordinator": {"enabled": bool, "type": str, "config": {"queuedRunCoordinator": {
+            "maxConcurrentRuns": int, "dequeueUseThreads": bool, "dequeueNumWorkers": int,
+        }}},
+        "runMonitoring": {"enabled": bool, "startTimeoutSeconds": int, "pollIntervalSeconds": int},
+        "runRetries": {"enabled": bool, "maxRetries": int, "retryOnAssetOrOpFailure": bool},
+        "sensors": {"useThreads": bool, "numWorkers": int},
+        "schedules": {"useThreads": bool, "numWorkers": int},
+    },
+    "dagsterWebserver": {"service": {"type": str, "port": int}},
+    "ingress": {"enabled": bool},
+    "retention": {
+        "enabled": bool,
+        "schedule": {"purgeAfterDays": int},
+        "sensor": {"purgeAfterDays": {"skipped": int, "success": int, "failure": int, "started": int}},
+    },
+    "telemetry": {"enabled": bool},
+}  # fmt: skip
+VALUES = loaded(ROOT / "deploy" / "helm" / "values.yaml")
+
+
+def misfits(value: Any, schema: Any, where: str = "values") -> list[str]:
+    """Where a value is not of the schema's form, in words."""
+    if isinstance(schema, dict):
+        if not isinstance(value, dict):
+            return [f"{where} is not a mapping"]
+        unknown = [f"{where}.{key} is not a field of the chart" for key in value if key not in schema]
+        return unknown + [m for k, v in value.items() if k in schema for m in misfits(v, schema[k], f"{where}.{k}")]
+    if isinstance(schema, list):
+        if not isinstance(value, list):
+            return [f"{where} is not a list"]
+        return [m for number, each in enumerate(value) for m in misfits(each, schema[0], f"{where}[{number}]")]
+    right = isinstance(value, schema) and not (schema is int and isinstance(value, bool))
+    return [] if right else [f"{where} is {value!r}, not {schema.__name__}"]
+
+
+def test_the_helm_values_are_fields_of_the_chart() -> None:
+    assert misfits(VALUES, CHART) == []
+
+
+def test_a_typing_error_in_the_values_would_be_found() -> None:
+    assert misfits({"redis": {"enable": True}}, CHART) == ["values.redis.enable is not a field of the chart"]
+    assert misfits({"redis": {"enabled": 1}}, CHART) == ["values.redis.enabled is 1, not bool"]
+    assert misfits({"dagsterWebserver": []}, CHART) == ["values.dagsterWebserver is not a mapping"]
+
+
+def test_the_launcher_is_the_configured_one_and_crashed_pods_are_retried_by_dagster_only() -> None:
+    assert VALUES["runLauncher"]["type"] == "K8sRunLauncher"
+    assert VALUES["runLauncher"]["config"]["k8sRunLauncher"]["failPodOnRunFailure"] is False
+    retries, local = VALUES["dagsterDaemon"]["runRetries"], DAGSTER["run_retries"]
+    assert (retries["maxRetries"], retries["retryOnAssetOrOpFailure"]) == (
+        local["max_retries"],
+        local["retry_on_asset_or_op_failure"],
+    )
+
+
+def test_the_pods_get_settings_by_their_names_and_secrets_by_reference_only() -> None:
+    [deployment] = VALUES["dagster-user-deployments"]["deployments"]
+    names = {variable["name"] for variable in deployment["env"]}
+    assert names <= setting_names()
+    assert names & {"COURTLISTENER_API_TOKEN", "POSTGRES_URL", "REDIS_URL"} == set()
+    assert deployment["includeConfigInLaunchedRuns"]["enabled"] is True
+    mounts, volumes = deployment["volumeMounts"], deployment["volumes"]
+    assert {mount["name"] for mount in mounts} == {volume["name"] for volume in volumes}
+    assert {"name": "COURTLISTENER_DATA_DIR", "value": mounts[0]["mountPath"]} in deployment["env"]

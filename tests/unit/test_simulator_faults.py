@@ -1,0 +1,278 @@
+"""What goes wrong on demand, what the truth log says of it, and the control addresses that order it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from courtlistener_assets.simulator import Account, Corpus, Fault, Simulator, generate
+from courtlistener_assets.simulator.faults import FaultPlan, Latency
+from resources.errors import SettingError
+
+PATH = "opinions/?id__gt=0&order_by=id"
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Shared by all tests that change no object."""
+    return generate(seed=4, size=0.1)
+
+
+@pytest.fixture
+def simulator(corpus: Corpus) -> Iterator[Simulator]:
+    with Simulator(corpus, [Account("small", "small-token", "4/hour")]) as running:
+        yield running
+
+
+def get(simulator: Simulator, path: str = PATH, token: str = "wide-token") -> requests.Response:
+    headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
+    return requests.get(simulator.api_url + path, headers=headers, timeout=10)
+
+
+def strike(simulator: Simulator, kind: str, **how: Any) -> None:
+    simulator.faults.add(Fault(kind, times=1, **how))
+
+
+def control(simulator: Simulator, path: str, **body: Any) -> Any:
+    url = f"{simulator.url}/__simulator__/{path}"
+    answer = requests.post(url, json=body, timeout=10) if body else requests.get(url, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "content_type"),
+    [
+        ("500", 500, "text/plain; charset=utf-8"),
+        ("502", 502, "text/html; charset=utf-8"),
+        ("503", 503, "text/html; charset=utf-8"),
+        ("html", 200, "text/html; charset=utf-8"),
+        ("empty", 200, "application/json"),
+    ],
+)
+def test_a_bad_answer_comes_once_and_costs_quota(
+    simulator: Simulator, kind: str, status: int, content_type: str
+) -> None:
+    strike(simulator, kind)
+    bad, good = get(simulator), get(simulator)
+    assert (bad.status_code, bad.headers["Content-Type"]) == (status, content_type)
+    with pytest.raises(requests.JSONDecodeError):
+        bad.json()
+    assert good.json()["results"]
+    assert [(entry.status, entry.admitted, entry.fault) for entry in simulator.log] == [
+        (status, True, kind),
+        (200, True, None),
+    ]
+
+
+def test_a_500_ends_the_connection_and_says_what_the_server_says(simulator: Simulator) -> None:
+    strike(simulator, "500")
+    bad = get(simulator)
+    assert (bad.text, bad.headers["Connection"]) == ("Internal Server Error", "close")
+
+
+@pytest.mark.parametrize(("kind", "admitted"), [("reset_before", False), ("reset_after", True)])
+def test_a_reset_gives_no_answer_before_or_after_the_throttle(simulator: Simulator, kind: str, admitted: bool) -> None:
+    strike(simulator, kind)
+    with pytest.raises(requests.ConnectionError, match="reset"):
+        get(simulator)
+    (entry,) = simulator.log
+    assert (entry.status, entry.admitted, entry.fault) == (0, admitted, kind)
+
+
+def test_a_cut_body_is_shorter_than_announced(simulator: Simulator) -> None:
+    strike(simulator, "cut")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        get(simulator)
+    (entry,) = simulator.log
+    assert (entry.status, entry.admitted, entry.fault) == (200, True, "cut")
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(7, "7"), (None, None)])
+def test_a_429_on_demand_costs_nothing_and_is_no_refusal_of_the_throttle(
+    simulator: Simulator, seconds: int | None, header: str | None
+) -> None:
+    strike(simulator, "429", retry_after_seconds=seconds)
+    answer = get(simulator)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, header)
+    assert "Request was throttled." in answer.json()["detail"]
+    (entry,) = simulator.log
+    assert (entry.admitted, entry.refused, entry.fault) == (False, False, "429")
+    assert simulator.summary()["refused"] == 0
+
+
+def test_a_poison_object_spoils_every_answer_that_shows_it(simulator: Simulator) -> None:
+    ids = [opinion["id"] for opinion in simulator.corpus.opinions]
+    bad = ids[5]
+    simulator.faults.add(Fault("poison", endpoint="opinions", object_id=bad))
+    assert get(simulator).status_code == 500
+    assert get(simulator, f"opinions/{bad}/").status_code == 500
+    assert get(simulator, f"opinions/?id__gt={bad}&order_by=id").status_code == 200
+    assert get(simulator, f"opinions/?id__gte={ids[4]}&id__lt={bad}").status_code == 200
+    assert get(simulator, "opinions/?id__gt=0&count=on").status_code == 200
+    assert simulator.summary()["faults"] == {"poison": 2}
+
+
+def test_a_poison_document_spoils_the_entry_that_nests_it(simulator: Simulator) -> None:
+    entry = next(entry for entry in simulator.corpus.docket_entries if entry["recap_documents"])
+    bad = entry["recap_documents"][0]["id"]
+    simulator.faults.add(Fault("poison", endpoint="recap-documents", object_id=bad))
+    assert get(simulator, f"docket-entries/{entry['id']}/").status_code == 500
+    assert get(simulator, f"recap-documents/{bad}/").status_code == 500
+
+
+def test_faults_strike_the_paths_that_they_name(simulator: Simulator) -> None:
+    strike(simulator, "502", path_prefix="/api/rest/v4/clusters/")
+    assert get(simulator).status_code == 200
+    assert get(simulator, "clusters/?id__gt=0").status_code == 502
+
+
+def test_a_probability_strikes_about_so_often_and_the_same_way_each_time() -> None:
+    def struck() -> list[bool]:
+        plan = FaultPlan([Fault("500", probability=0.2)], seed=7)
+        return [plan.draw("/api/rest/v4/dockets/") is not None for _ in range(2000)]
+
+    first = struck()
+    assert first == struck()
+    assert 0.16 < sum(first) / len(first) < 0.24
+
+
+@pytest.mark.parametrize("text", ["501", "500:often", "500:xtwo", "poison:opinions", "429:x"])
+def test_a_fault_that_makes_no_sense_is_named(text: str) -> None:
+    with pytest.raises(SettingError, match=text.partition(":")[0]):
+        Fault.parse(text)
+
+
+def test_faults_are_read_from_text() -> None:
+    assert Fault.parse("500:0.02") == Fault("500", probability=0.02)
+    assert Fault.parse("reset_after:x3") == Fault("reset_after", times=3)
+    assert Fault.parse("poison:opinions/17") == Fault("poison", endpoint="opinions", object_id=17)
+
+
+@pytest.mark.parametrize(
+    ("spec", "median", "longest"),
+    [("fixed:0.05", 0.05, 0.05), ("uniform:0.01,0.11", 0.06, 0.11), ("lognormal:0.5,0.8", 0.5, 60.0)],
+)
+def test_latencies_have_the_distribution_that_was_asked_for(spec: str, median: float, longest: float) -> None:
+    latency = Latency(spec, seed=3)
+    totals = [sum(latency.draw()) for _ in range(4000)]
+    assert statistics.median(totals) == pytest.approx(median, rel=0.08)
+    assert max(totals) <= longest + 1e-9
+
+
+def test_a_lognormal_latency_has_a_heavy_tail() -> None:
+    latency = Latency("lognormal:0.5,0.8", seed=3)
+    totals = sorted(sum(latency.draw()) for _ in range(4000))
+    assert totals[int(len(totals) * 0.99)] > 2.5
+
+
+@pytest.mark.parametrize("spec", ["fast", "uniform:1", "fixed:abc", "lognormal:1,2,3,4"])
+def test_a_latency_that_makes_no_sense_is_named(spec: str) -> None:
+    with pytest.raises(SettingError, match="latency"):
+        Latency(spec)
+
+
+def test_latency_passes_before_and_after_the_throttle_decides(corpus: Corpus) -> None:
+    now = [1_795_000_000.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    with Simulator(corpus, latency="fixed:2", clock=lambda: now[0], sleep=sleep) as simulator:
+        get(simulator)
+    assert now[0] == pytest.approx(1_795_000_002.0)
+    assert 1_795_000_000.0 < simulator.log[0].time < 1_795_000_002.0
+
+
+# --- the truth
+
+
+def test_the_truth_log_tells_admitted_refused_and_free_requests_apart(simulator: Simulator) -> None:
+    for _ in range(5):
+        get(simulator, token="small-token")
+    get(simulator, token="wrong")
+    get(simulator, "api-usage/", token="small-token")
+    told = [(entry.account, entry.endpoint, entry.status, entry.admitted, entry.refused) for entry in simulator.log]
+    assert told == [
+        *[("small", "opinions", 200, True, False)] * 4,
+        ("small", "opinions", 429, False, True),
+        ("", "opinions", 401, False, False),
+        ("small", "api-usage", 200, True, False),
+    ]
+    assert simulator.summary() == {
+        "requests": 7,
+        "admitted": 4,
+        "refused": 1,
+        "api_usage": 1,
+        "by_endpoint": {"opinions": 4},
+        "by_account": {"small": 4},
+        "by_status": {"200": 4, "429": 1, "401": 1},
+        "faults": {},
+    }
+
+
+def test_the_truth_is_in_the_file_before_the_client_has_its_answer(corpus: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    with Simulator(corpus, log_path=path) as simulator:
+        for count in (1, 2, 3):
+            get(simulator)
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            assert len(lines) == count
+    assert lines[0]["path"] == f"/api/rest/v4/{PATH}"
+    assert lines[0].keys() == {
+        *("time", "account", "method", "path", "endpoint", "status", "admitted", "refused", "fault")
+    }
+
+
+# --- control
+
+
+def test_other_processes_read_the_truth(simulator: Simulator) -> None:
+    get(simulator)
+    get(simulator, "clusters/?id__gt=0")
+    assert control(simulator, "summary")["by_endpoint"] == {"opinions": 1, "clusters": 1}
+    assert [entry["endpoint"] for entry in control(simulator, "log?start=1")] == ["clusters"]
+    told = control(simulator, "expected?courts=scotus,ca9&first_month=2024-01&last_month=2024-02-01")
+    assert told["counts"]["clusters"] == len(told["ids"]["clusters"]) > 0
+    assert len(simulator.log) == 2
+
+
+def test_other_processes_order_faults_and_take_them_back(simulator: Simulator) -> None:
+    control(simulator, "faults", kind="503")
+    assert get(simulator).status_code == 503
+    assert control(simulator, "faults", clear=True) == []
+    assert get(simulator).status_code == 200
+
+
+def test_other_processes_change_accounts(simulator: Simulator) -> None:
+    control(simulator, "accounts", name="small", rates="0/hour")
+    assert "blocked" in get(simulator, token="small-token").json()["detail"]
+    control(simulator, "accounts", name="fresh", rates="1/hour")
+    assert [get(simulator, token="fresh-token").status_code for _ in range(2)] == [200, 429]
+    control(simulator, "accounts", name="small", rates="9/hour", active=False)
+    assert get(simulator, token="small-token").status_code == 401
+
+
+def test_other_processes_change_objects() -> None:
+    with Simulator(generate(seed=4, size=0.1)) as simulator:
+        opinion, cluster = simulator.corpus.opinions[0]["id"], simulator.corpus.clusters[-1]["id"]
+        control(simulator, "touch", endpoint="opinions", id=opinion, changes={"author_str": "Changed"})
+        assert get(simulator, f"opinions/{opinion}/").json()["author_str"] == "Changed"
+        control(simulator, "seal", id=cluster)
+        assert get(simulator, f"clusters/{cluster}/").status_code == 410
+        deleted, into = simulator.corpus.clusters[0]["id"], simulator.corpus.clusters[1]["id"]
+        control(simulator, "merge", deleted=deleted, into=into)
+        assert get(simulator, f"clusters/{deleted}/").url.endswith(f"/clusters/{into}/")
+
+
+def test_a_control_request_that_does_not_fit_is_told_why(simulator: Simulator) -> None:
+    answer = requests.post(f"{simulator.url}/__simulator__/faults", json={"kind": "501"}, timeout=10)
+    assert answer.status_code == 400
+    assert "501" in answer.json()["error"]
+    assert requests.get(f"{simulator.url}/__simulator__/nothing", timeout=10).status_code == 404

@@ -1,0 +1,50 @@
+"""Token counts equal those of the encoding, checked against known values and the splitter's own vocabulary."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from semantic_text_splitter import TextSplitter
+
+from courtlistener_assets.token_counts import DEFAULT
+
+#: Letters, numbers, marks, spaces and signs that the encoding's pattern treats differently.
+CHARACTERS = st.sampled_from("aAbB zZ  \n\n\t'sS're-_.,;:()§¶“”\u2019éßøĳΩж你好½²Ⅳ٣३\u0301\u00a0\u2003🙂0123456789")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", 0),
+        ("hello world", 2),
+        ("Fed. R. Civ. P. 12(b)(6)", 14),
+        ("42 U.S.C. § 1983", 9),
+        ("“naïve” ½ Ⅳ", 10),
+        ("\n\n  The court\u2019s\t1,000,000", 11),
+    ],
+)
+def test_counts_are_those_of_cl100k_base(text: str, tokens: int) -> None:
+    assert DEFAULT.count(text) == tokens
+
+
+@given(st.text(CHARACTERS, min_size=1, max_size=40))
+def test_a_count_is_the_least_capacity_into_which_the_text_fits(text: str) -> None:
+    tokens = DEFAULT.count(text)
+
+    def fits(capacity: int) -> bool:
+        # One more token keeps the splitter from giving a single character a chunk of any size.
+        splitter = TextSplitter.from_tiktoken_model("gpt-4", capacity + 1, trim=False)
+        return len(splitter.chunks(text + " a")) == 1
+
+    assert fits(tokens)
+    assert tokens == 1 or not fits(tokens - 1)
+
+
+def test_a_drawn_line_costs_few_tokens_and_a_long_word_never_too_few() -> None:
+    assert DEFAULT.count("_" * 200) < 20
+    assert DEFAULT.count("qx7" * 100) >= 100
+
+
+def test_a_lone_surrogate_can_be_counted() -> None:
+    assert DEFAULT.count("a \ud800 b") > 2
