@@ -5,11 +5,13 @@ UV_VERSION := 0.13.9
 CORPUS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
+# Runs a command with more packages than the project needs, without installing them into .venv.
+WITH = $(BIN)/uv run --no-project --isolated --quiet --python $(BIN)/python --with-requirements
 # Tests may pass more, for example `make test ARGS="-k limiter"`.
 ARGS ?=
 
 .PHONY: install demo dev test check check-style check-types check-imports check-dead-code check-lua check-definitions \
-  lock clean help
+  docs screenshots bench chaos lock clean help
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
@@ -66,10 +68,22 @@ check-lua:
 check-definitions: install
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
-# After a change of the dependencies in pyproject.toml.
+# The pages below docs/reference/ are made from the code; the site goes to site/.
+docs: install
+	$(BIN)/python docs/generate.py
+	$(WITH) docs/requirements.lock mkdocs build --strict
+
+# Of the real UI, in headless Chromium; takes about five minutes.
+screenshots: install
+	$(WITH) docs/requirements.lock python docs/screenshots.py $(ARGS)
+
+# After a change of the dependencies in pyproject.toml. The image's versions are those that were tested.
+LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
+  --custom-compile-command "make lock"
 lock: install
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
-	  --python-version 3.11 -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml deploy/docker/requirements.in -c requirements.lock -o deploy/docker/requirements.lock
+	$(LOCK) docs/requirements.in -o docs/requirements.lock
 
 # The package's own data below data/ is yours and stays.
 clean:

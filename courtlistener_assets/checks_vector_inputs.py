@@ -7,8 +7,6 @@ The checks read no text, so they cost little beside making the file. They judge 
 what the run that made it says about itself.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,17 +72,20 @@ def examine(columns: ChunkColumns, audit: RecordAudit, partition: CourtMonth) ->
     )
     budget = f"with more than {columns.max_tokens} tokens" if columns.max_tokens else "in a file that names no budget"
     missing, more = _opinions_without_chunks(table, audit, partition)
+    count = f"{len(missing)} or more" if more else str(len(missing))
     return {
         "unique_ids": _repeated(table["chunk_id"]),
         "no_empty_text": _rows("without text", table, empty),
         "within_budget": _rows(budget, table, over),
         "every_opinion_has_chunks": Finding(
-            f"{len(missing)}{' or more' if more else ''} opinions with text have no chunk.", len(missing), missing
+            f"Opinions with text and without a chunk: {count}.",
+            len(missing),
+            missing,
         ),
     }
 
 
-def _repeated(ids: pa.ChunkedArray[Any]) -> Finding:
+def _repeated(ids: Any) -> Finding:
     repeats = len(ids) - pc.count_distinct(ids).as_py()
     if not repeats:
         return Finding(f"{len(ids)} chunks, {len(ids)} ids.")
@@ -129,19 +130,28 @@ def vector_inputs_checks(partitions_def: dg.PartitionsDefinition, data_dir: Loca
         context: dg.AssetCheckExecutionContext, bookkeeping: BookkeepingResource
     ) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
-        partitions = sorted(CourtMonth.parse(key) for key in context.op_execution_context.partition_keys)
+        partitions = _partitions(context.op_execution_context)
         with translated(context.op_execution_context), bookkeeping.open() as books:
             findings = {
                 partition: _examined(chunks_path(data_dir, partition), books.audit, partition)
                 for partition in partitions
             }
-        if len(partitions) > 1:
-            _log_one_by_one(context.op_execution_context.log_event, findings, selected)
-        for name in DESCRIPTIONS:
-            if name in selected:
-                yield _result(name, {partition: found[name] for partition, found in findings.items()})
+        if context.op_execution_context.has_partition_key:
+            [found] = findings.values()
+            yield from (_result(name, found[name]) for name in DESCRIPTIONS if name in selected)
+        else:
+            _log_each(context.op_execution_context.log_event, findings, selected)
 
     return vector_inputs_checks
+
+
+def _partitions(context: dg.OpExecutionContext) -> list[CourtMonth]:
+    """Those of the run; all that were ever made if the checks are run by themselves, without a partition."""
+    if context.has_partition_key or context.has_partition_key_range:
+        keys = set(context.partition_keys)
+    else:
+        keys = context.instance.get_materialized_partitions(dg.AssetKey(VECTOR_INPUTS))
+    return sorted(map(CourtMonth.parse, keys))
 
 
 def _examined(location: Location, audit: RecordAudit, partition: CourtMonth) -> dict[str, Finding]:
@@ -151,13 +161,13 @@ def _examined(location: Location, audit: RecordAudit, partition: CourtMonth) -> 
         return dict.fromkeys(DESCRIPTIONS, Finding("There is no file.", 1))
 
 
-def _log_one_by_one(
+def _log_each(
     log: Callable[[Any], None], findings: Mapping[CourtMonth, Mapping[str, Finding]], selected: set[str]
 ) -> None:
-    """A run of several partitions has one result a check; the UI shows partitions only if each has an event."""
+    """Say what holds for each partition; a result that is yielded is one for the whole run."""
     for partition, found in findings.items():
-        for name in selected:
-            result = _result(name, {partition: found[name]})
+        for name in sorted(selected):
+            result = _result(name, found[name])
             log(
                 dg.AssetCheckEvaluation(
                     asset_key=dg.AssetKey(VECTOR_INPUTS),
@@ -170,14 +180,10 @@ def _log_one_by_one(
             )
 
 
-def _result(name: str, found: Mapping[CourtMonth, Finding]) -> dg.AssetCheckResult:
-    bad = {partition: finding for partition, finding in found.items() if finding.wrong}
-    said = [finding.said if len(found) == 1 else f"{partition}: {finding.said}" for partition, finding in bad.items()]
-    one = next(iter(found.values())).said if len(found) == 1 else f"{len(found)} partitions are as they should be."
-    examples = [str(example) for finding in bad.values() for example in finding.examples][:_SOME]
+def _result(name: str, finding: Finding) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
-        passed=not bad,
-        description=" ".join(said[:_SOME]) or one,
-        metadata={"examples": examples} if examples else {},
+        passed=not finding.wrong,
+        description=finding.said,
+        metadata={"examples": list(map(str, finding.examples))} if finding.examples else {},
     )

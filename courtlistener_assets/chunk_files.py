@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import fsspec
@@ -74,7 +74,7 @@ def publish(file: Path, location: Location) -> None:
 def opened(location: Location) -> Iterator[BinaryIO]:
     """The file at `location` for reading, at any position. Raises FileNotFoundError."""
     with location.open("rb") as file:
-        yield cast(BinaryIO, file)
+        yield file
 
 
 def shown(location: Location) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ def read_report(location: Location, added: Iterable[str], max_tokens: int) -> Ch
 def cost(tokens: int, price_per_million_tokens: float) -> str:
     """`USD 0.0123`, with at least three digits that count."""
     amount = tokens * price_per_million_tokens / 1_000_000
-    return f"USD {amount:,.2f}" if amount >= 1 else f"USD {amount:.3g}"
+    return f"USD {amount:,.2f}" if amount >= 1 else f"USD {Decimal(f'{amount:.3g}'):f}"
 
 
 def _preview(file: pq.ParquetFile) -> str:

@@ -19,7 +19,6 @@ from courtlistener_assets.duplicates import Duplicates
 from courtlistener_assets.text import CleanText, opinion_text, recap_document_text
 from courtlistener_assets.token_counts import DEFAULT, Tokenizer
 
-
 #: The citations of a chunk, given its text and its content_hash.
 CitationFinder = Callable[[str, str], list[str]]
 

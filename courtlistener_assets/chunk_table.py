@@ -132,8 +132,9 @@ def write_partition(
     """Replace the partition's file at `path` by `rows`, unless it has them already; return the difference.
 
     Rows are written as they come, `rows_a_group` in memory at a time; of all rows only ids and digests are held, at
-    most 300 bytes a row. `metadata` is kept in the file (`made_by`); another one is a reason to write. Readers see the old file or the new one, never a part. The change is written beside it first
-    (`changes_path`, columns of CHANGES_SCHEMA). A file that cannot be read counts as absent.
+    most 300 bytes a row. `metadata` is kept in the file (`made_by`); another one is a reason to write. Readers see the
+    old file or the new one, never a part. The change is written beside it first (`changes_path`, columns of
+    CHANGES_SCHEMA). A file that cannot be read counts as absent.
 
     Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex.
     """

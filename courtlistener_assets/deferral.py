@@ -57,35 +57,39 @@ class DeferredStep:
         return str(self.context.asset_key.to_user_string())
 
     def defer(
-        self, error: CourtListenerAssetsError, partitions: Sequence[str], usage: Sequence[WindowUsage]
+        self,
+        error: CourtListenerAssetsError,
+        left: Sequence[str],
+        usage: Sequence[WindowUsage],
+        *,
+        done: Sequence[str] = (),
     ) -> dg.Failure:
-        """Record the unfinished partitions; returns the failure that ends the step."""
+        """Record the unfinished partitions (`left`); returns the failure that ends the step.
+
+        What the run was to make from the finished ones (`done`) is skipped with the rest, so it is recorded too.
+        """
         wait_seconds = error.wait_seconds if isinstance(error, QuotaDeferred) else OUTAGE_SECONDS
-        requests = self.deferrals.estimated_requests(self.asset, partitions, self.sweeps)
+        reason = f"{type(error).__name__}: {error}"
+        requests = self.deferrals.estimated_requests(self.asset, left, self.sweeps)
         eta = eta_seconds(requests, [use.window for use in usage], usage)
-        self.deferrals.record(
-            self.asset,
-            partitions,
-            wait_seconds=wait_seconds,
-            reason=f"{type(error).__name__}: {error}",
-            run_id=self.run_id,
-            config=self.config,
-            downstream=_downstream(self.context),
-            eta_seconds=eta,
-        )
+        downstream = _downstream(self.context)
+        common: dict[str, Any] = {"wait_seconds": wait_seconds, "reason": reason, "run_id": self.run_id}
+        self.deferrals.record(self.asset, left, **common, config=self.config, downstream=downstream, eta_seconds=eta)
+        for asset in downstream:
+            self.deferrals.record(asset, done, **common)
         until = datetime.now(UTC) + timedelta(seconds=wait_seconds)
         metadata: dict[str, Any] = {
             "deferred_until": dg.MetadataValue.timestamp(until),
             "reason": str(error),
-            "partitions_left": len(partitions),
+            "partitions_left": len(left),
             "requests_left_about": requests,
             "time_left_about": in_words(max(eta, wait_seconds)),
         }
-        for partition in list(partitions)[:_MOST_OBSERVATIONS]:
+        for partition in list(left)[:_MOST_OBSERVATIONS]:
             self.context.log_event(dg.AssetObservation(self.context.asset_key, partition=partition, metadata=metadata))
         return _failure(
             self.context,
-            f"Deferred until {until:%Y-%m-%d %H:%M} UTC, {len(partitions)} partitions left: {error}. The sensor "
+            f"Deferred until {until:%Y-%m-%d %H:%M} UTC, {len(left)} partitions left: {error}. The sensor "
             f"resume_deferred goes on with them; the rest takes about {metadata['time_left_about']}.",
             metadata,
         )

@@ -31,8 +31,10 @@ from resources.courtlistener import CourtListenerResource
 from resources.rate_limit import RedisRateLimitResource
 from resources.records import RecordStoreResource
 
-# Backfill policies are beta in this version of Dagster; its warning would stand above the output of every command.
+# Backfill policies are beta and partitions of asset checks a preview in this version of Dagster; its warnings would
+# stand above the output of every command.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
@@ -64,11 +66,19 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
         return dg.EnvVar(name) if environ.get(name, "").strip() else otherwise
 
     postgres_url = secret("POSTGRES_URL", settings.postgres_url)
+    redis_url = secret("REDIS_URL", settings.redis_url)
+    if environ.get("REDIS_PASSWORD") and not environ.get("REDIS_URL", "").strip():
+        # An address made of parts holds the password: it goes the way of all secrets too.
+        os.environ["REDIS_URL"] = settings.redis_url
+        redis_url = dg.EnvVar("REDIS_URL")
     rate_limit = RedisRateLimitResource(
-        redis_url=secret("REDIS_URL", settings.redis_url),
+        redis_url=redis_url,
+        redis_ca_certs=settings.redis_ca_certs,
         redis_prefix=settings.redis_prefix,
         postgres_url=postgres_url,
         rate_limits=settings.rate_limits,
+        reserve_share=settings.reserve_share,
+        shared_hour_limit=settings.shared_hour_limit,
         max_wait_seconds=settings.max_wait_seconds,
     )
     return {
@@ -82,7 +92,8 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
         "records": RecordStoreResource(postgres_url=postgres_url),
         "bookkeeping": BookkeepingResource(
             postgres_url=postgres_url,
-            redis_url=secret("REDIS_URL", settings.redis_url),
+            redis_url=redis_url,
+            redis_ca_certs=settings.redis_ca_certs,
             redis_prefix=settings.redis_prefix,
         ),
     }

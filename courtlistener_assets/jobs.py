@@ -62,6 +62,8 @@ def jobs() -> list[Job]:
             description="Show what failed and what is deferred, as the asset failed_dockets.",
         ),
         requeue_dead_dockets,
+        forget_deferred_partitions,
+        cleanup_expired_keys,
     ]
 
 
@@ -83,3 +85,33 @@ def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, bookkeep
 @dg.job(description="Try dead failed dockets again, all or those named; the sensor retry_failed_dockets takes them up.")
 def requeue_dead_dockets() -> None:
     requeue_dead()
+
+
+class ForgetConfig(dg.Config):
+    """Which deferred partitions are not to be gone on with."""
+
+    partitions: list[str] = Field(default_factory=list, description="Partition keys; empty: all that are deferred.")
+
+
+@dg.op(description="Do not go on with deferred partitions; what they have stored stays.")
+def forget_deferred(context: dg.OpExecutionContext, config: ForgetConfig, bookkeeping: BookkeepingResource) -> None:
+    with bookkeeping.open() as books:
+        partitions = config.partitions or [each.partition for each in books.deferrals.all(limit=1_000_000)]
+        count = books.deferrals.forget(partitions)
+    context.log.info(f"{count} deferrals are forgotten")
+
+
+@dg.job(description="Cancel what is left of a deferred backfill: the sensor resume_deferred does not go on with it.")
+def forget_deferred_partitions() -> None:
+    forget_deferred()
+
+
+@dg.op(description="Remove the state of old runs from Redis, if it has not expired by itself.")
+def remove_expired_keys(context: dg.OpExecutionContext, bookkeeping: BookkeepingResource) -> None:
+    with bookkeeping.open() as books:
+        context.log.info(f"{books.state.cleanup_expired_keys()} keys are gone")
+
+
+@dg.job(description="Remove the state of old runs from Redis, if it has not expired by itself.")
+def cleanup_expired_keys() -> None:
+    remove_expired_keys()

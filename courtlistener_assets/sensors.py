@@ -19,6 +19,7 @@ from dagster import DagsterInstance
 from courtlistener_assets.assets.court_changes import COURT_CHANGES, TOUCHED_MONTHS
 from courtlistener_assets.failures import NO_RUN_RETRY
 from courtlistener_assets.jobs import CHANGES_OF_DAY, COURT_MONTH, REBUILD_VECTOR_INPUTS, RETRY_FAILED_DOCKETS, Job
+from courtlistener_assets.streams import STREAMS
 from resources.bookkeeping import Bookkeeping, BookkeepingResource
 from resources.courtlistener import CourtListenerResource
 from resources.deferrals import Deferral
@@ -28,6 +29,8 @@ from resources.failed_dockets import Claim
 
 CLAIM_TAG = "courtlistener/claim"
 RESUME_TAG = "courtlistener/resume"
+#: Assets that take the configuration of a download.
+_CONFIGURED = {*(stream.name for stream in STREAMS), COURT_CHANGES}
 #: A claim or a request without a run after this long was never launched.
 LAUNCH_GRACE = timedelta(minutes=10)
 #: When a resumed run ended without having come further, the next one waits this long.
@@ -212,20 +215,34 @@ def resume_request(deferrals: Sequence[Deferral]) -> dg.RunRequest:
         run_key=run_key,
         partition_key=first.partition,
         asset_selection=[dg.AssetKey(asset) for asset in sorted(assets)],
-        run_config={"ops": {each.asset: {"config": {**each.config, "resumes": each.run_id}} for each in deferrals}},
+        run_config={
+            "ops": {
+                each.asset: {"config": {**each.config, "resumes": each.run_id}}
+                for each in deferrals
+                if each.asset in _CONFIGURED
+            }
+        },
         tags={RESUME_TAG: _tag_value(run_key)},
     )
 
 
 def release_ended_requests(instance: DagsterInstance, books: Bookkeeping, *, now: datetime | None = None) -> int:
-    """Deferrals whose run has ended, but which are still there, may be requested again; returns how many."""
+    """Deferrals whose run has ended without success may be requested again; returns how many.
+
+    A download clears its own deferral when it is complete; what is made from downloads is cleared here.
+    """
     by_request: dict[str, list[Deferral]] = defaultdict(list)
     for deferral in books.deferrals.requested():
         by_request[str(deferral.request)].append(deferral)
     released = 0
     for request, group in by_request.items():
-        since = max(each.requested_at for each in group if each.requested_at)
-        if _is_over(instance, {RESUME_TAG: _tag_value(request)}, since, now or datetime.now(UTC)):
+        since, tags = max(each.requested_at for each in group if each.requested_at), {RESUME_TAG: _tag_value(request)}
+        if not _is_over(instance, tags, since, now or datetime.now(UTC)):
+            continue
+        if instance.get_runs(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])):
+            for each in group:
+                books.deferrals.clear(each.asset, each.partition, some_dockets="docket_ids" in each.config)
+        else:
             books.deferrals.mark_run_gone(group, wait_seconds=RESUME_PAUSE_SECONDS)
             released += len(group)
     return released

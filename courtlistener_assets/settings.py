@@ -8,10 +8,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from courtlistener_assets.chunk_files import Location, location_of
 from courtlistener_assets.partitions import check_courts
@@ -29,18 +29,21 @@ _FALSE = {"0", "false", "no", "off", ""}
 class Settings:
     """The settings of a code location; `docs/settings.md` describes each for its users."""
 
-    api_token: str | None
+    api_token: str | None = field(repr=False)
     account: str | None
     base_url: str
     courts: tuple[str, ...]
     first_month: date
     data_dir: Location
     rate_limits: str
+    reserve_share: float
+    shared_hour_limit: int
     max_wait_seconds: float
     workers: int
-    redis_url: str
+    redis_url: str = field(repr=False)
+    redis_ca_certs: str
     redis_prefix: str
-    postgres_url: str
+    postgres_url: str = field(repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -66,9 +69,12 @@ class Settings:
             first_month=read("COURTLISTENER_FIRST_MONTH", "2015-01", _month),
             data_dir=read("COURTLISTENER_DATA_DIR", "data", location_of),
             rate_limits=read("COURTLISTENER_RATE_LIMITS", "5/min,50/hour,125/day", _rates),
+            reserve_share=read("COURTLISTENER_RESERVE_SHARE", "0.05", _share),
+            shared_hour_limit=read("COURTLISTENER_SHARED_HOUR_LIMIT", "0", _whole),
             max_wait_seconds=read("COURTLISTENER_MAX_WAIT_SECONDS", "60", _positive),
             workers=int(read("COURTLISTENER_WORKERS", "4", _count)),
             redis_url=_redis_url(environ),
+            redis_ca_certs=environ.get("REDIS_CA_CERTS", "").strip(),
             redis_prefix=environ.get("COURTLISTENER_REDIS_PREFIX", "").strip() or "courtlistener",
             postgres_url=read("POSTGRES_URL", "postgresql://localhost:5432/courtlistener", _postgres_url),
         )
@@ -136,8 +142,21 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _share(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 1:
+        raise SettingError(f"{value!r} is not a share of 0 or more, below 1")
+    return number
+
+
+def _whole(value: str) -> int:
+    if not value.isdigit():
+        raise SettingError(f"{value!r} is not a whole number")
+    return int(value)
+
+
 def _redis_url(environ: Mapping[str, str]) -> str:
-    """REDIS_URL as it is, or a URL made of REDIS_HOST, REDIS_PORT, REDIS_DB and REDIS_SSL; the password stays apart."""
+    """REDIS_URL as it is, or a URL made of REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD and REDIS_SSL."""
     url = environ.get("REDIS_URL", "").strip()
     if url:
         if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
@@ -152,7 +171,9 @@ def _redis_url(environ: Mapping[str, str]) -> str:
     for name, value in (("REDIS_PORT", port), ("REDIS_DB", db)):
         if not value.isdigit():
             raise SettingError(f"{name}={value!r} is not a whole number")
-    return f"{'rediss' if ssl in _TRUE else 'redis'}://{host}:{port}/{db}"
+    password = environ.get("REDIS_PASSWORD", "")
+    login = f":{quote(password, safe='')}@" if password else ""
+    return f"{'rediss' if ssl in _TRUE else 'redis'}://{login}{host}:{port}/{db}"
 
 
 def _postgres_url(value: str) -> str:

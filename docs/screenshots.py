@@ -60,7 +60,7 @@ PICTURES = (
     Picture("asset-graph", f"/asset-groups/?expanded={_GROUPS}", "docket_entries", 1400, 1700),
     Picture("launch", "/assets/opinions?view=overview", "Materialize", 960, steps=_LAUNCH),
     Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "requests_of_run", 1000),
-    Picture("quota-plots", "/assets/quota_usage?view=overview", "forecast", 1500, steps=("text=Plots",)),
+    Picture("quota-plots", "/assets/quota_usage?view=overview", "forecast", 1500, steps=("button:has-text('Plots')",)),
     Picture("quota", "/assets/quota_usage?view=overview", "forecast", 1250, 1700),
     Picture("quota-history", "/assets/quota_usage?view=overview", "forecast", 900, steps=(_SHOW_HISTORY,)),
     # Above the row that names a file of this machine.

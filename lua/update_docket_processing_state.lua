@@ -1,7 +1,8 @@
 -- A page was stored: counters, the dockets done, and the failures of a run, at once.
 -- KEYS  1 pipeline (hash)  2 processed (zset)  3 failed of the hour (list)
 -- ARGV  1 now, s since 1970  2 time to live of KEYS 1 and 2, ms  3 time to live of KEYS[3], ms
---       4 pages  5 records  6 number of docket ids  7.. docket ids, then failures: JSON that begins with {"id": <number>,
+--       4 pages  5 records  6 number of docket ids
+--       7.. docket ids, then failures: JSON that begins with {"id": <number>,
 -- Reply updated, dockets new in this run, failures new in the list
 local pipeline, processed, failed = KEYS[1], KEYS[2], KEYS[3]
 local now, ttl_ms, failed_ttl_ms = ARGV[1], ARGV[2], ARGV[3]

@@ -10,6 +10,7 @@ Nothing is granted that is not in the journal under the epoch in force, so no or
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -62,6 +63,7 @@ class FailoverLedger:
         self._breaker = CircuitBreaker(
             failure_threshold=1, recovery_timeout=recovery_seconds, expected_exception=RedisUnavailable
         )
+        self._failed_at = -math.inf
         #: Until then Postgres is known to be in charge.
         self._postgres_until = 0.0
         self._configured = False
@@ -73,27 +75,28 @@ class FailoverLedger:
     def _acquire(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
         self._configure()
         for _ in range(_ATTEMPTS):
-            answer, failed = self._try_redis(request_ids, lane, hour_limit)
+            answer = self._try_redis(request_ids, lane, hour_limit)
             if isinstance(answer, Fenced):
-                answer = self._postgres.acquire(request_ids, lane, take_over=failed)
+                failed_seconds_ago = self._monotonic() - self._failed_at
+                answer = self._postgres.acquire(request_ids, lane, redis_failed_seconds_ago=failed_seconds_ago)
             if not isinstance(answer, Fenced):
                 return answer
-            # Somebody put Redis in charge: old evidence against it no longer counts.
+            # Somebody has put Redis in charge since: old evidence against it no longer counts.
             self._postgres_until = 0.0
             self._breaker.reset()
         raise LedgerUnavailable("the quota ledger keeps moving between Redis and Postgres")
 
-    def _try_redis(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> tuple[Answer, bool]:
-        """The answer of Redis, and whether it has just failed, which is the only reason to take the ledger over."""
+    def _try_redis(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
         if self._redis is None:
-            return Fenced("there is no Redis"), True
+            self._failed_at = self._monotonic()
+            return Fenced("there is no Redis")
         if self._breaker.opened or self._monotonic() < self._postgres_until:
-            return Fenced("Postgres is in charge, as far as we know"), False
+            return Fenced("Postgres is in charge, as far as we know")
         try:
-            return self._from_redis(self._redis, request_ids, lane, hour_limit), False
+            return self._from_redis(self._redis, request_ids, lane, hour_limit)
         except RedisUnavailable as error:
             _log.warning("account %s: Redis cannot grant, Postgres does: %s", self._row.account, error)
-            return Fenced(str(error)), True
+            return Fenced(str(error))
 
     def _from_redis(self, redis: RedisLedger, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
         """Ask Redis; if it is not in charge, put it in charge if that is allowed, and ask once more."""
@@ -197,7 +200,11 @@ class FailoverLedger:
     def _guarded(self, call: Callable[[], _Result]) -> _Result:
         if self._breaker.opened:
             raise RedisUnavailable("Redis failed a moment ago")
-        return self._breaker.call(call)  # type: ignore[no-any-return]
+        try:
+            return self._breaker.call(call)  # type: ignore[no-any-return]
+        except RedisUnavailable:
+            self._failed_at = self._monotonic()
+            raise
 
     def _with_postgres(self, call: Callable[[], _Result]) -> _Result:
         try:

@@ -104,10 +104,14 @@ class Custody:
         """
         return max(self.epoch + 1, us(self.now))
 
+    @property
+    def held_seconds(self) -> float:
+        """Seconds since the holder was put in charge."""
+        return (self.now - self.changed_at).total_seconds()
+
     def cooling_seconds(self, shortest: float) -> float:
         """Seconds for which the holder must not go to Redis (again)."""
-        wanted = self.cool_down_seconds if self.holder == POSTGRES else shortest
-        return wanted - (self.now - self.changed_at).total_seconds()
+        return (self.cool_down_seconds if self.holder == POSTGRES else shortest) - self.held_seconds
 
 
 class LedgerRow:

@@ -81,12 +81,14 @@ class PostgresLedger:
         self._reserve_share = reserve_share
         self._grace = timedelta(seconds=grace_seconds)
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, take_over: bool = False) -> Answer:
-        """See `Ledger.acquire`. With `take_over`, the ledger is taken from Redis first."""
+    def acquire(
+        self, request_ids: Sequence[str], lane: Lane, *, redis_failed_seconds_ago: float | None = None
+    ) -> Answer:
+        """See `Ledger.acquire`. The ledger is taken from Redis first if Redis has failed since it was put in charge."""
         with self._row.database.transaction() as connection:
             custody = self._row.lock(connection)
             if custody.holder != POSTGRES:
-                if not take_over:
+                if redis_failed_seconds_ago is None or redis_failed_seconds_ago > custody.held_seconds:
                     return Fenced("Redis is in charge")
                 self._row.take_over(connection, custody)
             if custody.blocked:

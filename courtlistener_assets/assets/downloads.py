@@ -166,7 +166,8 @@ class _Run:
         left = [str(partition) for partition in partitions if partition not in self.complete]
         config = self.config.carried_over()
         step = DeferredStep(self.context, self.books.deferrals, self.run_id, config, self._sweep_names())
-        return step.defer(error, left, self.client.limiter.usage())
+        done = [str(partition) for partition in self.complete]
+        return step.defer(error, left, self.client.limiter.usage(), done=done)
 
     def acknowledge(self) -> None:
         """All that was asked for was tried."""

@@ -49,8 +49,9 @@ class Dev:
     def family(self) -> list[psutil.Process]:
         return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
 
-    def graphql(self, query: str) -> Any:
-        answer = requests.post(f"http://127.0.0.1:{self.port}/graphql", json={"query": query}, timeout=30)
+    def graphql(self, query: str, variables: dict[str, Any] | None = None) -> Any:
+        body = {"query": query, "variables": variables or {}}
+        answer = requests.post(f"http://127.0.0.1:{self.port}/graphql", json=body, timeout=30)
         return answer.json()["data"]
 
     def materialized(self, asset: str) -> int:

@@ -117,5 +117,6 @@ def pipeline_for(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     with dg.instance_for_test() as instance:
         yield Pipeline(build_definitions(environ), instance, simulator, database, environ)

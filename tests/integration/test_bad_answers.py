@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_courtlistener_client import Bench, hand_made_server, http
 
 from courtlistener_assets.partitions import CourtMonth
 from courtlistener_assets.simulator import shapes
@@ -37,6 +36,7 @@ from resources.errors import (
 from resources.permits import Outcome
 from resources.postgres import Database
 from resources.records import RecordStore
+from tests.integration.test_courtlistener_client import Bench, hand_made_server, http
 
 JSON = "application/json"
 GOOD = json.dumps({"count": None, "next": None, "previous": None, "results": [{"id": 7}]}).encode()

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import redis
-from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 from courtlistener_assets.sensors import LAUNCH_GRACE, release_ended_requests
 from courtlistener_assets.simulator import Account, Simulator
 from resources.postgres import Database
 from resources.services import RedisServer
+from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 FEBRUARY = "scotus|2024-02-01"
 DOCKETS = dg.AssetKey("dockets")
@@ -39,6 +40,7 @@ def pipeline(
         COURTLISTENER_API_TOKEN="tiny-token",
         COURTLISTENER_MAX_WAIT_SECONDS="0.3",
         COURTLISTENER_RATE_LIMITS="1/hour",
+        COURTLISTENER_WORKERS="1",
     )
     with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
         give_quota(pipeline, redis_client, 2)
@@ -53,14 +55,14 @@ def give_quota(pipeline: Pipeline, redis_client: redis.Redis, requests: int) -> 
     redis_client.flushall()
 
 
-def deferrals(pipeline: Pipeline) -> list[tuple[object, ...]]:
+def deferrals(pipeline: Pipeline) -> list[Any]:
     return pipeline.rows(
         "SELECT asset, partition, times, requested_at IS NOT NULL, attempts FROM courtlistener.deferrals ORDER BY 1, 2"
     )
 
 
-def start(pipeline: Pipeline, job: str = "downloads", **options: object) -> dg.ExecuteInProcessResult:
-    return pipeline.run(job, MONTH, asset_selection=[DOCKETS], **options)  # type: ignore[no-any-return]
+def start(pipeline: Pipeline, **options: Any) -> Any:
+    return pipeline.run("downloads", MONTH, asset_selection=[DOCKETS], **options)
 
 
 def test_a_deferred_partition_is_not_green_and_says_until_when(pipeline: Pipeline) -> None:
@@ -69,7 +71,7 @@ def test_a_deferred_partition_is_not_green_and_says_until_when(pipeline: Pipelin
     assert pipeline.materialized("dockets") == set()
     assert deferrals(pipeline) == [("dockets", MONTH, 1, False, 0)]
     [failed] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
-    failure = failed.step_failure_data.user_failure_data
+    failure: Any = failed.step_failure_data.user_failure_data
     assert failure.description.startswith("Deferred until ")
     assert failure.metadata["deferred_until"].value > datetime.now(UTC).timestamp()
     assert failure.metadata["requests_left_about"].value >= 1
@@ -87,13 +89,34 @@ def test_no_retry_mechanism_of_dagster_repeats_it(pipeline: Pipeline) -> None:
 def test_of_several_partitions_those_complete_stay_green(pipeline: Pipeline, redis_client: redis.Redis) -> None:
     give_quota(pipeline, redis_client, 5)
     tags = {"dagster/asset_partition_range_start": MONTH, "dagster/asset_partition_range_end": "scotus|2024-03-01"}
-    pipeline.environ["COURTLISTENER_WORKERS"] = "1"
     result = pipeline.run("downloads", tags=tags, asset_selection=[DOCKETS])
     assert not result.success
     green = pipeline.materialized("dockets")
     left = {partition for _, partition, *_ in deferrals(pipeline)}
+    assert green
+    assert left
     assert green | left == {MONTH, FEBRUARY, "scotus|2024-03-01"}
     assert not green & left
+
+
+def test_a_range_is_finished_by_itself_with_all_that_is_made_from_it(
+    pipeline: Pipeline, redis_client: redis.Redis
+) -> None:
+    give_quota(pipeline, redis_client, 9)
+    tags = {"dagster/asset_partition_range_start": MONTH, "dagster/asset_partition_range_end": "scotus|2024-03-01"}
+    keys = [dg.AssetKey(asset) for asset in ("dockets", "vector_inputs")]
+    assert not pipeline.run("court_month", tags=tags, asset_selection=keys).success
+    assert pipeline.materialized("dockets")  # complete, but the run ended before anything was made from it
+    rounds = 0
+    while deferrals(pipeline):
+        rounds += 1
+        assert rounds < 10
+        give_quota(pipeline, redis_client, 5)
+        pipeline.make_due()
+        for request in pipeline.tick("resume_deferred"):
+            pipeline.launch(request)
+    assert len(pipeline.materialized("dockets")) == 3
+    assert len(pipeline.materialized("vector_inputs")) == 3
 
 
 def test_the_sensor_waits_for_the_time_and_for_room_in_the_quota(pipeline: Pipeline, redis_client: redis.Redis) -> None:
@@ -188,3 +211,11 @@ def test_a_partition_completed_by_hand_is_deferred_no_longer(pipeline: Pipeline,
     give_quota(pipeline, redis_client, 100)
     assert start(pipeline).success
     assert deferrals(pipeline) == []
+
+
+def test_a_deferred_backfill_can_be_cancelled(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    start(pipeline)
+    assert pipeline.run("forget_deferred_partitions").success
+    give_quota(pipeline, redis_client, 100)
+    assert deferrals(pipeline) == []
+    assert pipeline.tick("resume_deferred") == []

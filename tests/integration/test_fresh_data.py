@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 import redis
-from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 from courtlistener_assets.court_days import CourtDay
 from courtlistener_assets.sensors import touched_months
 from courtlistener_assets.simulator import Fault, Simulator
 from resources.postgres import Database
 from resources.services import RedisServer
+from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = f"scotus|{YESTERDAY:%Y-%m-%d}"

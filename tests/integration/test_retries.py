@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import redis
-from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 from courtlistener_assets.sensors import CLAIM_TAG, LAUNCH_GRACE, give_back_orphans
 from courtlistener_assets.simulator import Fault, Simulator
 from resources.postgres import Database
 from resources.redis_keys import RedisKeys
 from resources.services import RedisServer
+from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
 
 @pytest.fixture
@@ -38,19 +39,15 @@ def pipeline(
 def poisoned(pipeline: Pipeline, endpoint: str) -> int:
     """Let one object of the month break every page that shows it; returns its id."""
     corpus = pipeline.simulator.corpus
-    cluster = next(
-        cluster
-        for cluster in corpus.clusters
-        if cluster["date_filed"][:7] == "2024-01"
-        and corpus.get("dockets", cluster["docket_id"])["court_id"] == "scotus"  # type: ignore[index]
-    )
+    court = {docket["id"] for docket in corpus.dockets if docket["court_id"] == "scotus"}
+    cluster = next(c for c in corpus.clusters if c["date_filed"][:7] == "2024-01" and c["docket_id"] in court)
     ids = {"clusters": cluster["id"], "dockets": cluster["docket_id"]}
     ids["opinions"] = corpus.children("opinions", "cluster", cluster["id"])[0]["id"]
     pipeline.simulator.faults.add(Fault("poison", endpoint=endpoint, object_id=ids[endpoint]))
     return int(ids[endpoint])
 
 
-def failures(pipeline: Pipeline) -> list[tuple[object, ...]]:
+def failures(pipeline: Pipeline) -> list[Any]:
     return pipeline.rows(
         "SELECT asset, object_id, tries, resolved_at IS NOT NULL, dead_at IS NOT NULL, claimed_by IS NOT NULL "
         "FROM courtlistener.failures ORDER BY id"

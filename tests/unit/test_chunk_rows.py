@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from courtlistener_assets.chunk_document import Document
-from courtlistener_assets.chunk_rows import Duplicates, Tally, partition_rows, rows_of
+from courtlistener_assets.chunk_rows import Tally, partition_rows, rows_of
+from courtlistener_assets.duplicates import Duplicates
 from resources.errors import UnusableRecord
 
 SENTENCES = [f"The {number}. lock of the canal was built by the county in 18{number:02}." for number in range(60)]
@@ -83,7 +84,7 @@ def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
         "author_id": 3,
         "precedential_status": "Published",
         "citations": ["1 U.S. 2", "3 S. Ct. 4"],
-        "cites": [],
+        "cites": None,
         "text_source": "plain_text",
         "ocr": "done",
         "source_sha1": "sha1-7",
@@ -92,6 +93,7 @@ def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
         "chunker_version": row["chunker_version"],
         "cleaner_version": row["cleaner_version"],
         "is_duplicate_of": None,
+        "duplicate_kind": None,
     }
 
 
@@ -160,6 +162,15 @@ def test_copies_and_versions_are_marked_and_kept() -> None:
         6: None,
         7: None,
     }
+    assert [row["duplicate_kind"] for row in found] == [
+        None,
+        "same_text",
+        "same_file",
+        "same_text",
+        "version",
+        None,
+        None,
+    ]
     assert tally.duplicates == ["opinion:2", "opinion:3", "opinion:4", "opinion:5"]
 
 

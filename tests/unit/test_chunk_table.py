@@ -22,7 +22,7 @@ DESIGNED_COLUMNS = [
     "chunk_index", "chunk_count", "doc_type", "docket_id", "cluster_id", "opinion_id", "recap_document_id",
     "court_id", "case_name", "docket_number", "date_filed", "opinion_type", "author_id", "precedential_status",
     "citations", "cites", "text_source", "ocr", "source_sha1", "source_date_modified", "absolute_url",
-    "chunker_version", "cleaner_version", "is_duplicate_of",
+    "chunker_version", "cleaner_version", "is_duplicate_of", "duplicate_kind",
 ]
 # fmt: on
 

@@ -31,6 +31,17 @@ def test_courts_are_read_in_order_without_repetition() -> None:
 def test_a_redis_address_is_made_of_its_parts() -> None:
     parts = {"REDIS_HOST": "cache", "REDIS_PORT": "6380", "REDIS_DB": "2", "REDIS_SSL": "true"}
     assert Settings.from_environ(parts).redis_url == "rediss://cache:6380/2"
+    assert Settings.from_environ(parts | {"REDIS_PASSWORD": "p@ss/w"}).redis_url == "rediss://:p%40ss%2Fw@cache:6380/2"
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    secrets = {
+        "COURTLISTENER_API_TOKEN": "a-token",
+        "REDIS_PASSWORD": "a-word",
+        "POSTGRES_URL": "postgresql://u:a-pw@h/d",
+    }
+    shown = repr(Settings.from_environ(secrets))
+    assert not [secret for secret in ("a-token", "a-word", "a-pw") if secret in shown]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +72,8 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_MAX_WAIT_SECONDS", "soon", "not a number"),
         ("COURTLISTENER_MAX_WAIT_SECONDS", "0", "above 0"),
         ("COURTLISTENER_WORKERS", "0", "from 1 to 64"),
+        ("COURTLISTENER_RESERVE_SHARE", "1", "a share"),
+        ("COURTLISTENER_SHARED_HOUR_LIMIT", "-1", "not a whole number"),
         ("COURTLISTENER_ACCOUNT", "our account", "letters, digits"),
         ("REDIS_URL", "localhost", "not an address such as redis://"),
         ("REDIS_PORT", "default", "not a whole number"),

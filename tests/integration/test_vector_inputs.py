@@ -1,0 +1,229 @@
+"""Vector inputs end to end: what is stored becomes a partition's file, and every change of it a change of the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+import redis
+from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
+
+from courtlistener_assets.simulator import Simulator
+from resources.postgres import Database
+from resources.services import RedisServer
+
+JOB = "rebuild_vector_inputs"
+
+
+@pytest.fixture
+def pipeline(
+    simulator: Simulator,
+    database: Database,
+    database_url: str,
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Pipeline]:
+    environ = environment(simulator, database_url, redis_server.url, str(tmp_path))
+    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
+        assert pipeline.run("downloads", MONTH).success
+        yield pipeline
+
+
+def build(pipeline: Pipeline, **config: Any) -> Any:
+    run_config = {"ops": {"vector_inputs": {"config": config}}}
+    result = pipeline.run(JOB, MONTH, run_config=run_config)
+    assert result.success
+    return result
+
+
+def metadata(result: Any) -> dict[str, Any]:
+    [event] = result.asset_materializations_for_node("vector_inputs")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def checks(result: Any) -> dict[str, Any]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def file_of(pipeline: Pipeline, month: str = "2024-01") -> Path:
+    root = Path(pipeline.environ["COURTLISTENER_DATA_DIR"])
+    return root / "vector_inputs" / "court=scotus" / f"month={month}" / "chunks.parquet"
+
+
+def rows(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return pq.ParquetFile(file_of(pipeline)).read().to_pylist()
+
+
+def changes(pipeline: Pipeline) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in pq.read_table(file_of(pipeline).with_name("_chunks.changes.parquet")).to_pylist():
+        found.setdefault(row["change"], set()).add(row["chunk_id"])
+    return found
+
+
+def execute(pipeline: Pipeline, statement: str) -> None:
+    with pipeline.database.transaction() as connection:
+        connection.execute(statement)
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_opinion_and_document_with_text_has_chunks_and_all_checks_pass(pipeline: Pipeline) -> None:
+    result = build(pipeline)
+    found = checks(result)
+    assert set(found) == {"unique_ids", "no_empty_text", "within_budget", "every_opinion_has_chunks"}
+    assert all(evaluation.passed for evaluation in found.values())
+    assert {evaluation.partition for evaluation in found.values()} == {MONTH}
+    said = metadata(result)
+    assert said["added"] == said["chunks"] == len(rows(pipeline)) > 100
+    documents = {(row["doc_type"], row["opinion_id"] or row["recap_document_id"]) for row in rows(pipeline)}
+    assert len(documents) == said["documents"] - said["documents_without_text"]
+    assert {kind for kind, _ in documents} == {"opinion", "recap_document"}
+
+
+def test_a_second_run_writes_nothing_and_says_so(pipeline: Pipeline) -> None:
+    build(pipeline)
+    before = os.stat(file_of(pipeline))
+    listed = sorted(path.name for path in file_of(pipeline).parent.iterdir())
+    result = build(pipeline)
+    said = metadata(result)
+    assert said["change"] == "0 added, 0 removed"
+    assert (said["added"], said["removed"], said["updated"], said["added_tokens"]) == (0, 0, 0, 0)
+    assert said["unchanged"] == said["chunks"] > 0
+    after = os.stat(file_of(pipeline))
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert sorted(path.name for path in file_of(pipeline).parent.iterdir()) == listed
+
+
+def test_an_opinion_that_changes_gives_only_its_own_chunks_anew(pipeline: Pipeline) -> None:
+    build(pipeline)
+    before = rows(pipeline)
+    opinion = next(row["opinion_id"] for row in before if row["opinion_id"])
+    execute(
+        pipeline,
+        'UPDATE courtlistener.records SET body = body || \'{"html_with_citations": "<p>As amended.</p>"}\' '
+        f"WHERE stream = 'opinions' AND id = {opinion}",
+    )
+    result = build(pipeline)
+    old = {row["chunk_id"] for row in before if row["opinion_id"] == opinion}
+    [new] = [row for row in rows(pipeline) if row["opinion_id"] == opinion]
+    assert new["text"] == "As amended."
+    assert changes(pipeline) == {"added": {new["chunk_id"]}, "removed": old}
+    assert metadata(result)["added_tokens"] == new["token_count"]
+
+
+# --- what is gone ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sealed_cluster_leaves_the_file_and_its_chunks_are_named_as_removed(pipeline: Pipeline) -> None:
+    build(pipeline)
+    before = rows(pipeline)
+    sealed = next(row["cluster_id"] for row in before if row["cluster_id"])
+    pipeline.simulator.corpus.seal_cluster(sealed)
+    config = {"ops": {"clusters": {"config": {"full_refresh": True}}}}
+    assert pipeline.run("downloads", MONTH, asset_selection=[dg.AssetKey("clusters")], run_config=config).success
+    build(pipeline)
+    assert sealed not in {row["cluster_id"] for row in rows(pipeline)}
+    assert changes(pipeline) == {"removed": {row["chunk_id"] for row in before if row["cluster_id"] == sealed}}
+
+
+def test_chunks_of_a_merged_cluster_keep_their_ids_under_the_new_cluster(pipeline: Pipeline) -> None:
+    build(pipeline)
+    before = rows(pipeline)
+    old, new = sorted({row["cluster_id"] for row in before if row["cluster_id"]})[:2]
+    moved = {row["chunk_id"] for row in before if row["cluster_id"] == old}
+    pipeline.simulator.corpus.merge_cluster(old, new)
+    assert pipeline.run("downloads", MONTH).success
+    build(pipeline)
+    clusters = {row["chunk_id"]: row["cluster_id"] for row in rows(pipeline)}
+    assert {clusters[chunk] for chunk in moved} == {new}
+    found = changes(pipeline)
+    assert moved <= found["updated"]
+    assert "removed" not in found
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def test_citations_are_found_once_and_taken_over_from_the_file_of_the_last_time(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("eyecite")
+    calls: list[str] = []
+
+    def find(text: str) -> list[str]:
+        calls.append(text)
+        return ["410 U.S. 113"] if "410 U.S. 113" in text else []
+
+    monkeypatch.setattr("courtlistener_assets.citations.find", find)
+    build(pipeline)
+    assert {row["cites"] is None for row in rows(pipeline)} == {True}
+    build(pipeline, find_citations=True)
+    first = rows(pipeline)
+    assert {tuple(row["cites"]) for row in first} == {(), ("410 U.S. 113",)}
+    assert set(calls) == {row["text"] for row in first}
+    calls.clear()
+    assert metadata(build(pipeline, find_citations=True))["change"] == "0 added, 0 removed"
+    assert calls == []
+    assert rows(pipeline) == first
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+def run_checks(pipeline: Pipeline, tags: dict[str, str]) -> dict[str, Any]:
+    selection = dg.AssetSelection.checks_for_assets(dg.AssetKey("vector_inputs"))
+    defs = dg.Definitions.merge(pipeline.defs, dg.Definitions(jobs=[dg.define_asset_job("only", selection=selection)]))
+    result = defs.resolve_job_def("only").execute_in_process(instance=pipeline.instance, tags=tags)
+    assert {evaluation.partition for evaluation in result.get_asset_check_evaluations()} == {MONTH}
+    return checks(result)
+
+
+def test_the_checks_by_themselves_look_at_the_month_or_at_all_that_were_made(pipeline: Pipeline) -> None:
+    build(pipeline)
+    month = {"dagster/partition": MONTH, "dagster/partition/court": "scotus", "dagster/partition/month": "2024-01-01"}
+    assert all(evaluation.passed for evaluation in run_checks(pipeline, month).values())
+    file_of(pipeline).unlink()
+    found = run_checks(pipeline, {})
+    assert len(found) == 4
+    assert {(evaluation.passed, evaluation.description) for evaluation in found.values()} == {
+        (False, "There is no file.")
+    }
+
+
+def test_a_run_of_several_months_has_the_checks_of_each(pipeline: Pipeline) -> None:
+    february = "scotus|2024-02-01"
+    assert pipeline.run("downloads", february).success
+    tags = {
+        "dagster/asset_partition_range_start": MONTH,
+        "dagster/asset_partition_range_end": february,
+    }
+    result = pipeline.run(JOB, tags=tags)
+    assert result.success
+    found = result.get_asset_check_evaluations()
+    by_partition = {(e.check_name, e.partition): e.passed for e in found if e.partition}
+    assert len(by_partition) == 8
+    assert all(by_partition.values())
+
+
+# --- what the UI shows ----------------------------------------------------------------------------------------------
+
+
+def test_the_metadata_shows_tokens_costs_lengths_and_a_few_chunks(pipeline: Pipeline) -> None:
+    result = build(pipeline, max_tokens=128, price_per_million_tokens=2.0)
+    assert max(row["token_count"] for row in rows(pipeline)) <= 128
+    assert checks(result)["within_budget"].passed
+    said = metadata(result)
+    assert said["tokens"] == said["added_tokens"] == sum(row["token_count"] for row in rows(pipeline))
+    amount = float(said["cost_of_all"].split()[1].replace(",", ""))
+    assert amount == pytest.approx(said["tokens"] * 2e-6, rel=0.01)
+    assert said["lengths"].startswith("![Chunks by length in tokens](data:image/svg+xml;base64,")
+    assert len(said["preview"].splitlines()) == 2 + 5

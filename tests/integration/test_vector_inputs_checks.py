@@ -1,0 +1,107 @@
+"""Each check of vector inputs finds what it is meant for, in a file and against what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from courtlistener_assets.checks_vector_inputs import DESCRIPTIONS, Finding, examine, read_columns
+from courtlistener_assets.chunk_table import MAX_TOKENS, Document, rows_of, write_partition
+from courtlistener_assets.partitions import CourtMonth
+from resources.postgres import Database
+from resources.record import PageOfRecords, Record, SweepKey
+from resources.record_audit import RecordAudit
+from resources.records import RecordStore
+
+PARTITION = CourtMonth("ca9", date(2024, 2, 1))
+TEXTS = {1: "The first opinion. " * 300, 2: "The second opinion.", 3: "The third opinion."}
+WITHOUT_TEXT = {4: {"html": "<p> </p>", "plain_text": " \n"}, 5: {}}
+
+
+@pytest.fixture
+def audit(database: Database) -> RecordAudit:
+    """A month with five opinions, two of them without text."""
+    store = RecordStore(database)
+    store.prepare(["clusters", "opinions"])
+    bodies = {id: {"id": id, "plain_text": text} for id, text in TEXTS.items()} | WITHOUT_TEXT
+    records = [Record("clusters", 9, {}, docket_id=7, cluster_id=9, court_id="ca9", date_filed=date(2024, 2, 29))]
+    records += [Record("opinions", id, body, cluster_id=9, court_id="ca9") for id, body in bodies.items()]
+    key = SweepKey("opinions", str(PARTITION), "dated")
+    at = store.begin_pass(key, run_id="run", everything=True, overlap=timedelta())
+    store.store_page(at, PageOfRecords(records), after_id=9, watermark=datetime(2024, 3, 1, tzinfo=UTC), finished=True)
+    return RecordAudit(database)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    rows = [
+        row
+        for id, text in TEXTS.items()
+        for row in rows_of(
+            Document(doc_type="opinion", body={"id": id, "plain_text": text}, docket_id=7, court_id="ca9"),
+            max_tokens=128,
+        )
+    ]
+    write_partition(rows, tmp_path / "chunks.parquet", metadata={MAX_TOKENS: "128"})
+    return tmp_path / "chunks.parquet"
+
+
+def found(file: Path, audit: RecordAudit) -> dict[str, Finding]:
+    return examine(read_columns(file), audit, PARTITION)
+
+
+def rewrite(file: Path, change: Callable[[list[dict[str, Any]]], object], **metadata: str) -> None:
+    old = pq.ParquetFile(file).read()
+    rows = old.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, old.schema.with_metadata(metadata)), file)
+
+
+def test_a_good_file_passes_every_check(file: Path, audit: RecordAudit) -> None:
+    findings = found(file, audit)
+    assert list(findings) == list(DESCRIPTIONS)
+    assert {name for name, finding in findings.items() if finding.wrong} == set()
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("unique_ids", lambda rows: rows[3].update(chunk_id=rows[0]["chunk_id"])),
+        ("no_empty_text", lambda rows: rows[1].update(char_end=rows[1]["char_start"])),
+        ("within_budget", lambda rows: rows[1].update(token_count=129)),
+        ("every_opinion_has_chunks", lambda rows: rows.pop()),
+    ],
+)
+def test_a_wrong_file_fails_the_check_that_is_meant_for_it_and_no_other(
+    file: Path, audit: RecordAudit, check: str, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    rewrite(file, change, max_tokens="128")
+    findings = found(file, audit)
+    assert {name: finding.wrong for name, finding in findings.items() if finding.wrong} == {check: 1}
+    assert len(findings[check].examples) == 1
+
+
+def test_an_opinion_without_chunks_is_named(file: Path, audit: RecordAudit) -> None:
+    rewrite(file, lambda rows: rows.pop(), max_tokens="128")
+    finding = found(file, audit)["every_opinion_has_chunks"]
+    assert finding.examples == (3,)
+    assert finding.said == "Opinions with text and without a chunk: 1."
+
+
+def test_an_opinion_that_is_gone_needs_no_chunk(file: Path, audit: RecordAudit, database: Database) -> None:
+    rewrite(file, lambda rows: rows.pop(), max_tokens="128")
+    RecordStore(database).bury("opinions", [3], "not found (404)")
+    assert not found(file, audit)["every_opinion_has_chunks"].wrong
+
+
+def test_a_file_that_names_no_budget_is_not_said_to_keep_one(file: Path, audit: RecordAudit) -> None:
+    rewrite(file, lambda rows: None)
+    finding = found(file, audit)["within_budget"]
+    assert finding.wrong > 0
+    assert "names no budget" in finding.said

@@ -1,0 +1,82 @@
+"""From a claim on failed dockets to the run that retries them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from courtlistener_assets.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.assets.download_config import DownloadConfig, IdRange
+from courtlistener_assets.assets.failed_dockets import table
+from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.sensors import retry_request
+from courtlistener_assets.streams import STREAMS, Stream
+from resources.failed_docket_lists import FailedDocket
+from resources.failed_dockets import Claim
+
+MOMENT = datetime(2024, 1, 31, 13, 5, tzinfo=UTC)
+MONTH = "ca9|2024-01-01"
+PLAIN = FailedDocket(
+    1, "dockets", MONTH, "filed", None, None, None, None, "TransientApiError", "500", 1, 2, MOMENT, MOMENT, MOMENT
+)
+
+
+def config(*failures: FailedDocket, asset: str = "dockets") -> dict[str, object]:
+    request = retry_request(Claim("claim", MONTH, 1, tuple(failures)))
+    found = dict(request.run_config["ops"][asset]["config"])
+    assert found.pop("claim_id") == "claim"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("failure", "dockets", "ranges"),
+    [
+        (replace(PLAIN, docket_id=17), [17], []),
+        (replace(PLAIN, docket_id=17, object_id=99), [17], []),
+        (replace(PLAIN, sweep="docket:17", object_id=99), [17], []),
+        (replace(PLAIN, object_id=99), [], [("filed", 98, 99)]),
+        (replace(PLAIN, sweep="filed:90-99", object_id=99), [], [("filed", 98, 99)]),
+        (replace(PLAIN, after_id=40, up_to_id=60), [], [("filed", 40, 60)]),
+    ],
+)
+def test_a_retry_asks_for_the_docket_or_for_the_ids_in_the_sweep(
+    failure: FailedDocket, dockets: list[int], ranges: list[tuple[str, int, int]]
+) -> None:
+    wanted = [{"sweep": sweep, "after_id": after, "up_to_id": up_to} for sweep, after, up_to in ranges]
+    assert config(failure) == {"docket_ids": dockets, "id_ranges": wanted}
+
+
+def test_a_docket_that_failed_in_many_objects_is_asked_for_once() -> None:
+    failures = [replace(PLAIN, id=id, docket_id=17, object_id=id) for id in (5, 6, 7)]
+    assert config(*failures)["docket_ids"] == [17]
+
+
+def test_a_days_changes_are_asked_for_by_ids_even_where_the_docket_is_known() -> None:
+    failure = replace(PLAIN, asset=COURT_CHANGES, sweep="clusters", docket_id=17, object_id=99)
+    found = config(failure, asset=COURT_CHANGES)
+    assert found == {"docket_ids": [], "id_ranges": [{"sweep": "clusters", "after_id": 98, "up_to_id": 99}]}
+
+
+def test_the_run_key_differs_between_attempts_and_between_sets_of_failures() -> None:
+    one, other = replace(PLAIN, docket_id=17), replace(PLAIN, id=2, docket_id=18)
+    keys = {
+        retry_request(claim).run_key
+        for claim in (Claim("a", MONTH, 1, (one,)), Claim("b", MONTH, 2, (one,)), Claim("c", MONTH, 1, (one, other)))
+    }
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_the_sweeps_of_a_retry_stay_within_the_court(stream: Stream) -> None:
+    ranges = [IdRange(sweep=sweep.name, after_id=98, up_to_id=99) for sweep in stream.sweeps]
+    for sweep in DownloadConfig(docket_ids=[17], id_ranges=ranges).sweeps(stream):
+        assert "ca9" in sweep.params(CourtMonth("ca9", date(2024, 1, 1))).values()
+
+
+def test_a_table_survives_whatever_a_cell_holds() -> None:
+    text = table({"message": lambda row: row}, ["a | b\nc <script>", "x" * 500])
+    [_, _, first, second] = text.split("\n")
+    assert first == "| a \\| b c &lt;script> |"
+    assert len(second) < 200

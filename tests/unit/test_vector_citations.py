@@ -1,0 +1,66 @@
+"""Citations of a chunk, found by eyecite once for each text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from courtlistener_assets import citations
+from courtlistener_assets.chunk_rows import Tally, partition_rows
+from courtlistener_assets.chunk_table import Document, write_partition
+from courtlistener_assets.citations import FINDER, CitationFinder, KnownCitations
+from resources.errors import SettingError
+
+HASH = "ab" * 32
+
+
+def test_full_citations_are_found_across_lines_once_each_and_in_order() -> None:
+    pytest.importorskip("eyecite")
+    text = "See Roe v. Wade, 410 U. S.\n113 (1973); 42 U.S.C. § 1983. Id. at 3. Roe, 410 U.S., at 120. 410 U.S. 113."
+    assert citations.find(text) == ["410 U.S. 113", "42 U.S.C. § 1983"]
+
+
+def test_a_text_without_citations_has_none() -> None:
+    pytest.importorskip("eyecite")
+    assert citations.find("The judgment is affirmed.") == []
+
+
+def write(path: Path, texts: list[str], finder: str = "finder 1") -> KnownCitations:
+    documents = [
+        Document(doc_type="opinion", body={"id": id, "plain_text": text}, docket_id=1, court_id="ca9")
+        for id, text in enumerate(texts, 1)
+    ]
+    rows = partition_rows(documents, Tally(), find_citations=lambda text, content_hash: [text.upper()])
+    write_partition(rows, path, rows_a_group=2, metadata={FINDER: finder})
+    return KnownCitations.read(path, "finder 1")
+
+
+def test_a_file_knows_the_citations_of_its_texts(tmp_path: Path) -> None:
+    import hashlib
+
+    texts = [f"text {number}" for number in range(7)]
+    known = write(tmp_path / "chunks.parquet", texts)
+    for text in texts:
+        assert known.of(hashlib.sha256(text.encode()).hexdigest()) == [text.upper()]
+    assert known.of(HASH) is None
+
+
+def test_another_version_of_the_finder_knows_nothing(tmp_path: Path) -> None:
+    import hashlib
+
+    known = write(tmp_path / "chunks.parquet", ["text"], "finder 2")
+    assert known.of(hashlib.sha256(b"text").hexdigest()) is None
+
+
+def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
+    assert KnownCitations.read(tmp_path / "absent.parquet", "finder 1").of(HASH) is None
+
+
+def test_without_eyecite_the_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise ImportError(name)
+
+    monkeypatch.setattr(citations, "version", absent)
+    with pytest.raises(SettingError, match="eyecite"):
+        CitationFinder()

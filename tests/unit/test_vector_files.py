@@ -1,0 +1,123 @@
+"""A partition's file goes to a directory or to any store that fsspec knows, and is replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from courtlistener_assets.assets.vector_inputs import chunks_path
+from courtlistener_assets.chunk_files import Location, location_of, opened, shown
+from courtlistener_assets.chunk_table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
+from courtlistener_assets.partitions import CourtMonth
+from resources.errors import SettingError
+
+PARTITION = CourtMonth.parse("ca9|2024-02-01")
+
+
+def rows(*texts: str) -> list[dict[str, Any]]:
+    bodies = [{"id": number, "plain_text": text} for number, text in enumerate(texts, 1)]
+    return [
+        row for body in bodies for row in rows_of(Document(doc_type="opinion", body=body, docket_id=1, court_id="ca9"))
+    ]
+
+
+def read(location: Location) -> list[dict[str, Any]]:
+    with opened(location) as source:
+        return pq.read_table(source).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """A bucket in an S3 stand-in on this machine."""
+    s3fs = pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    import boto3
+
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(params=["directory", "memory", "s3"])
+def data_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    if request.param == "directory":
+        return location_of(str(tmp_path / "data"))
+    if request.param == "memory":
+        return location_of(f"memory://{uuid4().hex}/data")
+    return location_of(f"{request.getfixturevalue('s3_url')}/{uuid4().hex}")
+
+
+def test_a_file_is_written_read_compared_and_replaced_wherever_it_is(data_dir: Location) -> None:
+    place = chunks_path(data_dir, PARTITION)
+    first = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
+    assert (len(first.added), first.written) == (2, True)
+    assert read(place) == rows("One.", "Two.")
+
+    again = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
+    assert (again.written, bool(again), again.unchanged) == (False, False, 2)
+
+    second = write_partition(rows("One.", "Three."), place, metadata={"max_tokens": "512"})
+    assert (len(second.added), len(second.removed), second.unchanged) == (1, 1, 1)
+    assert read(place) == rows("One.", "Three.")
+    assert {row["change"] for row in read(changes_path(place))} == {"added", "removed"}
+    with opened(place) as source, pq.ParquetFile(source) as file:
+        assert file.schema_arrow.equals(SCHEMA)
+        assert made_by(file) == {"max_tokens": "512"}
+
+
+def test_a_run_that_fails_leaves_the_old_file_and_nothing_else(data_dir: Location) -> None:
+    place = chunks_path(data_dir, PARTITION)
+    write_partition(rows("One."), place)
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield from rows("Two.")
+        raise ConnectionError("the database is away")
+
+    with pytest.raises(ConnectionError):
+        write_partition(failing(), place)
+    assert read(place) == rows("One.")
+    assert sorted(path.name for path in place.parent.iterdir()) == ["_chunks.changes.parquet", "chunks.parquet"]
+
+
+def test_other_metadata_is_a_reason_to_write_and_no_change_of_chunks(tmp_path: Path) -> None:
+    write_partition(rows("One."), tmp_path / "chunks.parquet", metadata={"max_tokens": "512"})
+    diff = write_partition(rows("One."), tmp_path / "chunks.parquet", metadata={"max_tokens": "256"})
+    assert (bool(diff), diff.written, diff.unchanged) == (False, True, 1)
+    assert made_by(pq.ParquetFile(tmp_path / "chunks.parquet")) == {"max_tokens": "256"}
+
+
+@pytest.mark.parametrize("value", ["data", "/srv/data", "file:///srv/data"])
+def test_a_path_or_file_url_is_a_directory_of_this_machine(value: str) -> None:
+    place = location_of(value)
+    assert isinstance(place, Path)
+    assert shown(place).startswith("/")
+
+
+def test_a_url_is_shown_as_it_is() -> None:
+    place = chunks_path(location_of("memory://bucket/data"), PARTITION)
+    assert isinstance(place, UPath)
+    assert shown(place) == "memory://bucket/data/vector_inputs/court=ca9/month=2024-02/chunks.parquet"
+
+
+def test_a_url_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(SettingError, match="nonsense://bucket"):
+        location_of("nonsense://bucket")
