@@ -7,6 +7,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 # Runs a command with more packages than the project needs, without installing them into .venv.
 WITH = $(BIN)/uv run --no-project --isolated --quiet --python $(BIN)/python --with-requirements
+TEST_WORKERS ?= 3
+ROUNDS ?= 20
+SEED ?= 1
 # Tests may pass more, for example `make test ARGS="-k limiter"`.
 ARGS ?=
 
@@ -37,8 +40,9 @@ demo: install
 dev: install
 	@$(BIN)/courtlistener dev $(ARGS)
 
+# Most tests wait for quotas and processes rather than compute; each worker starts servers of its own.
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
 
 # `make -k check` goes on after a part that failed, to show all that is wrong.
 check: check-style check-types check-imports check-dead-code check-lua check-definitions
@@ -67,6 +71,10 @@ check-lua:
 
 check-definitions: install
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+# Rounds of a backfill in which everything breaks; the last line says what was injected and what came out.
+chaos: install
+	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 # The pages below docs/reference/ are made from the code; the site goes to site/.
 docs: install

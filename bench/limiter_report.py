@@ -53,7 +53,13 @@ def replace_section(text: str, name: str, section: str) -> str:
 
 def _section(quota: Mapping[str, Any]) -> str:
     parts = [f"## The quota limiter\n\nMeasured {quota.get('measured', '')}. {_CAUTION}"]
-    for key, render in (("peers", _peers), ("simulated", _simulated), ("cost", _cost), ("faults", _faults)):
+    for key, render in (
+        ("peers", _peers),
+        ("long", _long),
+        ("simulated", _simulated),
+        ("cost", _cost),
+        ("faults", _faults),
+    ):
         if key in quota:
             parts.append(render(quota[key]))
     return "\n\n".join(parts)
@@ -76,6 +82,14 @@ def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
         head = ("limiter", "refused", "used", "Redis calls a grant", "fairness")
         parts.append(f"**{scenario}**\n\n" + table(head, rows))
     return "\n\n".join(parts)
+
+
+def _long(run: Mapping[str, Any]) -> str:
+    return (
+        f"The long run, 16 processes on {run['windows']}: {run['requests']} requests, {run['refused']} refused, "
+        f"{100 * run['used_share']:.2f} % used, {run['redis_calls_per_grant']} Redis calls a grant, "
+        f"fairness {run['fairness_max_over_min']}."
+    )
 
 
 def _simulated(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -44,16 +44,29 @@ class Sentences:
         self._by_tail: dict[str, set[str]] = {}
         self.add(_ADDED)
 
-    def add(self, sentence: str) -> str:
-        """Remember a sentence; returns it."""
-        bare = "".join(sentence.split())
-        self._by_tail.setdefault(bare[-_TAIL:], set()).add(bare)
-        return sentence
+    def add(self, part: str) -> None:
+        """Remember a sentence; a heading, and what leads to a quotation, is none."""
+        bare = "".join(part.split())
+        if bare[-1] in ".?!”":
+            self._by_tail.setdefault(bare[-_TAIL:], set()).add(bare)
 
     def end(self, chunk: str) -> bool:
         """Whether a chunk ends with the whole last part of a sentence. White space does not count."""
         bare = "".join(chunk[-2000:].split())
-        return any(bare.endswith(sentence) for sentence in self._by_tail.get(bare[-_TAIL:], ()))
+        known = (self._by_tail.get(bare[-length:], ()) for length in range(1, _TAIL + 1))
+        return any(bare.endswith(sentence) for sentences in known for sentence in sentences)
+
+
+def _passage(chance: random.Random) -> Iterator[list[str]]:
+    """A paragraph, as lists of its sentences: sometimes with a heading before it, sometimes a quotation after it."""
+    if chance.random() < 0.12:
+        yield [f"{chance.choice(('I', 'II', 'III', 'A', 'B'))}. {prose.case_name(chance)}"]
+    parts = [prose.sentence(chance) for _ in range(chance.choice((1, 2, 3, 4, 5, 6, 8, 10, 14, 25)))]
+    if chance.random() < 0.2:
+        yield [*parts, f"As {prose.surname(chance)} put it:"]
+        yield [prose.sentence(chance) for _ in range(chance.randrange(1, 5))]
+    else:
+        yield parts
 
 
 def opinions(count: int, characters: int, *, seed: int = 1, sentences: Sentences | None = None) -> Iterator[Opinion]:
@@ -63,10 +76,11 @@ def opinions(count: int, characters: int, *, seed: int = 1, sentences: Sentences
         chance = random.Random(f"{seed}-{number}")
         length, paragraphs = 0, []
         while length < characters:
-            parts = [prose.sentence(chance) for _ in range(chance.randrange(3, 8))]
-            if sentences:
-                parts = [sentences.add(part) for part in parts]
-            paragraphs.append(" ".join(parts))
-            length += len(paragraphs[-1])
+            for paragraph in _passage(chance):
+                paragraphs.append(" ".join(paragraph))
+                length += len(paragraphs[-1])
+                if sentences:
+                    for part in paragraph:
+                        sentences.add(part)
         field = fields[number % len(fields)]
         yield Opinion(number, field, _FORMATS[field](paragraphs), tuple(paragraphs))

@@ -5,7 +5,7 @@ Belongs here: reading a file's columns for that, and Markdown. Does not belong h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from courtlistener_assets.plots import columns, markdown_image
 
 _BARS = 24
 _SHOWN_CHUNKS = 5
+_LOOKED_AT = 500
 _SHOWN_CHARACTERS = 240
 #: What Markdown or HTML in it would make more than text of.
 _MARKUP = str.maketrans(
@@ -43,13 +44,14 @@ class ChunkReport:
         return markdown_image(columns(bars, "Chunks by length in tokens"), "Chunks by length in tokens")
 
 
-def read_report(location: Location, added: Iterable[str], max_tokens: int) -> ChunkReport:
+def read_report(location: Location, added: Sequence[str], max_tokens: int) -> ChunkReport:
     """Read a file's ids and token counts, and the text of its first few rows."""
     width = -(-max_tokens // _BARS)
     lengths = [0] * _BARS
     tokens = added_tokens = 0
-    new_ids = pa.array(list(added), pa.string())
     with opened(location) as source, pq.ParquetFile(source) as file:
+        all_new = len(added) == file.metadata.num_rows  # as on the first run, when looking each up costs most
+        new_ids = pa.array([] if all_new else added, pa.string())
         for batch in file.iter_batches(columns=["chunk_id", "token_count"]):
             counts: Any = batch.column("token_count")
             tokens += pc.sum(counts).as_py() or 0
@@ -59,6 +61,7 @@ def read_report(location: Location, added: Iterable[str], max_tokens: int) -> Ch
             for each in pc.value_counts(bars).to_pylist():
                 lengths[each["values"]] += each["counts"]
         preview = _preview(file)
+    added_tokens = tokens if all_new else added_tokens
     return ChunkReport(tuple(lengths), width, tokens, added_tokens, preview)
 
 
@@ -69,10 +72,12 @@ def cost(tokens: int, price_per_million_tokens: float) -> str:
 
 
 def _preview(file: pq.ParquetFile) -> str:
-    names = ["context_header", "token_count", "text"]
-    first = next(file.iter_batches(_SHOWN_CHUNKS, columns=names), None)
+    """The first chunks of the first few documents."""
+    names = ["chunk_index", "context_header", "token_count", "text"]
+    first = next(file.iter_batches(_LOOKED_AT, columns=names), None)
     lines = ["| from | tokens | text |", "|---|---:|---|"]
-    for row in first.to_pylist() if first else []:
+    rows = [row for row in (first.to_pylist() if first else []) if row["chunk_index"] == 0]
+    for row in rows[:_SHOWN_CHUNKS]:
         text = row["text"] if len(row["text"]) <= _SHOWN_CHARACTERS else row["text"][:_SHOWN_CHARACTERS] + " …"
         lines.append(f"| {_escaped(row['context_header'])} | {row['token_count']} | {_escaped(text)} |")
     return "\n".join(lines)

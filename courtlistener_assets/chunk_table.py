@@ -41,6 +41,7 @@ __all__ = [
 #: In the metadata of a file: the budget of tokens that its chunks keep.
 MAX_TOKENS = "max_tokens"
 _ROWS_A_GROUP = 2048
+_CHANGES_A_GROUP = 65_536
 #: A chunk id while files are compared: half the memory of its hex digits.
 _ID: Any = pa.binary(16)
 
@@ -212,7 +213,8 @@ def _difference(old: _Keys | None, new: _Keys) -> Diff:
 
 
 def _listed(ids: pa.ChunkedArray[Any]) -> list[str]:
-    return [binary_id.hex() for binary_id in ids.to_pylist() if binary_id]
+    # A part at a time: of a large partition, all ids at once as bytes beside their hex digits would be too much.
+    return [binary_id.hex() for part in ids.chunks for binary_id in part.to_pylist() if binary_id]
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -232,9 +234,8 @@ def _write_rows(rows: Iterable[Mapping[str, Any]], file: Path, rows_a_group: int
 
 
 def _write_changes(diff: Diff, file: Path) -> None:
-    kinds = (("added", diff.added), ("removed", diff.removed), ("updated", diff.updated))
-    columns = [
-        pa.chunked_array([pa.array(ids, pa.string()) for _, ids in kinds]),
-        pa.chunked_array([pa.repeat(pa.scalar(kind), len(ids)) for kind, ids in kinds]),
-    ]
-    pq.write_table(pa.table(columns, schema=CHANGES_SCHEMA), file, compression="zstd")
+    with pq.ParquetWriter(file, CHANGES_SCHEMA, compression="zstd") as writer:
+        for kind, ids in (("added", diff.added), ("removed", diff.removed), ("updated", diff.updated)):
+            for start in range(0, len(ids), _CHANGES_A_GROUP):
+                part = ids[start : start + _CHANGES_A_GROUP]
+                writer.write_table(pa.table([part, [kind] * len(part)], schema=CHANGES_SCHEMA))

@@ -40,6 +40,8 @@ _BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}]")
 _LABEL_REST = re.compile(r"\s*[.)\]]\s+(?=\S)")
 #: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
 _WRAPPED_LINES = 6
+#: What parts the cells of a row in plain text.
+_CELL_SPACE = "     "
 
 
 class _Stream:
@@ -185,7 +187,9 @@ def stream_of(markup: str, marks: Marks) -> str:
     parsed: _Stream = etree.HTML(markup.encode(), parser=parser)
     main, notes = decode_entities("".join(parsed.parts)), [decode_entities(note) for note in parsed.notes]
     if parsed.pre_characters * 2 > parsed.characters:
-        main = text_plain.unwrap(main.replace(LINE, "\n").replace(JOIN, BLOCK).replace(BLOCK, "\n\n"), marks)
+        for control, space in ((CELL, _CELL_SPACE), (LINE, "\n"), (JOIN, "\n\n"), (BLOCK, "\n\n")):
+            main = main.replace(control, space)
+        main = text_plain.unwrap(main, marks)
     else:
         main = _blocks(main, marks)
     return "\n\n".join([main, *(_blocks(note, marks) for note in notes)])

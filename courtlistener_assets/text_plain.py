@@ -21,7 +21,9 @@ _LIST_ITEM = re.compile(
     r"(?:\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]|[•▪◦‣●\-\u2013—*]|¶+)\s+\S|\(\w{1,4}\)\S|§+\s*[\w.\-]+\.\s+[A-Z]"
 )
 #: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
-_INITIAL = re.compile(r"\b[A-Z]\.$")
+_INITIAL = re.compile(
+    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Supp|Nos?|vs?|Mrs?|Ms|Dr|Jr|Sr|Dep|Gov|Sen|Rep|Stat|Const|Dist)\.$"
+)
 _WORD = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*")
 _CUT = re.compile(r"([^\W\d_]+)([-\u2010])$")
 _CUT_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-\u2010][ \t]*\n\s*[^\W\d_]+")
@@ -78,6 +80,10 @@ def _vocabulary(lines: list[str]) -> Counter[str]:
     """How often each word occurs uncut: decides whether a word cut at a line's end has a hyphen of its own."""
     uncut, cuts = _CUT_WORD.subn(" ", "\n".join(line for line in lines if not line.startswith(PAGE_BREAK)))
     return Counter(_WORD.findall(uncut.lower())) if cuts else Counter()
+
+
+def _is_abbreviated(line: str) -> bool:
+    return line.endswith(".") and bool(_INITIAL.search(line[-_TAIL:]))
 
 
 def _ends(line: str) -> bool:
@@ -176,7 +182,7 @@ class _Layout:
 
     def _begins_paragraph(self, index: int) -> bool:
         before, line = self.lines[index - 1], self.lines[index]
-        if _INITIAL.search(before.text[-_TAIL:]) and line.indent < before.indent + 2:
+        if _is_abbreviated(before.text) and line.indent < before.indent + 2:
             return False
         if not _ends(before.text):
             return line.indent >= before.indent + 2 and self._is_short(index - 1) and not line.text[0].islower()
@@ -211,7 +217,11 @@ class _Layout:
     def _runs_on(self, index: int) -> bool:
         """Whether a sentence that has not ended crosses blank lines or the edge of a page."""
         before, line = self.lines[index - 1], self.lines[index]
-        if _ends(before.text) or self._is_centred(before) or self._is_centred(line):
+        if self._is_centred(before) or self._is_centred(line):
+            return False
+        if _is_abbreviated(before.text) and not self._is_short(index - 1):
+            return True
+        if _ends(before.text):
             return False
         if line.text[0].islower() or before.text[-1] in ",-\u2013—":
             return True

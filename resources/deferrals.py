@@ -17,7 +17,6 @@ from psycopg.types.json import Jsonb
 
 from resources.postgres import Database
 
-
 #: Runs in a row that may end without having come further.
 MOST_ATTEMPTS = 5
 

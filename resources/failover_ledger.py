@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from circuitbreaker import CircuitBreaker
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from resources.account_windows import AccountWindows
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
@@ -209,5 +210,6 @@ class FailoverLedger:
     def _with_postgres(self, call: Callable[[], _Result]) -> _Result:
         try:
             return call()
-        except StoreUnavailable as error:
+        # Postgres ends the session of a worker that was stopped in mid-transaction; psycopg counts that as internal.
+        except (StoreUnavailable, IdleInTransactionSessionTimeout) as error:
             raise LedgerUnavailable(str(error)) from error

@@ -6,6 +6,7 @@ Belongs here: waiting, and what a wait that is too long means. Does not belong h
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import threading
@@ -91,6 +92,8 @@ class RateLimiter:
         return self._wait_for(count, lane, self._max_wait_seconds if max_wait_seconds is None else max_wait_seconds)
 
     def _wait_for(self, count: int, lane: Lane, budget: float, hour_limit: int | None = None) -> tuple[Permit, ...]:
+        if count < 1:
+            raise SettingError(f"{count} permits were asked for; at least 1 is needed")
         request_ids = [secrets.token_urlsafe(12) for _ in range(count)]
         started = self._clock()
         try:
@@ -205,14 +208,15 @@ class RateLimiter:
         """Charge `calls_to_add` calls at once if the quota and `limit` calls a clock hour have room; never waits.
 
         For callers of the pipeline that this project replaces, which count calls and settle nothing: what is charged
-        ages out by itself. `ttl_hours` is kept for them; the hour's key lives two hours.
+        ages out by itself. `ttl_hours` is kept for them; the hour's key lives two hours. Raises as `acquire`, except that
+        a quota without room is `success: False`.
         """
         del ttl_hours
-        try:
-            self._wait_for(calls_to_add, Lane.BACKFILL, 0.0, hour_limit=limit)
-            charged = True
-        except (QuotaDeferred, SettingError):
-            charged = False
+        charged = False
+        if limit > 0:
+            with contextlib.suppress(QuotaDeferred):
+                self._wait_for(calls_to_add, Lane.BACKFILL, 0.0, hour_limit=limit)
+                charged = True
         return {"success": charged, **self.get_current_rate_limit_status(limit)}
 
     def get_current_rate_limit_status(self, limit: int | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class RedisKeys:
     prefix: str = "courtlistener"
 
     def rate_limit(self, hour: str) -> str:
-        """string: requests charged in this hour, TTL 2 hours or as the caller says."""
+        """string: requests charged in this hour (UTC), lives 2 hours."""
         return f"{self.prefix}:rate_limit:{hour}"
 
     def counter(self, hour: str) -> str:
@@ -29,15 +29,15 @@ class RedisKeys:
         return f"{self.prefix}:counter:{hour}"
 
     def permits(self, account: str) -> str:
-        """zset: member request id, score the microsecond from which the permit ages."""
+        """zset: permits; member request id, score the microsecond from which it ages (odd while in flight)."""
         return f"{self.prefix}:permits:{account}"
 
     def epoch(self, account: str) -> str:
-        """hash: epoch, replid, last_us."""
+        """hash: what makes this server the one in charge: epoch, replid, last_us, count, latency_us, ticket."""
         return f"{self.prefix}:epoch:{account}"
 
     def windows(self, account: str) -> str:
-        """hash: spec, not_before_us, blocked."""
+        """hash: what the account may do: spec, not_before_us, blocked, keep, keep_ms."""
         return f"{self.prefix}:windows:{account}"
 
     def line(self, account: str) -> str:

@@ -105,7 +105,8 @@ def _build(store: RecordStore, partition: CourtMonth, path: Location, config: Ch
         )
     counts = store.counts(partition.court, partition.month, partition.next_month)
     report = read_report(path, diff.added, config.max_tokens)
-    return {**counts, **_metadata(tally, diff, path), **_shown(report, config.price_per_million_tokens)}
+    read = {"chunks_read_for_citations": finder.texts_read} if finder else {}
+    return {**counts, **_metadata(tally, diff, path), **read, **_shown(report, config.price_per_million_tokens)}
 
 
 def _metadata(tally: Tally, diff: Diff, path: Location) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 import redis
+from psycopg.conninfo import make_conninfo
 
 from resources.errors import LedgerUnavailable, RedisUnavailable
 from resources.failover_ledger import FailoverLedger
@@ -298,4 +300,28 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
     granted(one, "b")
     granted(one, "c")
     assert isinstance(ask(one, "d"), Wait)
+    database.close()
+
+
+def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_again(
+    fresh_redis_server: RedisServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(make_conninfo(database_url, options="-c idle_in_transaction_session_timeout=100"))
+    row = LedgerRow(database, "account", fallback_windows=(Window(3, 3600),))
+    redis_ledger = RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20)
+    one = FailoverLedger(redis_ledger, PostgresLedger(row, permit_ttl_seconds=20), row)
+    load = redis_ledger.load
+
+    def stopped_meanwhile(state: LedgerState) -> int:
+        loaded = load(state)
+        # The other side of Postgres' patience: the statement runs outside of this session.
+        with psycopg.connect(database_url) as other:
+            other.execute("SELECT pg_sleep(0.4)")
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redis_ledger, "load", stopped_meanwhile)
+        with pytest.raises(LedgerUnavailable):
+            ask(one, "a")
+    assert granted(one, "a").holder == "redis"
     database.close()

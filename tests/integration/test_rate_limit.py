@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred
+from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError
 from resources.permits import Lane, Outcome, ServerWindow, Window, WindowUsage
 from resources.postgres import Database
 from resources.rate_limit import RateLimiter, RedisRateLimitResource
@@ -207,6 +207,15 @@ def test_calls_of_the_replaced_pipeline_are_charged_at_once_or_refused(resource:
     assert limiter.atomic_increment_api_calls(1, limit=4, ttl_hours=2)["can_proceed"] is False
     # The account's own windows hold for them as well.
     assert limiter.atomic_increment_api_calls(2, limit=100, ttl_hours=2)["success"] is False
+
+
+def test_a_limit_of_nothing_admits_no_call(resource: RedisRateLimitResource) -> None:
+    assert resource.limiter("account").atomic_increment_api_calls(1, limit=0, ttl_hours=2)["success"] is False
+
+
+def test_less_than_one_permit_cannot_be_asked_for(resource: RedisRateLimitResource) -> None:
+    with pytest.raises(SettingError, match="at least 1"):
+        resource.limiter("account").acquire_many(0)
 
 
 def test_the_status_is_told_in_the_words_of_the_replaced_pipeline(resource: RedisRateLimitResource) -> None:

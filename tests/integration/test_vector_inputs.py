@@ -171,7 +171,8 @@ def test_citations_are_found_once_and_taken_over_from_the_file_of_the_last_time(
     assert {tuple(row["cites"]) for row in first} == {(), ("410 U.S. 113",)}
     assert set(calls) == {row["text"] for row in first}
     calls.clear()
-    assert metadata(build(pipeline, find_citations=True))["change"] == "0 added, 0 removed"
+    again = metadata(build(pipeline, find_citations=True))
+    assert (again["change"], again["chunks_read_for_citations"]) == ("0 added, 0 removed", 0)
     assert calls == []
     assert rows(pipeline) == first
 
@@ -226,4 +227,5 @@ def test_the_metadata_shows_tokens_costs_lengths_and_a_few_chunks(pipeline: Pipe
     amount = float(said["cost_of_all"].split()[1].replace(",", ""))
     assert amount == pytest.approx(said["tokens"] * 2e-6, rel=0.01)
     assert said["lengths"].startswith("![Chunks by length in tokens](data:image/svg+xml;base64,")
-    assert len(said["preview"].splitlines()) == 2 + 5
+    cases = {line.split(" (")[0] for line in said["preview"].splitlines()[2:]}
+    assert len(cases) > 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from courtlistener_assets.text import (
@@ -84,6 +84,7 @@ def test_a_recap_document_is_read_from_its_plain_text() -> None:
 
 
 @given(MARKUP)
+@example("<pre><table><tr><td>Count</td><td>Sentence</td></tr></table></pre>")
 @settings(max_examples=300, deadline=None)
 def test_every_character_of_markup_is_in_the_text_or_in_a_mark_in_its_order(markup: str) -> None:
     cleaned = clean(f"<div>{markup}</div>", "html")

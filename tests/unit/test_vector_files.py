@@ -14,7 +14,10 @@ from upath import UPath
 from courtlistener_assets.assets.vector_inputs import chunks_path
 from courtlistener_assets.chunk_files import Location, location_of, opened, shown
 from courtlistener_assets.chunk_table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
+from courtlistener_assets.doctor.findings import Severity
+from courtlistener_assets.doctor.settings_checks import check_data_directory
 from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.settings import Settings
 from resources.errors import SettingError
 
 PARTITION = CourtMonth.parse("ca9|2024-02-01")
@@ -121,3 +124,26 @@ def test_a_url_is_shown_as_it_is() -> None:
 def test_a_url_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(SettingError, match="nonsense://bucket"):
         location_of("nonsense://bucket")
+
+
+def test_the_setting_takes_a_directory_or_a_url() -> None:
+    assert Settings.from_environ({"COURTLISTENER_DATA_DIR": "/srv/data"}).data_dir == Path("/srv/data")
+    assert str(Settings.from_environ({"COURTLISTENER_DATA_DIR": "memory://b/data"}).data_dir) == "memory://b/data"
+    with pytest.raises(SettingError, match=r"COURTLISTENER_DATA_DIR.*nonsense"):
+        Settings.from_environ({"COURTLISTENER_DATA_DIR": "nonsense://b"})
+
+
+def test_the_doctor_tries_to_write_to_a_store_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.from_environ({"COURTLISTENER_DATA_DIR": f"memory://{uuid4().hex}/data"})
+    place = settings.data_dir
+    [finding] = check_data_directory(settings)
+    assert finding.severity is Severity.OK
+    assert not place.exists() or not list(place.iterdir())
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError("access denied")
+
+    monkeypatch.setattr(type(place.fs), "_open", refuse)
+    [finding] = check_data_directory(settings)
+    assert finding.severity is Severity.ERROR
+    assert "access denied" in finding.message
