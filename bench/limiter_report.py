@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 RESULTS = _ROOT / "bench" / "results.json"
 DOCUMENT = _ROOT / "docs" / "benchmarks.md"
 
+_PARTS = ("measured", "peers", "long", "simulated", "cost", "faults")
 _CAUTION = "Times depend on the machine and on what else it does; refusals and round trips hardly do."
 _PEERS_TEXT = """### Side by side
 
@@ -33,12 +34,12 @@ grant, *recovery* the time from the end of the fault to the next grant by Redis 
 experiment, or Redis never left). Nothing may be granted while Postgres is away."""
 
 
-def write(quota: Mapping[str, Any]) -> None:
-    """Replace the figures of the quota in both files."""
+def write(measured: Mapping[str, Any], headline: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+    """Put what was measured in the place of what was measured before; `headline` makes the few flat figures of all."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["quota"] = {**results.get("quota", {}), **quota}
+    quota = {**results.get("quota", {}), **measured}
+    results["quota"] = {**headline(quota), **{key: quota[key] for key in quota if key in _PARTS}}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    DOCUMENT.parent.mkdir(exist_ok=True)
     text = DOCUMENT.read_text() if DOCUMENT.exists() else "# Benchmarks\n"
     DOCUMENT.write_text(replace_section(text, "quota", _section(results["quota"])))
 

@@ -208,8 +208,8 @@ class RateLimiter:
         """Charge `calls_to_add` calls at once if the quota and `limit` calls a clock hour have room; never waits.
 
         For callers of the pipeline that this project replaces, which count calls and settle nothing: what is charged
-        ages out by itself. `ttl_hours` is kept for them; the hour's key lives two hours. Raises as `acquire`, except that
-        a quota without room is `success: False`.
+        ages out by itself. `ttl_hours` is kept for them; the hour's key lives two hours. Raises as `acquire`, except
+        that a quota without room is `success: False`.
         """
         del ttl_hours
         charged = False

@@ -263,17 +263,20 @@ ORDER BY 1, 2
 _COUNTS = """
 WITH months_clusters AS (
     SELECT id, docket_id FROM courtlistener.records
-    WHERE stream = 'clusters' AND court_id = %(court)s AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
+    WHERE stream = 'clusters' AND court_id = %(court)s AND gone_at IS NULL
+        AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
 ), months_dockets AS (
     SELECT id FROM courtlistener.records
-    WHERE stream = 'dockets' AND court_id = %(court)s AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
+    WHERE stream = 'dockets' AND court_id = %(court)s AND gone_at IS NULL
+        AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
 )
 SELECT 'dockets', count(*) FROM (SELECT id FROM months_dockets UNION SELECT docket_id FROM months_clusters) AS dockets
 UNION ALL SELECT 'clusters', count(*) FROM months_clusters
 UNION ALL SELECT 'opinions', count(*) FROM courtlistener.records
-    WHERE stream = 'opinions' AND cluster_id IN (SELECT id FROM months_clusters)
+    WHERE stream = 'opinions' AND gone_at IS NULL AND cluster_id IN (SELECT id FROM months_clusters)
 UNION ALL SELECT stream, count(*) FROM courtlistener.records
-    WHERE stream IN ('docket_entries', 'recap_documents') AND docket_id IN (SELECT id FROM months_dockets)
+    WHERE stream IN ('docket_entries', 'recap_documents') AND gone_at IS NULL
+        AND docket_id IN (SELECT id FROM months_dockets)
     GROUP BY stream
 """
 

@@ -56,10 +56,6 @@ class Corpus:
     def docket_entries(self) -> list[Record]:
         return self.table("docket-entries")
 
-    @property
-    def recap_documents(self) -> list[Record]:
-        return self.table("recap-documents")
-
     def table(self, endpoint: str) -> list[Record]:
         """All objects of an endpoint, in order of their ids where these are numbers."""
         with self.lock:

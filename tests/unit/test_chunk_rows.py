@@ -166,7 +166,7 @@ def test_copies_and_versions_are_marked_and_kept() -> None:
         None,
         "same_text",
         "same_file",
-        "same_text",
+        "same_file",
         "version",
         None,
         None,
