@@ -78,7 +78,10 @@ class AccountWindows:
     def _take_up(self, connection: Connection, custody: Custody, observed: Sequence[ServerWindow]) -> None:
         custody.observed_at = custody.now
         custody.blocked = "CourtListener reports the account as blocked" if any(w.blocked for w in observed) else ""
-        usable = [row for row in observed if row.window.limit > 0]
+        # api-usage lists the fullest window first; in an order of their own the same windows are no change.
+        usable = sorted(
+            (row for row in observed if row.window.limit > 0), key=lambda row: (row.window.seconds, row.window.limit)
+        )
         if not usable:
             return
         windows = []

@@ -28,6 +28,8 @@ API_USAGE_WINDOWS = (Window(10, 60), Window(120, 3600))
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
+#: How old the account's windows may be: rates change while a backfill goes on.
+WINDOWS_MAX_AGE_SECONDS = 600.0
 #: From sending to the last byte; a server that drips a byte now and then must not hold a permit for ever.
 ATTEMPT_SECONDS = 60.0
 #: Longer than any attempt can take, so that no permit ages while its request is still under way.
@@ -85,6 +87,7 @@ class CourtListenerClient:
         self._session.headers.update({"Accept": "application/json", "User-Agent": "courtlistener-assets"})
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=pool_size))
+        self._windows_read_at = clock()
         self._counting = threading.Lock()
         self.requests_sent = 0
         self.refused = 0
@@ -115,6 +118,8 @@ class CourtListenerClient:
 
     def _repeated(self, ask: Callable[[], _Result], attempts: int | None) -> _Result:
         """Ask again, after a pause, while the answer is one that can be better the next time."""
+        if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:  # A long run outlives a change of rates.
+            self.refresh_quota()
         started = self._clock()
         last = attempts or self._max_attempts
         for attempt in range(1, last + 1):
@@ -131,11 +136,12 @@ class CourtListenerClient:
                 self._sleep(pause)
         raise ValueError("attempts must be at least 1")
 
-    def refresh_quota(self, *, max_age_seconds: float) -> None:
+    def refresh_quota(self, *, max_age_seconds: float = WINDOWS_MAX_AGE_SECONDS) -> None:
         """Learn the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
 
         An answer that does not come leaves the windows as they are; the quota is then kept as last known.
         """
+        self._windows_read_at = self._clock()
         if not self.limiter.needs_observation(max_age_seconds):
             return
         try:
@@ -238,3 +244,5 @@ class CourtListenerResource(dg.ConfigurableResource["CourtListenerResource"]):
         finally:
             client.close()
             limiter.publish_metrics()
+            limiter.close()
+            usage_limiter.close()

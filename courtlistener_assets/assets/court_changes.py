@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets.assets.download_config import DownloadConfig
-from courtlistener_assets.assets.downloads import API_POOL, STEP_RETRIES, WINDOWS_MAX_AGE_SECONDS
+from courtlistener_assets.assets.downloads import API_POOL, STEP_RETRIES
 from courtlistener_assets.court_days import CourtDay, changes_sweep
 from courtlistener_assets.deferral import DeferredStep, is_deferrable, put_off_claim
 from courtlistener_assets.failures import translated
@@ -78,7 +78,7 @@ def court_changes_asset(days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             left = sorted(CourtDay.parse(key) for key in context.partition_keys)
             try:
                 store.prepare(sorted({table for stream in STREAMS for table in stream.stores}))
-                client.refresh_quota(max_age_seconds=WINDOWS_MAX_AGE_SECONDS)
+                client.refresh_quota()
                 several = len(left) > 1
                 while left:
                     metadata = run.walk(left[0])

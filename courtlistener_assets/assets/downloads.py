@@ -31,8 +31,6 @@ from resources.records import RecordStore, RecordStoreResource
 API_POOL = "courtlistener_api"
 #: Retries of a step whose server or Postgres was away; after that it is deferred.
 STEP_RETRIES = 2
-#: How often a run asks the account's windows again: rates change while a backfill goes on.
-WINDOWS_MAX_AGE_SECONDS = 600.0
 
 
 def download_asset(stream: Stream, partitions_def: dg.PartitionsDefinition, workers: int) -> dg.AssetsDefinition:
@@ -73,7 +71,7 @@ def download_asset(stream: Stream, partitions_def: dg.PartitionsDefinition, work
             partitions = partitions_of(context)
             try:
                 store.prepare(stream.stores)
-                client.refresh_quota(max_age_seconds=WINDOWS_MAX_AGE_SECONDS)
+                client.refresh_quota()
                 complete = run.download(partitions, workers)
             except CourtListenerAssetsError as error:
                 failure = run.ended_early(error, partitions)

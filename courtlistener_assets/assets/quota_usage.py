@@ -82,7 +82,7 @@ def metadata_of(status: Status, by_hour: Sequence[tuple[datetime, int]]) -> dict
         "history": dg.MetadataValue.md(_history(own, by_hour)),
         "forecast": dg.MetadataValue.md(_forecast(status, own)),
         "holder": own.holder,
-        "epoch": own.epoch,
+        "epoch": str(own.epoch),  # A name, not a quantity: as a number it would be plotted.
         **_numbers(status, own),
     }
 

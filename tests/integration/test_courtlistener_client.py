@@ -192,6 +192,16 @@ def test_the_windows_of_the_account_are_read_from_api_usage(simulator: Simulator
     assert bench.limiter.granted == 0
 
 
+def test_a_long_run_asks_for_the_windows_again(simulator: Simulator) -> None:
+    bench = Bench(simulator.url)
+    bench.client.page("dockets", PARAMS)
+    assert not bench.limiter.observed
+    bench.slept.append(601.0)
+    bench.client.page("dockets", PARAMS)
+    assert bench.limiter.observed
+    assert bench.usage_limiter.granted == 1
+
+
 def test_a_redirect_is_not_followed(simulator: Simulator) -> None:
     redirect = http("301 Moved Permanently", Location="/api/rest/v4/clusters/1/")
     with hand_made_server(lambda connection, _: connection.sendall(redirect)) as (url, received):
