@@ -178,6 +178,7 @@ class _Walk:
             docket_id=id if self.stream.name == "dockets" else None,
             after_id=current.after_id,
             up_to_id=id,
+            requests=error.requests if isinstance(error, ApiError) else 1,
         )
         return self._keep(current, PageOfRecords([], [failure]), after_id=id, watermark=current.watermark)
 

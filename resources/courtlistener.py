@@ -131,6 +131,7 @@ class CourtListenerClient:
                     pause = 0.0
                 else:
                     pause = random.uniform(0.0, min(30.0, 2.0 ** (attempt - 1)))
+                error.requests = attempt
                 if attempt == last or self._clock() + pause - started > self._max_seconds:
                     raise
                 self._sleep(pause)

@@ -69,6 +69,9 @@ class LedgerFenced(QuotaError):
 class ApiError(CourtListenerAssetsError):
     """CourtListener gave an answer that cannot be used."""
 
+    #: Requests that were sent until this was the last word.
+    requests = 1
+
 
 class TransientApiError(ApiError):
     """CourtListener did not answer properly: a timeout, a reset, a 408 or 5xx, a body cut short, not JSON."""

@@ -133,6 +133,8 @@ def test_an_object_that_breaks_its_page_is_left_out_alone(
     assert ids(database, stream_name) == [id for id in expected if id != poison]
     recorded = database.rows("SELECT DISTINCT object_id, error FROM courtlistener.failures WHERE resolved_at IS NULL")
     assert recorded == [(poison, "TransientApiError")]
+    # Alone, it was asked for twice before it was given up.
+    assert database.rows("SELECT DISTINCT requests FROM courtlistener.failures") == [(2,)]
 
 
 def test_a_server_that_is_down_is_no_fault_of_a_page(
