@@ -6,7 +6,6 @@ Belongs here: pure functions over arrival times. Does not belong here: sending a
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -59,12 +58,6 @@ def ideal(limits: Sequence[Limit], seconds: float) -> int:
             at += 1e-6
         count += 1
     return count
-
-
-def worst_gap(arrivals: Sequence[float]) -> float:
-    """The longest time between two neighbours."""
-    ordered = sorted(arrivals)
-    return max((b - a for a, b in itertools.pairwise(ordered)), default=0.0)
 
 
 def merged(lists: Iterable[Sequence[float]]) -> list[float]:

@@ -28,7 +28,11 @@ Peer = Callable[[str, str, str, Sequence[Limit]], Acquire]
 
 def ours(redis_url: str, postgres_url: str, account: str, limits: Sequence[Limit]) -> Acquire:
     """This project: log of permits, settled at the answer, tickets, journal."""
-    limiter = _limiter(redis_url, postgres_url, account, limits)
+    return settled_at_the_answer(_limiter(redis_url, postgres_url, account, limits))
+
+
+def settled_at_the_answer(limiter: RateLimiter) -> Acquire:
+    """A permit for the length of a `with` block, as the client takes them."""
 
     @contextlib.contextmanager
     def acquire() -> Iterator[str]:

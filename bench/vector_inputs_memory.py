@@ -1,94 +1,126 @@
-"""Peak memory of making a large partition, each in a process of its own: `python -m bench.vector_inputs_memory 1000`.
+"""Peak memory of the asset at a partition of so many opinions: `python -m bench.vector_inputs_memory 1000`.
 
-Belongs here: a stream of opinions that is never in memory as a whole, and the peak. Does not belong here: speed.
+Belongs here: a court's month full of opinions in a real Postgres, and the peak of the process that materialises it and
+runs the asset's checks. Does not belong here: speed.
 
-Short opinions in short chunks: memory depends on the number of chunks, of which 100,000 real opinions have about
-800,000, and not on how long they are. A few opinions of a megabyte are among them.
+Short opinions in short chunks: what memory could depend on is the number of opinions and of chunks, of which 100,000
+real opinions have about 800,000, and not how long they are. A few opinions of a megabyte are among them.
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench.vector_inputs_corpus import opinions
-from courtlistener_assets.chunk_report import read_report
-from courtlistener_assets.chunk_table import Diff, Document, Tally, partition_rows, write_partition
+import dagster as dg
+from psycopg.types.json import Jsonb
 
+from bench.vector_inputs_corpus import opinions
+from resources.postgres import Database
+from resources.records import RecordStore
+from resources.services import PostgresServer, RedisServer
+
+_PARTITION = "ca9|2024-01-01"
 _TOKENS = 64
 _CHARACTERS = 300
 _LARGE = 1_000_000
 _LARGE_ONES = 5
+_COLUMNS = "stream, id, docket_id, cluster_id, court_id, date_filed, date_modified, body"
 
 
 def measured(count: int) -> dict[str, Any]:
-    """Measure in a fresh process, whose peak is its own."""
-    command = [sys.executable, "-m", "bench.vector_inputs_memory", str(count)]
-    row: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    """Fill a database, materialise the partition twice, and return the figures: seconds of the first time, peaks in MB.
+
+    Raises AssertionError if the second time writes anything.
+    """
+    with tempfile.TemporaryDirectory() as directory, PostgresServer() as postgres, RedisServer() as redis:
+        _fill(postgres.url, count)
+        home = Path(directory)
+        environ = {
+            **os.environ,
+            "COURTLISTENER_COURTS": "ca9",
+            "COURTLISTENER_FIRST_MONTH": "2024-01",
+            "COURTLISTENER_DATA_DIR": str(home / "data"),
+            "DAGSTER_HOME": str(home),
+            "POSTGRES_URL": postgres.url,
+            "REDIS_URL": redis.url,
+        }
+        began = time.perf_counter()
+        first_mb = _materialised(environ)
+        seconds = time.perf_counter() - began
+        first = _metadata(home)
+        second_mb = _materialised(environ)
+        assert _metadata(home)["change"] == "0 added, 0 removed"
+        size = sum(file.stat().st_size for file in home.rglob("chunks.parquet"))
+    row = {
+        "opinions": first["opinions"],
+        "chunks": first["chunks"],
+        "seconds": round(seconds, 1),
+        "file_mb": round(size / 2**20, 1),
+        "first_run_mb": first_mb,
+        "peak_mb": max(first_mb, second_mb),
+    }
     print(row, flush=True)
     return row
 
 
-def _documents(count: int) -> Iterator[Document]:
-    for number, opinion in enumerate([*opinions(_LARGE_ONES, _LARGE), None], -_LARGE_ONES):
-        if opinion:
-            yield Document(doc_type="opinion", body={**opinion.body, "id": number}, docket_id=1, court_id="ca9")
-    for opinion in opinions(count, _CHARACTERS):
-        yield Document(
-            doc_type="opinion",
-            body=opinion.body,
-            docket_id=opinion.id,
-            court_id="ca9",
-            case_name=f"Case {opinion.id} v. United States",
-            docket_number=f"23-{opinion.id}",
-            citations=(f"{opinion.id} F.4th 1",),
-        )
+def _fill(url: str, count: int) -> None:
+    database = Database(url)
+    RecordStore(database).prepare(["dockets", "clusters", "opinions", "docket_entries", "recap_documents"])
+    with database.transaction() as connection:
+        with connection.cursor() as cursor, cursor.copy(f"COPY courtlistener.records ({_COLUMNS}) FROM STDIN") as copy:
+            for record in _records(count):
+                copy.write_row(record)
+        connection.execute("ANALYZE courtlistener.records")
+    database.close()
 
 
-def _write(count: int, path: Path) -> tuple[Tally, Diff]:
-    tally = Tally()
-    return tally, write_partition(partition_rows(_documents(count), tally, max_tokens=_TOKENS), path)
+def _records(count: int) -> Iterator[tuple[Any, ...]]:
+    """Each opinion with a cluster and a docket of its own."""
+    modified = "2024-02-01T00:00:00Z"
+    for id, opinion in enumerate(chain(opinions(_LARGE_ONES, _LARGE), opinions(count, _CHARACTERS, seed=2)), 1):
+        cluster = {"id": id, "case_name": f"Case {id} v. United States", "precedential_status": "Published"}
+        cluster |= {"citations": [{"volume": id, "reporter": "F.4th", "page": "1"}]}
+        body = opinion.body | {"id": id, "sha1": f"{id:040x}", "date_modified": modified}
+        yield "dockets", id, id, None, "ca9", None, modified, Jsonb({"id": id, "docket_number": f"23-{id}"})
+        yield "clusters", id, id, id, "ca9", "2024-01-15", modified, Jsonb(cluster)
+        yield "opinions", id, None, id, "ca9", None, modified, Jsonb(body)
 
 
-def _peak_mb() -> float:
-    """Linux counts in kilobytes, macOS in bytes."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+def _materialised(environ: dict[str, str]) -> float:
+    """Materialise the partition as a user would, in a process of its own; returns its peak."""
+    config = {"ops": {"vector_inputs": {"config": {"max_tokens": _TOKENS}}}}
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "courtlistener_assets.definitions"]
+    command += ["--select", "vector_inputs", "--partition", _PARTITION, "--config-json", json.dumps(config)]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(output.read().decode(errors="replace")[-5000:])
+    # Linux counts in kilobytes, macOS in bytes.
+    return round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def main() -> None:
-    """Make the partition twice, as two runs would, and print the figures."""
-    count, began = int(sys.argv[1]), time.perf_counter()
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "chunks.parquet"
-        tally, diff = _write(count, path)
-        read_report(path, diff.added, _TOKENS)
-        seconds = time.perf_counter() - began
-        first_mb, size = _peak_mb(), path.stat().st_size
-        del diff
-        _, again = _write(count, path)
-        read_report(path, again.added, _TOKENS)
-    assert not again.written
-    print(
-        json.dumps(
-            {
-                "opinions": tally.documents,
-                "chunks": tally.chunks,
-                "seconds": round(seconds, 1),
-                "file_mb": round(size / 2**20, 1),
-                "first_run_mb": first_mb,
-                "peak_mb": _peak_mb(),
-            }
-        )
-    )
+def _metadata(home: Path) -> dict[str, Any]:
+    """What the last run says of the partition; all of its checks have passed."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        [run] = instance.get_runs(limit=1)
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+    examined = [event for event in events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
+    assert [event.asset_check_evaluation_data.passed for event in examined] == [True] * 4
+    [made] = [event.materialization for event in events if event.is_step_materialization]
+    return {name: value.value for name, value in made.metadata.items()}
 
 
 if __name__ == "__main__":
-    main()
+    measured(int(sys.argv[1]))

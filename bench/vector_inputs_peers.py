@@ -3,20 +3,25 @@
 Belongs here: how each is called. Does not belong here: what is measured.
 
 All but one keep the same budget of tokens, counted by the same function, so that neither a slower tokenizer nor
-another budget is held against anybody.
+another budget is held against anybody. Those named *packed* are what one would build to have chunks of whole sentences:
+a package that finds the sentences, filled up to the budget.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from courtlistener_assets.chunking import chunk
-from courtlistener_assets.token_counts import DEFAULT
+import nupunkt
+
+from courtlistener_assets.chunks.chunking import chunk
+from courtlistener_assets.chunks.token_counts import DEFAULT
 
 MAX_TOKENS = 512
 _SENTENCE_MARKS = ["\n\n", "\n", ". ", "? ", "! ", " ", ""]
+_PARAGRAPH = re.compile(r".*?\n{2,}|.+\Z", re.DOTALL)
 
 Chunker = Callable[[str], list[str]]
 
@@ -60,6 +65,39 @@ def _chonkie(name: str) -> Chunker:
     return lambda text: [part.text for part in chunker.chunk(text)]
 
 
+def _packed(sentences: Chunker) -> Chunker:
+    """Paragraph by paragraph, sentences are added to a chunk while the budget allows it."""
+
+    def chunk_whole_sentences(text: str) -> list[str]:
+        chunks, tokens = [""], 0
+        for paragraph in _PARAGRAPH.findall(text):
+            for sentence in sentences(paragraph):
+                count = DEFAULT.count(sentence)
+                if tokens + count > MAX_TOKENS and tokens:
+                    chunks.append("")
+                    tokens = 0
+                chunks[-1] += sentence
+                tokens += count
+        return chunks
+
+    return chunk_whole_sentences
+
+
+def _nupunkt() -> Chunker:
+    return lambda paragraph: [paragraph[start:end] for start, end in nupunkt.sent_spans(paragraph)]
+
+
+def _pysbd() -> Chunker:
+    segment: Chunker = importlib.import_module("pysbd").Segmenter(language="en", clean=False).segment
+    return segment
+
+
+def _spacy() -> Chunker:
+    pipeline = importlib.import_module("spacy").blank("en")
+    pipeline.add_pipe("sentencizer")
+    return lambda paragraph: [sentence.text_with_ws for sentence in pipeline(paragraph).sents]
+
+
 OURS = "courtlistener-assets"
 PEERS = (
     Peer(OURS, lambda: ours),
@@ -68,5 +106,8 @@ PEERS = (
     Peer("semchunk", _semchunk),
     Peer("chonkie recursive", lambda: _chonkie("RecursiveChunker")),
     Peer("chonkie sentence", lambda: _chonkie("SentenceChunker")),
+    Peer("nupunkt sentences, packed", lambda: _packed(_nupunkt())),
+    Peer("pysbd sentences, packed", lambda: _packed(_pysbd())),
+    Peer("spaCy sentencizer, packed", lambda: _packed(_spacy())),
     Peer("langchain recursive, 2000 characters", lambda: _langchain(None, in_tokens=False), in_tokens=False),
 )

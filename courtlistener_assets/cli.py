@@ -5,6 +5,7 @@ Belongs here: names, options and help of the subcommands. Does not belong here: 
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
@@ -36,6 +37,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    # It repeats every attempt; our own errors say why Postgres does not answer.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
 @main.command()
@@ -100,7 +103,10 @@ def demo(corpus: Path | None, rates: str, workers: int) -> None:
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too, not only for errors.")
 @click.option("--watch-daemons", is_flag=True, help="Look 40 s for a second Dagster daemon; a short look can miss it.")
 def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
-    """Look for what is set up wrong, and say what to do about it. Exits with 1 if there is an error.
+    """Look for what is set up wrong, and say what to do about it.
+
+    Exits with 0 if there is no error, with 1 if there is one (with --strict also if there is a warning), and with 2 if
+    the command itself is mistyped.
 
     Sends one request, to api-usage, which costs no quota. Changes nothing, but for the quota as it was just read.
     """

@@ -1,7 +1,7 @@
 """How a download step ends when it cannot go on now: who goes on later, and when.
 
 Belongs here: turning the error that stopped a step into a deferral, or giving back a claim. Does not belong here: the
-tables (`resources/deferrals.py`, `resources/failed_dockets.py`), or starting the next run (`sensors.py`).
+tables (`resources/deferrals.py`, `resources/failed_dockets.py`), or starting the next run (`sensors/`).
 
 A deferred step fails without retries: its finished partitions stay green, the others stay missing, a backfill that
 waits for it ends, and a sensor goes on when the time has come.

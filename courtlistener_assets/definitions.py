@@ -13,19 +13,21 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from courtlistener_assets import logs
 from courtlistener_assets.assets.court_changes import court_changes_asset, court_days
 from courtlistener_assets.assets.downloads import download_asset
 from courtlistener_assets.assets.failed_dockets import failed_dockets
 from courtlistener_assets.assets.partitioning import court_months
 from courtlistener_assets.assets.quota_usage import quota_usage_asset, quota_usage_schedule
 from courtlistener_assets.assets.vector_inputs import vector_inputs_asset
-from courtlistener_assets.checks import completeness, nothing_is_dead
-from courtlistener_assets.checks_vector_inputs import vector_inputs_checks
-from courtlistener_assets.jobs import jobs
+from courtlistener_assets.checks.downloads import completeness, nothing_is_dead
+from courtlistener_assets.checks.vector_inputs import vector_inputs_checks
+from courtlistener_assets.jobs import ASSET_JOBS, BOOKKEEPING_JOBS
 from courtlistener_assets.schedules import schedules
 from courtlistener_assets.sensors import sensors
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.streams import STREAMS
+from resources import tracing
 from resources.bookkeeping import BookkeepingResource
 from resources.courtlistener import CourtListenerResource
 from resources.rate_limit import RedisRateLimitResource
@@ -40,9 +42,10 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     """All definitions for the settings in `environ`; raises SettingError."""
     settings = Settings.from_environ(environ)
+    logs.configure(settings.log_format)
+    tracing.configure(settings.otlp_endpoint)
     partitions_def = court_months(settings.courts, settings.first_month)
     days = court_days(settings.courts, datetime.now(UTC).date())
-    all_jobs = jobs()
     return dg.Definitions(
         assets=[
             *(download_asset(stream, partitions_def, settings.workers) for stream in STREAMS),
@@ -53,9 +56,9 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
             completeness,
         ],
         asset_checks=[nothing_is_dead, vector_inputs_checks(partitions_def, settings.data_dir)],
-        jobs=all_jobs,
-        sensors=sensors(all_jobs, partitions_def, days),
-        schedules=[*schedules(all_jobs, settings.courts, partitions_def, days), quota_usage_schedule()],
+        jobs=[*ASSET_JOBS, *BOOKKEEPING_JOBS],
+        sensors=sensors(partitions_def, days),
+        schedules=[*schedules(settings.courts, partitions_def, days), quota_usage_schedule()],
         resources=_resources(settings, environ),
         executor=dg.in_process_executor,
     )
@@ -67,13 +70,13 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
 
     postgres_url = secret("POSTGRES_URL", settings.postgres_url)
     redis_url = secret("REDIS_URL", settings.redis_url)
-    if environ.get("REDIS_PASSWORD") and not environ.get("REDIS_URL", "").strip():
-        # An address made of parts holds the password: it goes the way of all secrets too.
+    written = environ.get("REDIS_URL", "").strip()
+    if (written or environ.get("REDIS_PASSWORD")) and settings.redis_url != written:
+        # An address made of parts may hold the password: it goes the way of all secrets too.
         os.environ["REDIS_URL"] = settings.redis_url
         redis_url = dg.EnvVar("REDIS_URL")
     rate_limit = RedisRateLimitResource(
         redis_url=redis_url,
-        redis_ca_certs=settings.redis_ca_certs,
         redis_prefix=settings.redis_prefix,
         postgres_url=postgres_url,
         rate_limits=settings.rate_limits,
@@ -86,6 +89,7 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
         "courtlistener": CourtListenerResource(
             base_url=settings.base_url,
             api_token=secret("COURTLISTENER_API_TOKEN", ""),
+            api_token_file=settings.api_token_file,
             account=settings.account or "",
             rate_limit=rate_limit,
         ),
@@ -93,7 +97,6 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
         "bookkeeping": BookkeepingResource(
             postgres_url=postgres_url,
             redis_url=redis_url,
-            redis_ca_certs=settings.redis_ca_certs,
             redis_prefix=settings.redis_prefix,
         ),
     }

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from courtlistener_assets.logs import step
 from resources.errors import CourtListenerAssetsError
 
 #: Dagster retries a failed run unless this tag says otherwise; `allow_retries=False` stops only the retries of the op.
@@ -19,19 +20,20 @@ NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false", "dagster/max_re
 
 @contextmanager
 def translated(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[None]:
-    """Turn our errors into Dagster failures that tell Dagster whether to retry.
+    """Turn our errors into Dagster failures that tell Dagster whether to retry, and log how the step has ended.
 
     A retryable error leaves as itself, so that the op's retry policy and the run's retries apply. Anything else becomes
     a Failure that no retry mechanism repeats.
     """
-    try:
-        yield
-    except CourtListenerAssetsError as error:
-        if error.retryable:
-            raise
-        context.instance.add_run_tags(context.run.run_id, NO_RUN_RETRY)
-        raise dg.Failure(
-            description=f"{type(error).__name__}: {error}",
-            metadata={"error": type(error).__name__},
-            allow_retries=False,
-        ) from error
+    with step(context):
+        try:
+            yield
+        except CourtListenerAssetsError as error:
+            if error.retryable:
+                raise
+            context.instance.add_run_tags(context.run.run_id, NO_RUN_RETRY)
+            raise dg.Failure(
+                description=f"{type(error).__name__}: {error}",
+                metadata={"error": type(error).__name__},
+                allow_retries=False,
+            ) from error

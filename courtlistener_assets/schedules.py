@@ -1,4 +1,4 @@
-"""Schedules: what is asked for every day. All are off until somebody turns them on, since they spend quota.
+"""Schedules: what is asked for every day. They are off until somebody turns them on, since they spend quota.
 
 Belongs here: when, and for which partitions. Does not belong here: what the runs do.
 """
@@ -10,7 +10,7 @@ import dagster as dg
 
 from courtlistener_assets.assets.court_changes import COURT_CHANGES
 from courtlistener_assets.court_days import CourtDay
-from courtlistener_assets.jobs import CHANGES_OF_DAY, COURT_MONTH, Job
+from courtlistener_assets.jobs import CHANGES_OF_DAY, COURT_MONTH
 from courtlistener_assets.partitions import CourtMonth
 
 #: Days that were missed, because nothing ran, are made up for as long as this.
@@ -18,13 +18,17 @@ MOST_MISSED_DAYS = 14
 
 
 def schedules(
-    jobs: Sequence[Job], courts: Sequence[str], months: dg.PartitionsDefinition, days: dg.PartitionsDefinition
+    courts: Sequence[str], months: dg.PartitionsDefinition, days: dg.PartitionsDefinition
 ) -> list[dg.ScheduleDefinition]:
-    """The schedules of the code location."""
-    named = {job.name: job for job in jobs}
+    """The schedules of the code location, for partitions by court and month, and by court and day."""
+    return [current_months_schedule(courts, months), changes_of_yesterday_schedule(courts, days)]
+
+
+def current_months_schedule(courts: Sequence[str], months: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+    """Brings the current and the previous month up to date."""
 
     @dg.schedule(
-        job=named[COURT_MONTH],
+        job=COURT_MONTH,
         cron_schedule="30 4 * * *",
         execution_timezone="UTC",
         description="The current and the previous month of every court: new filings and decisions.",
@@ -35,8 +39,14 @@ def schedules(
             if months.has_partition_key(str(month)):
                 yield dg.RunRequest(run_key=f"{month}:{now:%Y-%m-%d}", partition_key=str(month))
 
+    return current_months
+
+
+def changes_of_yesterday_schedule(courts: Sequence[str], days: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+    """Brings what was modified on the days up to yesterday."""
+
     @dg.schedule(
-        job=named[CHANGES_OF_DAY],
+        job=CHANGES_OF_DAY,
         cron_schedule="30 3 * * *",
         execution_timezone="UTC",
         description="What was modified yesterday in every court, and on earlier days that were missed.",
@@ -49,7 +59,7 @@ def schedules(
         if not wanted:
             yield dg.SkipReason("The changes of all days up to yesterday are there.")
 
-    return [current_months, changes_of_yesterday]
+    return changes_of_yesterday
 
 
 def recent_months(courts: Sequence[str], today: date) -> list[CourtMonth]:
@@ -62,10 +72,12 @@ def recent_months(courts: Sequence[str], today: date) -> list[CourtMonth]:
 def missed_days(courts: Sequence[str], now: datetime, done: set[str]) -> list[CourtDay]:
     """Yesterday, and earlier days after the first one that was ever done, for each court, unless they are done."""
     yesterday = now.date() - timedelta(days=1)
+    firsts: dict[str, date] = {}
+    for each in map(CourtDay.parse, done):
+        firsts[each.court] = min(each.day, firsts.get(each.court, each.day))
     found = []
     for court in courts:
-        first = min((day for day in map(CourtDay.parse, done) if day.court == court), default=None)
-        earliest = max(first.day if first else yesterday, yesterday - timedelta(days=MOST_MISSED_DAYS))
+        earliest = max(firsts.get(court, yesterday), yesterday - timedelta(days=MOST_MISSED_DAYS))
         days = (yesterday - earliest).days
         candidates = [CourtDay(court, yesterday - timedelta(days=back)) for back in range(max(0, days), -1, -1)]
         found += [day for day in candidates if str(day) not in done]

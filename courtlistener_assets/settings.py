@@ -11,25 +11,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from courtlistener_assets.chunk_files import Location, location_of
+from courtlistener_assets.chunks.files import Location, location_of
+from courtlistener_assets.logs import JSON, TEXT
 from courtlistener_assets.partitions import check_courts
+from resources.api_token import TokenFile
 from resources.errors import SettingError
 from resources.permits import Window
+from resources.postgres_address import conninfo_of
+from resources.redis_connection import service_with_tls
 
 Value = TypeVar("Value")
 
 DEFAULT_BASE_URL = "https://www.courtlistener.com"
 _TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
+_FALSE = {"0", "false", "no", "off"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a code location; `docs/settings.md` describes each for its users."""
+    """The settings of a code location; `docs/settings.toml` describes each for its users."""
 
     api_token: str | None = field(repr=False)
+    api_token_file: str
     account: str | None
     base_url: str
     courts: tuple[str, ...]
@@ -40,8 +45,9 @@ class Settings:
     shared_hour_limit: int
     max_wait_seconds: float
     workers: int
+    log_format: str
+    otlp_endpoint: str | None = field(repr=False)
     redis_url: str = field(repr=False)
-    redis_ca_certs: str
     redis_prefix: str
     postgres_url: str = field(repr=False)
 
@@ -62,7 +68,8 @@ class Settings:
                 raise SettingError(f"{name}={value!r} is not a number") from None
 
         return cls(
-            api_token=environ.get("COURTLISTENER_API_TOKEN", "").strip() or None,
+            api_token=_api_token(environ),
+            api_token_file=environ.get("COURTLISTENER_API_TOKEN_FILE", "").strip(),
             account=read("COURTLISTENER_ACCOUNT", "", _account),
             base_url=read("COURTLISTENER_BASE_URL", DEFAULT_BASE_URL, base_url),
             courts=read("COURTLISTENER_COURTS", "scotus,ca9", _courts),
@@ -73,8 +80,9 @@ class Settings:
             shared_hour_limit=read("COURTLISTENER_SHARED_HOUR_LIMIT", "0", _whole),
             max_wait_seconds=read("COURTLISTENER_MAX_WAIT_SECONDS", "60", _positive),
             workers=int(read("COURTLISTENER_WORKERS", "4", _count)),
+            log_format=read("COURTLISTENER_LOG_FORMAT", TEXT, _log_format),
+            otlp_endpoint=_otlp_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()),
             redis_url=_redis_url(environ),
-            redis_ca_certs=environ.get("REDIS_CA_CERTS", "").strip(),
             redis_prefix=environ.get("COURTLISTENER_REDIS_PREFIX", "").strip() or "courtlistener",
             postgres_url=read("POSTGRES_URL", "postgresql://localhost:5432/courtlistener", _postgres_url),
         )
@@ -149,23 +157,56 @@ def _share(value: str) -> float:
     return number
 
 
+def _log_format(value: str) -> str:
+    if value not in (TEXT, JSON):
+        raise SettingError(f"{value!r} is neither {TEXT} nor {JSON}")
+    return value
+
+
+def _otlp_endpoint(value: str) -> str | None:
+    if value and urlsplit(value).scheme not in ("http", "https"):
+        raise SettingError("OTEL_EXPORTER_OTLP_ENDPOINT is not an address such as http://localhost:4318")
+    return value or None
+
+
 def _whole(value: str) -> int:
     if not value.isdigit():
         raise SettingError(f"{value!r} is not a whole number")
     return int(value)
 
 
+def _api_token(environ: Mapping[str, str]) -> str | None:
+    """The token as it is now; the client reads the file again whenever it sends a request."""
+    token, path = (environ.get(f"COURTLISTENER_API_TOKEN{end}", "").strip() for end in ("", "_FILE"))
+    if token and path:
+        raise SettingError("COURTLISTENER_API_TOKEN_FILE and COURTLISTENER_API_TOKEN are both set; one has to go")
+    return TokenFile(path).read() if path else token or None
+
+
 def _redis_url(environ: Mapping[str, str]) -> str:
-    """REDIS_URL as it is, or a URL made of REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD and REDIS_SSL."""
-    url = environ.get("REDIS_URL", "").strip()
-    if url:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise SettingError("REDIS_URL is not an address such as redis://localhost:6379/0")
-        return url
-    ssl = environ.get("REDIS_SSL", "").strip().lower()
+    """REDIS_URL, or one made of its parts, with the files that REDIS_PASSWORD_FILE and REDIS_CA_CERTS name."""
+    url = environ.get("REDIS_URL", "").strip() or _redis_url_of_parts(environ)
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise SettingError("REDIS_URL is not an address such as redis://localhost:6379/0")
+    try:
+        parts.port  # noqa: B018
+    except ValueError as problem:
+        raise SettingError(f"REDIS_URL cannot be read: {problem}") from None
+    password_file, authority = (environ.get(name, "").strip() for name in ("REDIS_PASSWORD_FILE", "REDIS_CA_CERTS"))
+    if password_file and parts.password:
+        raise SettingError("REDIS_PASSWORD_FILE is set, and there is a password in REDIS_URL or REDIS_PASSWORD too")
+    named = {"password_file": password_file, "ssl_ca_certs": authority if parts.scheme == "rediss" else ""}
+    added = {name: path for name, path in named.items() if path and f"{name}=" not in parts.query}
+    return f"{url}{'&' if parts.query else '?'}{urlencode(added, safe='/')}" if added else url
+
+
+def _redis_url_of_parts(environ: Mapping[str, str]) -> str:
+    """A URL made of REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD and REDIS_SSL."""
+    host = environ.get("REDIS_HOST", "").strip() or "localhost"
+    ssl = environ.get("REDIS_SSL", "").strip().lower() or str(service_with_tls(host) is not None).lower()
     if ssl not in _TRUE | _FALSE:
         raise SettingError(f"REDIS_SSL={ssl!r} is neither true nor false")
-    host = environ.get("REDIS_HOST", "").strip() or "localhost"
     port = environ.get("REDIS_PORT", "").strip() or "6379"
     db = environ.get("REDIS_DB", "").strip() or "0"
     for name, value in (("REDIS_PORT", port), ("REDIS_DB", db)):
@@ -181,4 +222,5 @@ def _postgres_url(value: str) -> str:
         raise SettingError(
             "POSTGRES_URL is not an address such as postgresql://user:password@localhost:5432/courtlistener"
         )
+    conninfo_of(value)
     return value

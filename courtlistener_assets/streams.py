@@ -58,7 +58,10 @@ class Stream:
 
     def docket_sweep(self, docket_id: int) -> Sweep:
         """The sweep that takes this stream's objects of a single docket of the partition's court."""
-        return Sweep(f"docket:{docket_id}", {self.court_filter: "{court}", self.docket_filter: str(docket_id)})
+        name, of_court = f"docket:{docket_id}", {self.court_filter: "{court}"}
+        if self.docket_filter == "id":  # As a range, within which the way around a broken page is short.
+            return Sweep(name, {**of_court, "id__lte": str(docket_id)}, after_id=docket_id - 1)
+        return Sweep(name, {**of_court, self.docket_filter: str(docket_id)})
 
     @property
     def court_filter(self) -> str:

@@ -8,13 +8,14 @@ here: filters (`streams.py`), HTTP (`resources/courtlistener.py`), SQL (`resourc
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from courtlistener_assets.logs import bound_fields, detail_log, run_log
 from courtlistener_assets.partitions import Selection
 from courtlistener_assets.streams import Stream, Sweep, is_id
-from resources import metrics
+from resources import metrics, tracing
 from resources.answers import Page
 from resources.courtlistener import CourtListenerClient
 from resources.errors import ApiError, PageRejected, ResponseTooLarge, TransientApiError
@@ -58,8 +59,10 @@ class Sweeper:
             key, run_id=self.run_id, everything=self.everything, overlap=OVERLAP, after_id=sweep.after_id
         )
         walk = _Walk(self, stream, sweep, partition)
-        while not current.finished:
-            current = walk.next_page(current)
+        with tracing.trace("sweep", _named({**bound_fields(), **asdict(key), "pass": current.number})):
+            while not current.finished:
+                with tracing.span("page", _named({"stream": stream.name, "after_id": current.after_id})):
+                    current = walk.next_page(current)
         return current
 
 
@@ -118,9 +121,15 @@ class _Walk:
         watermark: datetime | None,
         finished: bool = False,
     ) -> SweepPass:
-        stored = self.sweeper.store.store_page(
-            current, records, after_id=after_id, watermark=watermark, finished=finished
-        )
+        counts = {"records": len(records.records), "failures": len(records.failures)}
+        with tracing.span("store", _named(counts)):
+            stored = self.sweeper.store.store_page(
+                current, records, after_id=after_id, watermark=watermark, finished=finished
+            )
+        place = {"stream": self.stream.name, "sweep": self.sweep.name}
+        for failure in records.failures:
+            _tell_of_failure(current.key, failure, place)
+        detail_log.info("A page is stored", extra={"event": "page_stored", **place, "after_id": after_id, **counts})
         self.sweeper.stored(current, records)
         return stored
 
@@ -149,8 +158,8 @@ class _Walk:
             try:
                 page = self._ask(current, up_to_id=bounds[-1], attempts=2)
                 current = self._store(current, page, finished=False, up_to_id=bounds[-1])
-            except PAGE_ERRORS:
-                return self._halve(current, bounds)
+            except PAGE_ERRORS as error:
+                return self._narrow(current, bounds, error)
             if page.objects:
                 break
         return current
@@ -162,11 +171,14 @@ class _Walk:
         try:
             page = self._ask(current, up_to_id=bounds[-1], attempts=2)
             current = self._store(current, page, finished=False, up_to_id=bounds[-1])
-            rest = bounds[bisect_right(bounds, current.after_id) :] if page.has_next else []
-            return self._halve(current, rest)
         except PAGE_ERRORS as error:
-            if len(bounds) == 1:
-                return self._record(current, bounds[0], error)
+            return self._narrow(current, bounds, error)
+        return self._halve(current, bounds[bisect_right(bounds, current.after_id) :] if page.has_next else [])
+
+    def _narrow(self, current: SweepPass, bounds: Sequence[int], error: Exception) -> SweepPass:
+        """Find what has just broken the page of `bounds` in one of its halves; of a single id, record it."""
+        if len(bounds) == 1:
+            return self._record(current, bounds[0], error)
         half = len(bounds) // 2
         return self._halve(self._halve(current, bounds[:half]), bounds[half:])
 
@@ -187,3 +199,18 @@ def _placed(failure: RecordFailure, after_id: int, up_to_id: int) -> RecordFailu
     if failure.object_id is not None or failure.docket_id is not None:
         return failure
     return replace(failure, after_id=after_id, up_to_id=up_to_id)
+
+
+def _tell_of_failure(key: SweepKey, failure: RecordFailure, place: dict[str, str]) -> None:
+    ids = ("docket_id", "object_id", "after_id", "up_to_id")
+    known = {name: getattr(failure, name) for name in ids if getattr(failure, name) is not None}
+    what = ", ".join(f"{name} {id}" for name, id in known.items())
+    run_log.warning(
+        f"{key.asset} {key.partition} failed for {what}: {failure.error}: {failure.message}",
+        extra={"event": "docket_failed", **place, **known, "error": failure.error},
+    )
+
+
+def _named(fields: Mapping[str, str | int]) -> dict[str, str | int]:
+    """Fields as attributes of a span."""
+    return {f"courtlistener.{name}": value for name, value in fields.items()}

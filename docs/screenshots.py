@@ -36,7 +36,7 @@ class Picture:
     """One page of the UI.
 
     `wait_for` is text that stands there when the page is complete. `steps` are selectors: of what is clicked, or, with
-    a text after ` := `, of what is filled in.
+    a text after ` := `, of what is filled in. `part` is the selector of what is shown if that is not the whole page.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Picture:
     height: int = 900
     width: int = 1500
     steps: tuple[str, ...] = ()
+    part: str = "body"
 
 
 _GROUPS = "%2C".join(f"global%40global%3A{group}" for group in ("downloads", "vector_inputs"))
@@ -55,18 +56,29 @@ _LAUNCH = (
     "button >> text=/^All$/",
     "text=Launch runs to materialize",
 )
-_SHOW_HISTORY = "tr:has-text('history') >> text=/Show Markdown/i"
+
+
+def _show(row: str) -> str:
+    """Opens the Markdown in a row of the metadata."""
+    return f"tr:has-text('{row}') >> text=/Show Markdown/i"
+
+
+_DIALOG = "[role=dialog]"
+_QUOTA = "/assets/quota_usage?view=overview"
+_VECTOR_INPUTS = "/assets/vector_inputs?view=partitions&partition=ca9%7C2024-02-01"
 PICTURES = (
     Picture("asset-graph", f"/asset-groups/?expanded={_GROUPS}", "docket_entries", 1400, 1700),
     Picture("launch", "/assets/opinions?view=overview", "Materialize", 960, steps=_LAUNCH),
     Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "requests_of_run", 1000),
-    Picture("quota-plots", "/assets/quota_usage?view=overview", "forecast", 1500, steps=("button:has-text('Plots')",)),
-    Picture("quota", "/assets/quota_usage?view=overview", "forecast", 1250, 1700),
-    Picture("quota-history", "/assets/quota_usage?view=overview", "forecast", 900, steps=(_SHOW_HISTORY,)),
+    Picture("quota-plots", _QUOTA, "forecast", 1500, steps=("button:has-text('Plots')",)),
+    Picture("quota", _QUOTA, "forecast", 1250, 1700),
+    Picture("quota-history", _QUOTA, "forecast", 900, steps=(_show("history"),), part=_DIALOG),
     # Above the row that names a file of this machine.
-    Picture("vector-inputs", "/assets/vector_inputs?view=partitions&partition=ca9%7C2024-02-01", "chunks", 1120),
+    Picture("vector-inputs", _VECTOR_INPUTS, "chunks", 1120),
+    Picture("chunk-lengths", _VECTOR_INPUTS, "chunks", 1000, steps=(_show("lengths"),), part=_DIALOG),
+    Picture("chunk-preview", _VECTOR_INPUTS, "chunks", 1000, steps=(_show("preview"),), part=_DIALOG),
     Picture("failed-dockets", "/assets/failed_dockets?view=overview", "waiting_or_claimed_dockets", 1050, 2300),
-    Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900),
+    Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900, steps=(_show("sweeps"),)),
     Picture("runs", "/runs", "retry_failed_dockets", 860),
     # The second of the month: the first, above it, is the materialisation that followed.
     Picture("deferred", "/assets/dockets?view=events", "scotus", 760, steps=("text=scotus|2024-03-01 >> nth=1",)),
@@ -175,7 +187,7 @@ def take(page: Page, url: str, picture: Picture, folder: Path) -> None:
             page.locator(selector).first.click()
     # The graph's layout and the plots settle after their texts are there.
     page.wait_for_timeout(4_000)
-    page.screenshot(path=folder / f"{picture.name}.png")
+    page.locator(picture.part).first.screenshot(path=folder / f"{picture.name}.png")
     print(f"{picture.name}.png", flush=True)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import responses
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from resources.errors import (
     AuthenticationFailed,
@@ -68,7 +69,7 @@ def page_of(answer: Answer) -> Page:
     body = object_of(answer)
     objects = body.get("results")
     if not isinstance(objects, list):
-        raise TransientApiError(f"{answer.url} answered without a list of results")
+        raise TransientApiError(f"The answer is without a list of results: {asked_for(answer.url)}")
     following = body.get("next")
     if following is not None:
         _check_host(answer.url, str(following))
@@ -79,13 +80,14 @@ def object_of(answer: Answer) -> dict[str, Any]:
     """Read a JSON object; raises the ApiError that fits the status, or TransientApiError if it is not JSON."""
     _raise_for_status(answer)
     if "json" not in answer.headers.get("Content-Type", ""):
-        raise TransientApiError(f"{answer.url} answered {answer.headers.get('Content-Type')!r} instead of JSON")
+        content_type = answer.headers.get("Content-Type")
+        raise TransientApiError(f"The answer is {content_type!r} instead of JSON: {asked_for(answer.url)}")
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError) as error:  # Invalid UTF-8 is a ValueError; what is nested too deep is not.
-        raise TransientApiError(f"{answer.url} answered with broken JSON: {error}") from None
+        raise TransientApiError(f"The answer is broken JSON ({error}): {asked_for(answer.url)}") from None
     if not isinstance(body, dict):
-        raise TransientApiError(f"{answer.url} answered with JSON that is not an object")
+        raise TransientApiError(f"The answer is JSON that is not an object: {asked_for(answer.url)}")
     return body
 
 
@@ -104,23 +106,32 @@ def server_windows_of(body: Mapping[str, Any], scope: str) -> list[ServerWindow]
         raise TransientApiError(f"api-usage answered with a row that cannot be read: {error!r}") from None
 
 
+def asked_for(url: str) -> str:
+    """What an address asks for, `/dockets/?court=scotus&id__gt=0`: without what is the same in all of them."""
+    return unquote(url.partition("/api/rest/v4")[2].replace("order_by=id&", "") or url)
+
+
 def _raise_for_status(answer: Answer) -> None:
-    status, where = answer.status, f"{answer.url} answered {answer.status}"
+    status, asked = answer.status, asked_for(answer.url)
     if status in _REDIRECTS:
         location = urljoin(answer.url, answer.headers.get("Location", ""))
         _check_host(answer.url, location)
-        raise Gone(f"{where}: it is now {location}", location=location)
-    if status == 429:
-        raise Throttled(f"{where}: {detail_of(answer)}", retry_after_seconds=retry_after_seconds(answer))
-    if status in (408, 425) or status >= 500:
-        raise TransientApiError(where)
-    if status == 400:
-        raise BadRequest(f"{where}: {detail_of(answer)}; this is a defect of CourtListener assets, please report it")
+        raise Gone(f"It is now {location} ({status}): {asked}", location=location)
     for code, error in ((401, AuthenticationFailed), (403, PermissionDenied), (404, NotFound), (410, Gone)):
         if status == code:
-            raise error(f"{where} ({detail_of(answer)}). {(error.__doc__ or '').splitlines()[0]}")
+            meaning = (error.__doc__ or "").splitlines()[0]
+            raise error(f"{meaning} CourtListener says: {detail_of(answer)!r}, asked for {asked}")
+    said = f"{status} {responses.get(status, '')}".rstrip()
+    if status == 429:
+        raise Throttled(f"{said} ({detail_of(answer)}): {asked}", retry_after_seconds=retry_after_seconds(answer))
+    if status in (408, 425) or status >= 500:
+        raise TransientApiError(f"{said}: {asked}")
+    if status == 400:
+        raise BadRequest(
+            f"{said} ({detail_of(answer)}): {asked}. This is a defect of CourtListener assets, please report it"
+        )
     if status != 200:
-        raise BadRequest(f"{where}: {detail_of(answer)}; no other answer than 200 was expected")
+        raise BadRequest(f"{said} ({detail_of(answer)}): {asked}. No other answer than 200 was expected")
 
 
 def detail_of(answer: Answer) -> str:
@@ -147,4 +158,5 @@ def retry_after_seconds(answer: Answer) -> float | None:
 
 def _check_host(asked: str, target: str) -> None:
     if urlsplit(urljoin(asked, target))[:2] != urlsplit(asked)[:2]:
-        raise ForeignHost(f"{asked} answered with an address of another host: {target:.200}; it was not followed")
+        host = urlsplit(asked).netloc
+        raise ForeignHost(f"{host} named an address of another host, {target:.200}, not followed: {asked_for(asked)}")

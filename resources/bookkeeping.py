@@ -37,7 +37,6 @@ class BookkeepingResource(dg.ConfigurableResource["BookkeepingResource"]):
     postgres_url: str
     redis_url: str
     redis_prefix: str = "courtlistener"
-    redis_ca_certs: str = ""
     #: The first delay of a retry; it doubles from then on.
     retry_base_seconds: float = 60.0
     #: Failures, the first one included, after which a docket is given up.
@@ -47,7 +46,7 @@ class BookkeepingResource(dg.ConfigurableResource["BookkeepingResource"]):
     def open(self) -> Iterator[Bookkeeping]:
         """With connections of its own, closed at the end; brings the schema up to date."""
         database = Database(self.postgres_url, max_connections=4)
-        client = connect(RedisAddress(self.redis_url, ca_certs=self.redis_ca_certs))
+        client = connect(RedisAddress(self.redis_url))
         keys = RedisKeys(self.redis_prefix)
         rule = RetryRule(base_seconds=self.retry_base_seconds, max_tries=self.max_tries)
         try:

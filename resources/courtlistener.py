@@ -1,7 +1,7 @@
 """The client of CourtListener's REST API v4: every attempt under a permit of its own.
 
-Belongs here: connections, attempts, permits. Does not belong here: what an answer means (`answers.py`), which pages to
-ask for (`courtlistener_assets/sweep.py`), how permits are granted (`rate_limit.py`).
+Belongs here: connections, attempts, permits. Does not belong here: what an answer means (`answers.py`), or that none
+comes (`unanswered.py`), which pages to ask for (`courtlistener_assets/sweep.py`), who gets a permit (`rate_limit.py`).
 """
 
 import hashlib
@@ -11,15 +11,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import dagster as dg
 import requests
 import urllib3
 
-from resources.answers import Answer, Page, detail_of, object_of, page_of, retry_after_seconds, server_windows_of
-from resources.errors import ResponseTooLarge, SettingError, Throttled, TransientApiError
+from resources import tracing
+from resources.answers import (
+    Answer,
+    Page,
+    asked_for,
+    detail_of,
+    object_of,
+    page_of,
+    retry_after_seconds,
+    server_windows_of,
+)
+from resources.api_token import ApiToken, TokenFile
+from resources.errors import ResponseTooLarge, Throttled, TransientApiError, UntrustedServer
 from resources.permits import Lane, Outcome, Permit, Window
 from resources.rate_limit import RateLimiter, RedisRateLimitResource
+from resources.tls import refusal_of
+from resources.unanswered import never_sent, unanswered
 
 _Result = TypeVar("_Result")
 
@@ -35,17 +49,15 @@ ATTEMPT_SECONDS = 60.0
 #: Longer than any attempt can take, so that no permit ages while its request is still under way.
 PERMIT_TTL_SECONDS = CONNECT_TIMEOUT_SECONDS + ATTEMPT_SECONDS + READ_TIMEOUT_SECONDS + 25.0
 
-_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.SSLError)
-
 
 class _TokenAuth(requests.auth.AuthBase):
     """As `auth`, not as a default header, since requests lets a .netrc file override the header."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: ApiToken) -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Token {self._token}"
+        request.headers["Authorization"] = f"Token {self._token.read()}"
         return request
 
 
@@ -60,7 +72,7 @@ class CourtListenerClient:
     def __init__(
         self,
         base_url: str,
-        token: str,
+        token: str | ApiToken,
         limiter: RateLimiter,
         usage_limiter: RateLimiter,
         *,
@@ -83,7 +95,8 @@ class CourtListenerClient:
         self._sleep = sleep
         self._clock = clock
         self._session = requests.Session()
-        self._session.auth = _TokenAuth(token)
+        self._token = ApiToken(token) if isinstance(token, str) else token
+        self._session.auth = _TokenAuth(self._token)
         self._session.headers.update({"Accept": "application/json", "User-Agent": "courtlistener-assets"})
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=pool_size))
@@ -98,33 +111,36 @@ class CourtListenerClient:
         Raises TransientApiError when all attempts failed, QuotaDeferred when the quota has no room, and the other
         ApiErrors, which no repetition mends.
         """
-        return self._repeated(lambda: page_of(self._attempt(self.limiter, f"{endpoint}/", params)), attempts)
+        return self._repeated(lambda nth: page_of(self._attempt(self.limiter, f"{endpoint}/", params, nth)), attempts)
 
     def object(self, endpoint: str, id: int) -> dict[str, Any]:
         """One object of an endpoint; raises as `page` does, Gone and NotFound if it is no longer there."""
-        return self._repeated(lambda: object_of(self._attempt(self.limiter, f"{endpoint}/{id}/", {})), None)
+        return self._repeated(lambda nth: object_of(self._attempt(self.limiter, f"{endpoint}/{id}/", {}, nth)), None)
 
     def count(self, endpoint: str, params: Mapping[str, str]) -> int:
         """How many objects of a list endpoint the query parameters select; one request. Raises as `page` does."""
         query = {**params, "count": "on"}
 
-        def ask() -> int:
-            body = object_of(self._attempt(self.limiter, f"{endpoint}/", query))
+        def ask(nth: int) -> int:
+            body = object_of(self._attempt(self.limiter, f"{endpoint}/", query, nth))
             if type(body.get("count")) is not int:
                 raise TransientApiError(f"{endpoint} answered without a count")
             return int(body["count"])
 
         return self._repeated(ask, None)
 
-    def _repeated(self, ask: Callable[[], _Result], attempts: int | None) -> _Result:
-        """Ask again, after a pause, while the answer is one that can be better the next time."""
+    def _repeated(self, ask: Callable[[int], _Result], attempts: int | None) -> _Result:
+        """Ask again, after a pause, while the answer is one that can be better the next time.
+
+        `ask` is told which attempt it is, from 1 on.
+        """
         if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:  # A long run outlives a change of rates.
             self.refresh_quota()
         started = self._clock()
         last = attempts or self._max_attempts
         for attempt in range(1, last + 1):
             try:
-                return ask()
+                return ask(attempt)
             except (TransientApiError, Throttled) as error:
                 if isinstance(error, Throttled):  # The limiter holds everybody back; find out what the server counts.
                     self.refresh_quota(max_age_seconds=0)
@@ -156,18 +172,25 @@ class CourtListenerClient:
         """Close all connections."""
         self._session.close()
 
-    def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str]) -> Answer:
-        """Send one request under one permit, and settle the permit whatever happens."""
+    def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Answer:
+        """Send one request, the nth for the same thing, under one permit, and settle the permit whatever happens."""
+        token = self._token.read()
         permit = self._fresh_permit(limiter)
         outcome = Outcome.COUNTED
         try:
-            answer = self._send(self._root + path, params)
+            answer = self._traced(self._root + path, params, nth)
             outcome = answer.outcome
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            outcome = Outcome.NOT_COUNTED if _never_sent(error) else Outcome.COUNTED
-            raise TransientApiError(f"{self._root}{path} did not answer: {error}") from error
+            outcome = Outcome.NOT_COUNTED if never_sent(error) else Outcome.COUNTED
+            if refusal := refusal_of(error, "REQUESTS_CA_BUNDLE"):
+                raise UntrustedServer(f"{urlsplit(self._root).netloc}: {refusal} Nothing was sent to it.") from error
+            raise unanswered(f"{self._root}{path}?{urlencode(params)}".rstrip("?"), error) from error
         finally:
             limiter.settle(permit, outcome)
+        if answer.status != 401:
+            self._token.accepted(token)
+        elif self._token.replaced(token):
+            raise TransientApiError(f"the API token was changed meanwhile: {asked_for(answer.url)}")
         if answer.status == 429:
             with self._counting:
                 self.refused += 1
@@ -181,6 +204,14 @@ class CourtListenerClient:
             if not limiter.is_stale(permit):
                 return permit
             limiter.settle(permit, Outcome.NOT_COUNTED)
+
+    def _traced(self, url: str, params: Mapping[str, str], nth: int) -> Answer:
+        with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
+            answer = self._send(url, params)
+            span.set({"http.response.status_code": answer.status})
+            if answer.status >= 400:
+                span.fail(str(answer.status))
+            return answer
 
     def _send(self, url: str, params: Mapping[str, str]) -> Answer:
         """One request and its whole answer, within ATTEMPT_SECONDS (and one more read) and the size limit."""
@@ -199,20 +230,19 @@ class CourtListenerClient:
             while part := response.raw.read1(64 * 1024, decode_content=True):
                 body += part
                 if len(body) > self._max_body_bytes:
-                    raise ResponseTooLarge(f"{response.url} answered with more than {self._max_body_bytes} bytes")
+                    raise ResponseTooLarge(
+                        f"The answer has more than {self._max_body_bytes} bytes: {asked_for(response.url)}"
+                    )
                 if self._clock() > deadline:
                     raise requests.Timeout(f"the answer took longer than {ATTEMPT_SECONDS:.0f} s")
             return Answer(response.url, response.status_code, response.headers, bytes(body))
 
 
-def _never_sent(error: BaseException | None) -> bool:
-    """Whether an error says that no connection was made, so that the server cannot have counted the request."""
-    while error is not None:
-        if isinstance(error, _NOT_SENT):
-            return True
-        reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-        error = reason if isinstance(reason, BaseException) else None
-    return False
+def _request_attributes(url: str, nth: int) -> dict[str, str | int]:
+    """What OpenTelemetry's conventions for HTTP say about a request; neither its query nor its headers."""
+    parts = urlsplit(url)
+    again = {"http.request.resend_count": nth - 1} if nth > 1 else {}
+    return {"http.request.method": "GET", "server.address": parts.hostname or "", "url.path": parts.path, **again}
 
 
 def account_of(token: str) -> str:
@@ -225,25 +255,35 @@ class CourtListenerResource(dg.ConfigurableResource["CourtListenerResource"]):
 
     base_url: str
     api_token: str
+    #: A file with the token, read for every request, in place of `api_token`.
+    api_token_file: str = ""
     #: Names the ledger of permits; empty: made from the token. Set it to keep the count when the token changes.
     account: str = ""
     rate_limit: RedisRateLimitResource
 
+    def account_name(self) -> str:
+        """The name of the account's ledger of permits; raises SettingError without a token."""
+        return self.account or account_of(self._api_token().read())
+
+    def _api_token(self) -> ApiToken:
+        return TokenFile(self.api_token_file) if self.api_token_file else ApiToken(self.api_token)
+
     @contextmanager
     def open(self, lane: Lane = Lane.BACKFILL) -> Iterator[CourtListenerClient]:
         """A client with connections of its own, closed at the end; raises SettingError without a token."""
-        if not self.api_token:
-            raise SettingError("COURTLISTENER_API_TOKEN is not set; make a token in your CourtListener profile")
-        account = self.account or account_of(self.api_token)
+        token = self._api_token()
+        token.read()
+        account = self.account_name()
         limiter = self.rate_limit.limiter(account, permit_ttl_seconds=PERMIT_TTL_SECONDS)
         usage_limiter = self.rate_limit.limiter(
             f"{account}:api_usage", permit_ttl_seconds=PERMIT_TTL_SECONDS, fallback_windows=API_USAGE_WINDOWS
         )
-        client = CourtListenerClient(self.base_url, self.api_token, limiter, usage_limiter, lane=lane)
+        client = CourtListenerClient(self.base_url, token, limiter, usage_limiter, lane=lane)
         try:
             yield client
         finally:
             client.close()
+            tracing.flush()
             limiter.publish_metrics()
             limiter.close()
             usage_limiter.close()

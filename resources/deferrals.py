@@ -1,7 +1,7 @@
 """Deferrals: partitions that a run had to leave incomplete, and when to go on with them.
 
 Belongs here: the table of deferrals. Does not belong here: when a run gives up (`courtlistener_assets/deferral.py`),
-requesting the next one (`courtlistener_assets/sensors.py`).
+requesting the next one (`courtlistener_assets/sensors/`).
 """
 
 from __future__ import annotations
@@ -69,6 +69,20 @@ ON CONFLICT (asset, partition) DO UPDATE SET
         THEN excluded.config ELSE kept.config END,
     downstream = ARRAY(SELECT DISTINCT unnest(kept.downstream || excluded.downstream)),
     times = kept.times + 1, deferred_at = now(), requested_at = NULL, request = NULL, attempts = 0
+"""
+
+_NEAR = 200
+_ESTIMATE = f"""
+WITH near AS (
+    (SELECT pages FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition < %(first)s
+        AND finished_at IS NOT NULL ORDER BY asset DESC, partition DESC, sweep DESC LIMIT {_NEAR})
+    UNION ALL
+    (SELECT pages FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition >= %(first)s
+        AND finished_at IS NOT NULL ORDER BY asset, partition, sweep LIMIT {_NEAR})
+)
+SELECT (SELECT count(*) FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition = ANY(%(partitions)s)
+        AND sweep = ANY(%(sweeps)s) AND finished_at IS NOT NULL),
+    coalesce((SELECT avg(pages) FROM near), 1)
 """
 
 
@@ -149,18 +163,18 @@ class Deferrals:
         )
 
     def estimated_requests(self, asset: str, partitions: Sequence[str], sweeps: Sequence[str]) -> int:
-        """How many requests the sweeps of these partitions still need, going by the pages of finished sweeps so far."""
-        [(left, pages)] = self._database.rows(
-            "SELECT %(total)s - count(*) FILTER (WHERE partition = ANY(%(partitions)s) AND sweep = ANY(%(sweeps)s)), "
-            "coalesce(avg(pages), 1) FROM courtlistener.sweeps WHERE asset = %(asset)s AND finished_at IS NOT NULL",
-            {
-                "asset": asset,
-                "partitions": list(partitions),
-                "sweeps": list(sweeps),
-                "total": len(partitions) * len(sweeps),
-            },
+        """How many requests the sweeps of these partitions still need.
+
+        Goes by the pages of the finished sweeps whose partitions come next to them in order, those of the same courts.
+        """
+        if not partitions:
+            return 0
+        [(finished, pages)] = self._database.rows(
+            _ESTIMATE,
+            {"asset": asset, "partitions": list(partitions), "sweeps": list(sweeps), "first": min(partitions)},
         )
-        return math.ceil(max(0, int(left)) * max(1.0, float(pages)))
+        left = max(0, len(partitions) * len(sweeps) - int(finished))
+        return math.ceil(left * max(1.0, float(pages)))
 
     def _select(self, where: str, **params: object) -> list[Deferral]:
         query = f"SELECT {_COLUMNS} FROM courtlistener.deferrals WHERE {where}"

@@ -119,6 +119,10 @@ class ForeignHost(ApiError):
     """The answer points to a host other than COURTLISTENER_BASE_URL; the token is sent to the configured host only."""
 
 
+class UntrustedServer(ApiError):
+    """The certificate of the server was refused, so the token was not sent."""
+
+
 class ResponseTooLarge(ApiError):
     """The answer is larger than the limit for one page."""
 

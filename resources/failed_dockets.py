@@ -1,7 +1,7 @@
 """Failed dockets: who waits for a retry, who is being retried, who was given up.
 
 Belongs here: the life of a failure in Postgres, and telling the Redis lists about it. Does not belong here: recording
-failures (`records.py`, in the transaction of their page), requesting runs (`courtlistener_assets/sensors.py`).
+failures (`records.py`, in the transaction of their page), requesting runs (`courtlistener_assets/sensors/`).
 
 Waiting -> claimed by a run -> resolved, or waiting again with one more try -> dead after the last one.
 """
@@ -18,6 +18,10 @@ from psycopg.rows import class_row
 
 from resources.failed_docket_lists import LIST_TTL_SECONDS, FailedDocket, FailedDocketLists
 from resources.postgres import Connection, Database
+
+#: What was resolved stays to be looked at, in SQL, for so long.
+RESOLVED_DAYS = 90
+_MOST_PRUNED = 1000
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class FailedDockets:
                 claim=claim_id,
                 asset=asset,
             )
+            connection.execute(_PRUNE, {"days": RESOLVED_DAYS, "most": _MOST_PRUNED})
         if self._lists:
             self._lists.resolve(claim_id, resolved)
             self._lists.file(failed, claim_id=claim_id)
@@ -262,6 +267,13 @@ class FailedDockets:
         rule = self._rule
         return {"base": rule.base_seconds, "longest": rule.longest_seconds, "jitter": rule.jitter}
 
+
+# SKIP LOCKED: two runs that end together need not wait for each other here.
+_PRUNE = """
+DELETE FROM courtlistener.failures WHERE id = ANY (ARRAY (
+    SELECT id FROM courtlistener.failures WHERE resolved_at < now() - make_interval(days => %(days)s)
+    ORDER BY resolved_at LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+"""
 
 # Lists of hours whose failures are all resolved must be empty, so they are among the wanted ones.
 _PLACES = f"""

@@ -184,6 +184,7 @@ class FailoverLedger:
         """The first call of a worker: windows from its settings count until CourtListener's own are known."""
         if not self._configured:
             self._windows.change(self._reachable(), configured=True)
+            self._tell_redis(RedisLedger.announce)
             self._configured = True
 
     def _reachable(self) -> RedisLedger | None:

@@ -25,6 +25,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_COOL_DOWN_SECONDS = 300.0
 _STABLE = timedelta(seconds=60)
+_PERMITS_A_PAGE = 5_000
 
 _READ = """
     SELECT epoch, holder, changed_at, cool_down_seconds, windows, not_before, blocked, observed_at
@@ -49,8 +50,8 @@ _YOUNG_PERMITS = """
 """
 _PRUNE = """
     DELETE FROM courtlistener.permits WHERE ctid = ANY (ARRAY (
-        SELECT ctid FROM courtlistener.permits
-        WHERE granted_at < now() - %(retention)s AND account = %(account)s LIMIT 5000))
+        SELECT ctid FROM courtlistener.permits WHERE granted_at < now() - %(retention)s
+        ORDER BY granted_at LIMIT 5000 FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -220,16 +221,19 @@ class LedgerRow:
         """Put Redis in charge with a fresh copy; raises RedisUnavailable, and what Redis may have got is void."""
         windows = custody.quota_windows()
         since = custody.now - timedelta(seconds=max((quota.window.seconds for quota in windows), default=0))
-        rows = connection.execute(_YOUNG_PERMITS, {"account": self.account, "since": since})
-        state = LedgerState(
-            epoch=custody.next_epoch,
-            windows=windows,
-            hold_us=max(0, us(custody.not_before) - us(custody.now)),
-            blocked=custody.blocked,
-            permits=tuple(JournaledPermit(name, us(custody.now) - us(at), flying) for name, at, flying in rows),
-            keep_line=custody.holder == REDIS,
-        )
-        redis_us = redis.load(state)
+        # Page by page, since Postgres ends a transaction that is idle for long.
+        with connection.cursor(name="young_permits") as rows:
+            rows.itersize = _PERMITS_A_PAGE
+            rows.execute(_YOUNG_PERMITS, {"account": self.account, "since": since})
+            state = LedgerState(
+                epoch=custody.next_epoch,
+                windows=windows,
+                hold_us=max(0, us(custody.not_before) - us(custody.now)),
+                blocked=custody.blocked,
+                permits=(JournaledPermit(name, us(custody.now) - us(at), flying) for name, at, flying in rows),
+                keep_line=custody.holder == REDIS,
+            )
+            redis_us = redis.load(state)
         connection.execute(
             "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'redis', changed_at = %s, clock_offset_us = %s "
             "WHERE account = %s",
@@ -257,5 +261,8 @@ class LedgerRow:
         return granted_at_us - (us(granted_at) - int(clock_offset_us))
 
     def prune(self, connection: Connection) -> None:
-        """Delete a bounded number of permits that are older than the retention."""
-        connection.execute(_PRUNE, {"account": self.account, "retention": self._retention})
+        """Delete a bounded number of permits of any account that are older than the retention.
+
+        Of any, since a ledger that is no longer used, or seldom, has nobody else to do it.
+        """
+        connection.execute(_PRUNE, {"retention": self._retention})

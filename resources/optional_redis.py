@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import redis
 
+from resources.tls import refusal_of
+
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -39,5 +41,6 @@ class OptionalRedis:
             return call()
         except (redis.RedisError, OSError) as error:
             self._away_until = self._clock() + self._pause_seconds
-            _log.warning("Redis does not answer, going on without it: %s", error)
+            why = refusal_of(error, "REDIS_CA_CERTS") or error
+            _log.warning("Redis does not answer, going on without it: %s", why)
             return otherwise

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -149,14 +149,15 @@ class JournaledPermit:
 class LedgerState:
     """All that a ledger must know to go on where another one stopped. Times are relative, so clocks need not agree.
 
-    Without `keep_line`, a line of waiters that the ledger may still have is forgotten: they queue elsewhere since.
+    `permits` are read once. Without `keep_line`, a line of waiters that the ledger may still have is forgotten: they
+    queue elsewhere since.
     """
 
     epoch: int
     windows: tuple[QuotaWindow, ...]
     hold_us: int = 0
     blocked: str = ""
-    permits: tuple[JournaledPermit, ...] = ()
+    permits: Iterable[JournaledPermit] = ()
     keep_line: bool = True
 
 

@@ -9,29 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from resources.deferrals import Deferral, Deferrals
 from resources.postgres import Database
 
+# What counts the partitions must look at all their sweeps, so it does that once for all assets.
 # A sweep has been walked to its end at least once if it is finished, or if its present pass looks for changes only.
-_PROGRESS = """
-    WITH partitions AS (
-        SELECT asset, partition,
+PROGRESS = """
+    WITH plan AS (
+        SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
+        FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
+    ), partitions AS (
+        SELECT asset, partition, needed,
                count(*) FILTER (WHERE finished_at IS NOT NULL OR since IS NOT NULL) AS walked,
                bool_and(since IS NULL AND finished_at IS NOT NULL) AS first_pass,
                sum(pages) AS pages, sum(records) AS records
-        FROM courtlistener.sweeps
-        WHERE asset = %(asset)s AND sweep = ANY (%(sweeps)s)
-          AND split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
-        GROUP BY asset, partition
+        FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
+        WHERE split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+        GROUP BY asset, partition, needed
     )
-    SELECT count(*) FILTER (WHERE walked >= %(needed)s),
-           count(*) FILTER (WHERE walked < %(needed)s),
+    SELECT asset,
+           count(*) FILTER (WHERE walked >= needed),
+           count(*) FILTER (WHERE walked < needed),
            coalesce(sum(records), 0),
            coalesce(sum(pages), 0),
-           coalesce(sum(pages) FILTER (WHERE walked < %(needed)s), 0),
-           avg(pages) FILTER (WHERE first_pass AND walked >= %(needed)s)
-    FROM partitions
+           coalesce(sum(pages) FILTER (WHERE walked < needed), 0),
+           avg(pages) FILTER (WHERE first_pass AND walked >= needed)
+    FROM partitions GROUP BY asset
 """
 _FAILURES = """
     SELECT count(*) FILTER (WHERE dead_at IS NULL AND claimed_by IS NULL),
@@ -111,17 +116,29 @@ class PipelineReport:
 def pipeline_report(database: Database, plan: Plan) -> PipelineReport:
     """How far the plan has come; raises StoreUnavailable. The database must be migrated."""
     [failures] = database.rows(_FAILURES)
+    planned = [(asset, sweep) for asset, sweeps in plan.sweeps.items() for sweep in sweeps]
+    rows = database.rows(
+        PROGRESS,
+        {
+            "assets": [asset for asset, _ in planned],
+            "sweeps": [sweep for _, sweep in planned],
+            "courts": list(plan.courts),
+            "first_month": plan.first_month.isoformat(),
+        },
+    )
+    begun = {asset: counts for asset, *counts in rows}
     return PipelineReport(
-        assets=tuple(_progress(database, plan, asset, sweeps) for asset, sweeps in plan.sweeps.items()),
+        assets=tuple(_progress(plan, asset, begun.get(asset, _NOT_BEGUN)) for asset in plan.sweeps),
         failures=FailureCounts(*failures),
         deferrals=tuple(Deferrals(database).all()),
     )
 
 
-def _progress(database: Database, plan: Plan, asset: str, sweeps: Sequence[str]) -> AssetProgress:
-    params = {"asset": asset, "sweeps": list(sweeps), "needed": len(sweeps), "courts": list(plan.courts),
-              "first_month": plan.first_month.isoformat()}  # fmt: skip
-    [(complete, in_progress, records, pages, pages_in_progress, mean)] = database.rows(_PROGRESS, params)
+_NOT_BEGUN = (0, 0, 0, 0, 0, None)
+
+
+def _progress(plan: Plan, asset: str, counts: Sequence[Any]) -> AssetProgress:
+    complete, in_progress, records, pages, pages_in_progress, mean = counts
     return AssetProgress(
         asset=asset,
         expected=plan.partitions,
@@ -131,5 +148,5 @@ def _progress(database: Database, plan: Plan, asset: str, sweeps: Sequence[str])
         pages=int(pages),
         pages_in_progress=int(pages_in_progress),
         pages_a_partition=None if mean is None else float(mean),
-        sweeps=len(sweeps),
+        sweeps=len(plan.sweeps[asset]),
     )

@@ -22,6 +22,8 @@ from resources.optional_redis import OptionalRedis
 from resources.redis_keys import RedisKeys, hour_stamp
 
 STATE_TTL_SECONDS = 2 * 86_400
+#: Of each run the last so many dockets are known, about 9 MB.
+DOCKETS_KEPT = 100_000
 _COUNTERS = ("processed_dockets", "failed_dockets", "pages", "records")
 _MOMENTS = ("started_at", "updated_at")
 
@@ -81,7 +83,8 @@ class PipelineState:
     ) -> None:
         """A page was stored: count it, note its dockets as processed, and put its failures into their hour's list.
 
-        A docket that comes again is not counted again, a failure that is in its list already is not put there twice.
+        A docket that comes again is not counted again, unless DOCKETS_KEPT others came in between; a failure that is in
+        its list already is not put there twice.
         """
         now = self._clock()
         hours = [
@@ -92,7 +95,7 @@ class PipelineState:
             dockets = sorted(set(docket_ids)) if position == 0 else []
             args: list[str | int] = [f"{now:.3f}", STATE_TTL_SECONDS * 1000, LIST_TTL_SECONDS * 1000]
             args += [pages, records] if position == 0 else [0, 0]
-            args += [len(dockets), *dockets, *(failure.entry() for failure in group)]
+            args += [DOCKETS_KEPT, len(dockets), *dockets, *(failure.entry() for failure in group)]
             keys = [self._keys.pipeline(run_id), self._keys.processed(run_id), self._keys.failed(hour)]
             self._redis.attempt(lambda keys=keys, args=args: self._update(keys=keys, args=args), None)  # type: ignore[misc]
 
@@ -103,7 +106,7 @@ class PipelineState:
         return _typed(self._redis.attempt(lambda: cast("dict[str, str]", self._redis.client.hgetall(key)), nothing))
 
     def is_processed(self, run_id: str, docket_id: int) -> bool:
-        """Whether a run has stored a page with this docket."""
+        """Whether a run has stored a page with this docket, among the last DOCKETS_KEPT."""
         key = self._keys.processed(run_id)
         return self._redis.attempt(lambda: self._redis.client.zscore(key, str(docket_id)) is not None, False)
 

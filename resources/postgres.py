@@ -6,7 +6,7 @@ permits; those stand beside the class that uses them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from resources.errors import StoreUnavailable
+from resources.postgres_address import advice, conninfo_of
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -27,12 +28,17 @@ _MIGRATION_LOCK = 7_411_215_023
 class Database:
     """A pool of connections to the Postgres database that holds the schema `courtlistener`.
 
-    `url` is a libpq URL (`postgresql://user:password@host:5432/name`). Connections are made when first needed.
+    `url` is a libpq URL (`postgresql://user:password@host:5432/name`). Connections are made when first needed, and
+    files that it names (`passfile`, `sslrootcert`) are read for each, so a password can change while we run. A server
+    on another machine must prove its name, see `postgres_address.py`. Raises SettingError for an address that cannot
+    be read.
     """
 
     def __init__(self, url: str, *, max_connections: int = 8, timeout_seconds: float = 10.0) -> None:
+        self._last_refusal = ""
         self._pool = ConnectionPool(
-            url,
+            conninfo_of(url),
+            connection_class=_connection_class(self._note_refusal),
             min_size=0,
             max_size=max_connections,
             timeout=timeout_seconds,
@@ -53,7 +59,9 @@ class Database:
         try:
             with self._pool.connection() as connection:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except PoolTimeout as error:
+            raise StoreUnavailable(f"Postgres does not answer: {self._last_refusal or error}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StoreUnavailable(f"Postgres does not answer: {error}") from error
 
     def rows(self, query: str, params: dict[str, Any] | None = None) -> list[TupleRow]:
@@ -80,3 +88,24 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+    def _note_refusal(self, error: psycopg.Error | None) -> None:
+        text = "; ".join(line.strip() for line in str(error or "").splitlines())
+        self._last_refusal = " ".join(filter(None, (text, advice(text))))
+
+
+def _connection_class(note: Callable[[psycopg.Error | None], None]) -> type[Connection]:
+    """Connections that tell `note` why they could not be made, or None; the pool itself only says that it waited."""
+
+    class Noted(psycopg.Connection[TupleRow]):
+        @classmethod
+        def connect(cls, *args: Any, **kwargs: Any) -> Any:
+            try:
+                made = super().connect(*args, **kwargs)
+            except psycopg.Error as error:
+                note(error)
+                raise
+            note(None)
+            return made
+
+    return Noted

@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 from psycopg.conninfo import make_conninfo
 
-from resources import metrics
+from resources import metrics, tracing
 from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError
 from resources.failover_ledger import FailoverLedger
 from resources.hourly_counters import rate_limit_status
@@ -89,7 +89,21 @@ class RateLimiter:
         self, count: int, lane: Lane = Lane.BACKFILL, *, max_wait_seconds: float | None = None
     ) -> tuple[Permit, ...]:
         """Wait until `count` permits can be granted at once; raises as `acquire`."""
-        return self._wait_for(count, lane, self._max_wait_seconds if max_wait_seconds is None else max_wait_seconds)
+        budget = self._max_wait_seconds if max_wait_seconds is None else max_wait_seconds
+        with tracing.span("permit", {"courtlistener.lane": lane.value}) as span:
+            started = self._clock()
+            permits = self._wait_for(count, lane, budget)
+            if span.recording:
+                waited_ms = round(1000 * (self._clock() - started))
+                span.set({"courtlistener.holder": permits[0].holder, "courtlistener.waited_ms": waited_ms})
+                span.set(self._room_left())
+            return permits
+
+    def _room_left(self) -> dict[str, int]:
+        """What is left of every window, for a trace."""
+        with contextlib.suppress(LedgerUnavailable):
+            return {f"courtlistener.quota_left.{use.window.seconds}s": use.remaining for use in self.usage()}
+        return {}
 
     def _wait_for(self, count: int, lane: Lane, budget: float, hour_limit: int | None = None) -> tuple[Permit, ...]:
         if count < 1:
@@ -227,11 +241,10 @@ class RateLimiter:
 class RedisRateLimitResource(dg.ConfigurableResource["RedisRateLimitResource"]):
     """The quota ledger as a Dagster resource: Redis decides, Postgres keeps the journal and stands in for Redis."""
 
+    #: See RedisAddress.
     redis_url: str
     postgres_url: str
     redis_prefix: str = "courtlistener"
-    #: A file with the certificate authority of a `rediss://` server, if the system does not trust it.
-    redis_ca_certs: str = ""
     #: In force until CourtListener has named the account's own windows.
     rate_limits: str = "5/min,50/hour,125/day"
     #: Longest wait of a run for a permit; beyond it, the run is deferred.
@@ -252,7 +265,7 @@ class RedisRateLimitResource(dg.ConfigurableResource["RedisRateLimitResource"]):
         """
         windows = fallback_windows or Window.parse_all(self.rate_limits)
         row = LedgerRow(ledger_database(self.postgres_url), account, fallback_windows=windows)
-        address = RedisAddress(self.redis_url, ca_certs=self.redis_ca_certs)
+        address = RedisAddress(self.redis_url)
         redis_ledger = RedisLedger(
             metrics.count_operations(connect(address, timeout_seconds=self.redis_timeout_seconds)),
             account,

@@ -37,10 +37,13 @@ class RecordAudit:
         )
         return [str(partition) for (partition,) in rows]
 
-    def orphans(self, asset: str, *, limit: int = 20) -> tuple[int, list[int]]:
-        """How many objects of an asset have a parent that is not stored, and the ids of some of them."""
-        rows = self._database.rows(_ORPHANS[asset])
-        return len(rows), [int(id) for (id,) in rows[:limit]]
+    def orphans(self, asset: str, court: str, *, limit: int = 20) -> tuple[int, list[int]]:
+        """How many of a court's objects have a parent that is not stored, and the ids of some of them.
+
+        Reads all objects that the asset has of the court, and looks for the parent of each.
+        """
+        [(count, ids)] = self._database.rows(_ORPHANS[asset], {"court": court, "limit": limit})
+        return int(count), [int(id) for id in ids]
 
     def months_modified(self, court: str, day: date) -> list[date]:
         """The months (first days) of a court's filings and decisions of which something was modified on a day (UTC)."""
@@ -50,8 +53,7 @@ class RecordAudit:
     def opinion_ids(self, court: str, first_day: date, next_month: date) -> list[int]:
         """The ids of the opinions of a court's month, gone ones left out, in order."""
         rows = self._database.rows(
-            "SELECT id FROM courtlistener.records WHERE stream = 'opinions' AND gone_at IS NULL "
-            f"AND cluster_id IN ({_DECISIONS}) ORDER BY id",
+            f"SELECT id FROM courtlistener.opinions WHERE gone_at IS NULL AND cluster_id IN ({_DECISIONS}) ORDER BY id",
             {"court": court, "first_day": first_day, "next_month": next_month},
         )
         return [int(id) for (id,) in rows]
@@ -86,29 +88,30 @@ class RecordAudit:
 
 _MONTH = "date_filed >= %(first_day)s AND date_filed < %(next_month)s"
 _OF_MONTH = f"court_id = %(court)s AND gone_at IS NULL AND {_MONTH}"
-_DECISIONS = f"SELECT id FROM courtlistener.records WHERE stream = 'clusters' AND {_OF_MONTH}"
+_DECISIONS = f"SELECT id FROM courtlistener.clusters WHERE {_OF_MONTH}"
+_FILED = f"SELECT id FROM courtlistener.dockets WHERE {_OF_MONTH}"
 
 _STORED: dict[tuple[str, str], str] = {
-    ("dockets", "filed"): f"SELECT count(*) FROM courtlistener.records WHERE stream = 'dockets' AND {_OF_MONTH}",
+    ("dockets", "filed"): f"SELECT count(*) FROM courtlistener.dockets WHERE {_OF_MONTH}",
     # A filter from parent to children repeats the docket for each of its decisions, and so does the count.
-    ("dockets", "decided"): "SELECT count(*) FROM courtlistener.records docket JOIN courtlistener.records cluster "
-    "ON cluster.stream = 'clusters' AND cluster.docket_id = docket.id AND cluster.gone_at IS NULL "
-    "WHERE docket.stream = 'dockets' AND docket.court_id = %(court)s AND docket.gone_at IS NULL "
-    "AND cluster.date_filed >= %(first_day)s AND cluster.date_filed < %(next_month)s",
-    ("clusters", "dated"): f"SELECT count(*) FROM courtlistener.records WHERE stream = 'clusters' AND {_OF_MONTH}",
-    ("opinions", "dated"): "SELECT count(*) FROM courtlistener.records WHERE stream = 'opinions' "
-    f"AND gone_at IS NULL AND cluster_id IN ({_DECISIONS})",
-    ("docket_entries", "filed"): "SELECT count(*) FROM courtlistener.records WHERE stream = 'docket_entries' "
-    "AND gone_at IS NULL AND docket_id IN (SELECT id FROM courtlistener.records WHERE stream = 'dockets' "
-    f"AND {_OF_MONTH})",
+    ("dockets", "decided"): "SELECT count(*) FROM courtlistener.clusters cluster JOIN courtlistener.dockets docket "
+    "ON docket.stream = 'dockets' AND docket.id = cluster.docket_id "
+    "WHERE cluster.court_id = %(court)s AND cluster.gone_at IS NULL "
+    "AND cluster.date_filed >= %(first_day)s AND cluster.date_filed < %(next_month)s "
+    "AND docket.court_id = %(court)s AND docket.gone_at IS NULL",
+    ("clusters", "dated"): f"SELECT count(*) FROM courtlistener.clusters WHERE {_OF_MONTH}",
+    ("opinions", "dated"): "SELECT count(*) FROM courtlistener.opinions "
+    f"WHERE gone_at IS NULL AND cluster_id IN ({_DECISIONS})",
+    ("docket_entries", "filed"): "SELECT count(*) FROM courtlistener.docket_entries "
+    f"WHERE gone_at IS NULL AND docket_id IN ({_FILED})",
 }
 
 
-def _orphans(stream: str, key: str, parent: str) -> str:
+def _orphans(table: str, key: str, parent: str) -> str:
     return (
-        f"SELECT child.id FROM courtlistener.records child WHERE child.stream = '{stream}' AND child.gone_at IS NULL "
-        f"AND NOT EXISTS (SELECT FROM courtlistener.records parent WHERE parent.stream = '{parent}' "
-        f"AND parent.id = child.{key}) ORDER BY child.id"
+        "SELECT count(*), coalesce((array_agg(id ORDER BY id))[1:%(limit)s], '{}') "
+        f"FROM courtlistener.{table} child WHERE court_id = %(court)s AND gone_at IS NULL "
+        f"AND (SELECT id FROM courtlistener.records WHERE stream = '{parent}' AND id = child.{key}) IS NULL"
     )
 
 
@@ -122,19 +125,20 @@ _ORPHANS = {
 _MONTHS_MODIFIED = """
 WITH modified AS (
     SELECT stream, id, docket_id, cluster_id, date_filed FROM courtlistener.records
-    WHERE court_id = %(court)s AND ((date_modified >= %(day)s::date AT TIME ZONE 'UTC'
-        AND date_modified < %(next_day)s::date AT TIME ZONE 'UTC')
-        OR (gone_at >= %(day)s::date AT TIME ZONE 'UTC' AND stream = 'clusters'))
+    WHERE court_id = %(court)s AND date_modified >= %(day)s::date AT TIME ZONE 'UTC'
+        AND date_modified < %(next_day)s::date AT TIME ZONE 'UTC'
 ), touched AS (
     SELECT date_filed FROM modified WHERE stream IN ('clusters', 'dockets')
+    UNION ALL SELECT date_filed FROM courtlistener.clusters
+        WHERE court_id = %(court)s AND gone_at >= %(day)s::date AT TIME ZONE 'UTC'
     UNION ALL SELECT cluster.date_filed FROM modified
-        JOIN courtlistener.records cluster ON cluster.stream = 'clusters' AND cluster.id = modified.cluster_id
+        JOIN courtlistener.clusters cluster ON cluster.stream = 'clusters' AND cluster.id = modified.cluster_id
         WHERE modified.stream = 'opinions'
     UNION ALL SELECT cluster.date_filed FROM modified
-        JOIN courtlistener.records cluster ON cluster.stream = 'clusters' AND cluster.docket_id = modified.id
+        JOIN courtlistener.clusters cluster ON cluster.docket_id = modified.id
         WHERE modified.stream = 'dockets'
     UNION ALL SELECT docket.date_filed FROM modified
-        JOIN courtlistener.records docket ON docket.stream = 'dockets' AND docket.id = modified.docket_id
+        JOIN courtlistener.dockets docket ON docket.stream = 'dockets' AND docket.id = modified.docket_id
         WHERE modified.stream IN ('docket_entries', 'recap_documents')
 )
 SELECT DISTINCT date_trunc('month', date_filed)::date FROM touched WHERE date_filed IS NOT NULL ORDER BY 1

@@ -240,44 +240,47 @@ WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s
 RETURNING {_PASS_COLUMNS}
 """
 
-# A partition's decisions are those dated in the month, its filings those of dockets filed in it.
+# A partition's decisions are those dated in the month, its filings those of dockets filed in it. Only keys are sorted;
+# each body is looked up when its row is read, so a large partition is neither sorted on disk nor held in memory.
 _DOCUMENTS = """
-SELECT 'opinion' AS kind, opinion.id, cluster.docket_id, cluster.id AS cluster_id, cluster.date_filed, opinion.body,
-    cluster.body AS cluster, docket.body AS docket
-FROM courtlistener.records cluster
-JOIN courtlistener.records opinion
-    ON opinion.stream = 'opinions' AND opinion.cluster_id = cluster.id AND opinion.gone_at IS NULL
-LEFT JOIN courtlistener.records docket ON docket.stream = 'dockets' AND docket.id = cluster.docket_id
-WHERE cluster.stream = 'clusters' AND cluster.court_id = %(court)s AND cluster.gone_at IS NULL
-    AND cluster.date_filed >= %(first_day)s AND cluster.date_filed < %(next_month)s
-UNION ALL
-SELECT 'recap_document', document.id, docket.id, NULL, document.date_filed, document.body, NULL, docket.body
-FROM courtlistener.records docket
-JOIN courtlistener.records document
-    ON document.stream = 'recap_documents' AND document.docket_id = docket.id AND document.gone_at IS NULL
-WHERE docket.stream = 'dockets' AND docket.court_id = %(court)s AND docket.gone_at IS NULL
-    AND docket.date_filed >= %(first_day)s AND docket.date_filed < %(next_month)s
-ORDER BY 1, 2
+SELECT kind, id, docket_id, cluster_id, date_filed,
+    CASE kind WHEN 'opinion' THEN (SELECT body FROM courtlistener.records WHERE stream = 'opinions' AND id = wanted.id)
+        ELSE (SELECT body FROM courtlistener.records WHERE stream = 'recap_documents' AND id = wanted.id) END AS body,
+    (SELECT body FROM courtlistener.records WHERE stream = 'clusters' AND id = wanted.cluster_id) AS cluster,
+    (SELECT body FROM courtlistener.records WHERE stream = 'dockets' AND id = wanted.docket_id) AS docket
+FROM (
+    SELECT 'opinion' AS kind, opinion.id, cluster.docket_id, cluster.id AS cluster_id, cluster.date_filed
+    FROM courtlistener.clusters cluster
+    JOIN courtlistener.opinions opinion ON opinion.cluster_id = cluster.id AND opinion.gone_at IS NULL
+    WHERE cluster.court_id = %(court)s AND cluster.gone_at IS NULL
+        AND cluster.date_filed >= %(first_day)s AND cluster.date_filed < %(next_month)s
+    UNION ALL
+    SELECT 'recap_document', document.id, docket.id, NULL, document.date_filed
+    FROM courtlistener.dockets docket
+    JOIN courtlistener.recap_documents document ON document.docket_id = docket.id AND document.gone_at IS NULL
+    WHERE docket.court_id = %(court)s AND docket.gone_at IS NULL
+        AND docket.date_filed >= %(first_day)s AND docket.date_filed < %(next_month)s
+    ORDER BY 1, 2
+) AS wanted
+ORDER BY kind, id
 """
 
 _COUNTS = """
 WITH months_clusters AS (
-    SELECT id, docket_id FROM courtlistener.records
-    WHERE stream = 'clusters' AND court_id = %(court)s AND gone_at IS NULL
+    SELECT id, docket_id FROM courtlistener.clusters WHERE court_id = %(court)s AND gone_at IS NULL
         AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
 ), months_dockets AS (
-    SELECT id FROM courtlistener.records
-    WHERE stream = 'dockets' AND court_id = %(court)s AND gone_at IS NULL
+    SELECT id FROM courtlistener.dockets WHERE court_id = %(court)s AND gone_at IS NULL
         AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
 )
 SELECT 'dockets', count(*) FROM (SELECT id FROM months_dockets UNION SELECT docket_id FROM months_clusters) AS dockets
 UNION ALL SELECT 'clusters', count(*) FROM months_clusters
-UNION ALL SELECT 'opinions', count(*) FROM courtlistener.records
-    WHERE stream = 'opinions' AND gone_at IS NULL AND cluster_id IN (SELECT id FROM months_clusters)
-UNION ALL SELECT stream, count(*) FROM courtlistener.records
-    WHERE stream IN ('docket_entries', 'recap_documents') AND gone_at IS NULL
-        AND docket_id IN (SELECT id FROM months_dockets)
-    GROUP BY stream
+UNION ALL SELECT 'opinions', count(*) FROM courtlistener.opinions
+    WHERE gone_at IS NULL AND cluster_id IN (SELECT id FROM months_clusters)
+UNION ALL SELECT 'docket_entries', count(*) FROM courtlistener.docket_entries
+    WHERE gone_at IS NULL AND docket_id IN (SELECT id FROM months_dockets)
+UNION ALL SELECT 'recap_documents', count(*) FROM courtlistener.recap_documents
+    WHERE gone_at IS NULL AND docket_id IN (SELECT id FROM months_dockets)
 """
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -6,42 +6,56 @@ Belongs here: addresses, passwords, TLS and timeouts. Does not belong here: keys
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
 from resources.errors import SettingError
 
+#: Host names of services that encrypt. Others, such as Memorystore, are reached by bare addresses.
+_SERVICES_WITH_TLS = {
+    "master.*.cache.amazonaws.com": "ElastiCache with encryption in transit",
+    "clustercfg.*.cache.amazonaws.com": "ElastiCache with encryption in transit",
+    "*.serverless.*.cache.amazonaws.com": "ElastiCache Serverless",
+    "clustercfg.*.memorydb.*.amazonaws.com": "MemoryDB",
+    "*.redis.cache.windows.net": "Azure Cache for Redis",
+    "*.redis.azure.net": "Azure Managed Redis",
+    "*.upstash.io": "Upstash",
+}
+
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """A Redis server: either `url` (`redis://`, `rediss://` with TLS, `unix://`), or host, port, db, password, ssl.
+    """A Redis server as a URL: `redis://`, `rediss://` (TLS) or `unix://`.
 
-    `ca_certs` is a file with the certificate authority of the server, if it is not one that the system trusts.
-    Certificates and host names are verified unless `verify_tls` is turned off.
+    Certificate and host name are verified. The query may hold `ssl_ca_certs`, a file with the server's certificate
+    authority if it is not one that the system trusts, and `password_file`, which is read for every new connection and
+    stands for the password; whatever else redis-py knows (`ssl_certfile`) may stand there too.
     """
 
-    url: str = ""
-    host: str = "localhost"
-    port: int = 6379
-    db: int = 0
-    username: str = ""
-    password: str = ""
-    ssl: bool = False
-    ca_certs: str = ""
-    verify_tls: bool = True
+    url: str
 
-    def as_url(self) -> str:
-        """The address as a URL, password included: not for logs."""
-        if self.url:
-            if self.url.partition("://")[0] not in {"redis", "rediss", "unix"}:
-                raise SettingError("REDIS_URL must begin with redis://, rediss:// or unix://")
-            return self.url
-        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.password else ""
-        return f"{'rediss' if self.ssl else 'redis'}://{login}{self.host}:{self.port}/{self.db}"
+
+class PasswordFile(CredentialProvider):
+    """A login whose password is read anew for each connection, so that it can change while we run."""
+
+    def __init__(self, path: Path, username: str) -> None:
+        self._path = path
+        self._username = username
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """The login; raises redis.AuthenticationError if the file cannot be read."""
+        try:
+            password = self._path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise redis.AuthenticationError(f"the password file {self._path} cannot be read: {error}") from None
+        return (self._username, password) if self._username else (password,)
 
 
 def connect(
@@ -54,21 +68,39 @@ def connect(
     """A client that fails fast: no retries, short timeouts.
 
     Retrying here would hide an outage from the quota ledger, which has its own answer to one. Connections are made when
-    first needed, so this never fails because Redis is away.
+    first needed, so this never fails because Redis is away. Raises SettingError for an address that cannot be read.
     """
-    options: dict[str, Any] = {}
-    if address.as_url().startswith("rediss://"):
-        options["ssl_cert_reqs"] = "required" if address.verify_tls else "none"
-        options["ssl_check_hostname"] = address.verify_tls
-        if address.ca_certs:
-            options["ssl_ca_certs"] = address.ca_certs
-    return redis.Redis.from_url(
-        address.as_url(),
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=connect_timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=max_connections,
-        protocol=2,
-        decode_responses=True,
-        **options,
-    )
+    url, options = _without_password_file(address.url)
+    if url.startswith("rediss://"):
+        # Not left to the defaults of a library; what the address says wins.
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=connect_timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=max_connections,
+            protocol=2,
+            decode_responses=True,
+            **options,
+        )
+    except ValueError as error:
+        raise SettingError(f"REDIS_URL cannot be read: {error}") from None
+
+
+def service_with_tls(host: str) -> str | None:
+    """The managed service that a host belongs to, if it takes encrypted connections as a rule; None for any other."""
+    return next((service for name, service in _SERVICES_WITH_TLS.items() if fnmatchcase(host.lower(), name)), None)
+
+
+def _without_password_file(url: str) -> tuple[str, dict[str, Any]]:
+    """A URL that redis-py can read, and the login that it does not hold."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if "password_file" not in query:
+        return url, {}
+    login = PasswordFile(Path(query.pop("password_file")), unquote(parts.username or ""))
+    # urlunsplit would write unix:/path, which redis-py does not read.
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}?{urlencode(query)}"
+    return place, {"credential_provider": login}

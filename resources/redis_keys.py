@@ -32,6 +32,10 @@ class RedisKeys:
         """zset: permits; member request id, score the microsecond from which it ages (odd while in flight)."""
         return f"{self.prefix}:permits:{account}"
 
+    def loading(self, account: str, epoch: int) -> str:
+        """zset: permits that are collected for a new epoch, lives a minute."""
+        return f"{self.prefix}:loading:{account}:{epoch}"
+
     def epoch(self, account: str) -> str:
         """hash: what makes this server the one in charge: epoch, replid, last_us, count, latency_us, ticket."""
         return f"{self.prefix}:epoch:{account}"
@@ -47,6 +51,10 @@ class RedisKeys:
     def line_deadlines(self, account: str) -> str:
         """zset: who waits, member request id, score the microsecond by which it must ask again."""
         return f"{self.prefix}:line_deadlines:{account}"
+
+    def scripts(self) -> str:
+        """zset: versions of the scripts that workers run, score the second in which one of them began."""
+        return f"{self.prefix}:scripts"
 
     def failed(self, hour: str) -> str:
         """list: failed dockets of this hour, as JSON."""
@@ -65,7 +73,7 @@ class RedisKeys:
         return f"{self.prefix}:pipeline:{run_id}"
 
     def processed(self, run_id: str) -> str:
-        """zset: dockets that a run has finished, score the time."""
+        """zset: the last 100,000 dockets that a run has finished, score the time."""
         return f"{self.prefix}:processed:{run_id}"
 
     def task_start(self, run_id: str, task: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import redis
@@ -19,6 +20,7 @@ from resources.permits import (
     Answer,
     Blocked,
     Fenced,
+    JournaledPermit,
     Lane,
     LedgerState,
     Outcome,
@@ -26,8 +28,13 @@ from resources.permits import (
     Wait,
 )
 from resources.redis_keys import RedisKeys, hour_stamp
+from resources.tls import refusal_of
 
 _HOUR_US = 3_600_000_000
+_DAY_MS = 86_400_000
+#: Permits that Redis takes in one command of a few milliseconds, so that nobody waits long for it.
+_PERMITS_AT_ONCE = 5_000
+_LOADING_MS = 60_000
 _Reply = TypeVar("_Reply")
 
 
@@ -124,22 +131,49 @@ class RedisLedger:
         charged, made = self._ask(lambda: self._client.mget(self._keys.rate_limit(hour), self._keys.counter(hour)))
         return int(charged or 0), int(made or 0)
 
+    def announce(self) -> None:
+        """Note which scripts this worker runs: two versions at once are a mistake that the doctor can name."""
+        key = self._keys.scripts()
+        self._ask(lambda: self._client.zadd(key, {scripts.version(): self._now_us() // 1_000_000}))
+        self._ask(lambda: self._client.pexpire(key, _DAY_MS))
+
     def is_intact(self, epoch: int) -> bool:
         """Whether this server still holds everything that was written under `epoch`."""
         return bool(self._run("fence", [self._permits, self._epoch], [epoch, self._clock()]))
 
     def load(self, state: LedgerState) -> int:
-        """Replace what Redis knows by `state`, at once; returns the clock of Redis in microseconds."""
+        """Replace what Redis knows by `state`; returns the clock of Redis, in microseconds, at the beginning.
+
+        The permits are collected under a key of their own, however many they are; then all changes at once.
+        """
+        replid = self._ask(lambda: self._client.info("replication"))["master_replid"]
+        began_us = self._server_us()
+        loading = self._keys.loading(self._account, state.epoch)
+        permits, count = iter(state.permits), 0
+        while batch := list(islice(permits, _PERMITS_AT_ONCE)):
+            self._collect(loading, batch, began_us)
+            count += len(batch)
         longest = max((quota.window.seconds for quota in state.windows), default=0)
         keep = max((quota.window.limit for quota in state.windows), default=0)
         keep_ms = max(longest * 1000 + self.ttl_us // 1000, 3_600_000) + 3_600_000
-        args: list[Any] = [state.epoch, state.hold_us, state.blocked, keep, keep_ms, len(state.windows)]
-        args += [int(state.keep_line), self._clock()]
+        args: list[Any] = [state.epoch, state.hold_us, state.blocked, keep, keep_ms, int(state.keep_line)]
+        args += [replid, began_us, count, self._clock()]
         for quota in state.windows:
             args += [quota.window.limit, quota.window.seconds, quota.foreign, round(quota.foreign_seconds * 1_000_000)]
-        for permit in state.permits:
-            args += [permit.request_id, permit.age_us, int(permit.in_flight)]
-        return int(self._run("rebuild", [self._permits, self._epoch, self._windows, *self._line], args)[1])
+        if self._run("rebuild", [self._permits, self._epoch, self._windows, *self._line, loading], args) != "rebuilt":
+            raise RedisUnavailable("Redis was replaced, or its clock set, while it was filled from the journal")
+        return began_us
+
+    def _collect(self, loading: str, permits: Sequence[JournaledPermit], began_us: int) -> None:
+        scores = {}
+        for permit in permits:
+            ages_from_us = began_us - permit.age_us
+            # An odd score is a permit in flight, an even one is settled.
+            scores[permit.request_id] = ages_from_us + ages_from_us % 2 + permit.in_flight
+        together = self._client.pipeline()
+        together.zadd(loading, scores)
+        together.pexpire(loading, _LOADING_MS)
+        self._ask(together.execute)
 
     def close(self) -> None:
         """Close all connections."""
@@ -152,10 +186,16 @@ class RedisLedger:
         try:
             return call()
         except (redis.RedisError, OSError) as error:
-            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+            raise RedisUnavailable(f"Redis does not answer: {refusal_of(error, 'REDIS_CA_CERTS') or error}") from error
 
     def _clock(self) -> int | str:
         return "" if self._clock_us is None else self._clock_us()
+
+    def _server_us(self) -> int:
+        if self._clock_us is not None:
+            return self._clock_us()
+        seconds, microseconds = self._ask(self._client.time)
+        return int(seconds) * 1_000_000 + int(microseconds)
 
     def _now_us(self) -> int:
         return time.time_ns() // 1000 + self._offset_us if self._clock_us is None else self._clock_us()

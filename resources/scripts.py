@@ -6,6 +6,8 @@ the class that calls it).
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 #: Beside the package in a checkout as well as in a wheel; a package lookup by the name `lua` might find a stranger's.
 SCRIPTS_DIRECTORY = Path(__file__).resolve().parent.parent / "lua"
+
+
+@cache
+def version() -> str:
+    """Names the scripts of this installation: another text, another version."""
+    texts = [path.read_bytes() for path in sorted(SCRIPTS_DIRECTORY.glob("*.lua"))]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
 def register(client: redis.Redis, name: str) -> Script:

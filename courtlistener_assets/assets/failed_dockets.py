@@ -1,6 +1,6 @@
 """The asset that shows failed and deferred work in the UI.
 
-Belongs here: tables of what the books hold. Does not belong here: retrying (`sensors.py`).
+Belongs here: tables of what the books hold. Does not belong here: retrying (`sensors/`).
 """
 
 from collections.abc import Callable, Sequence

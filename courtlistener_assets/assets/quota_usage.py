@@ -14,7 +14,7 @@ from courtlistener_assets.failures import translated
 from courtlistener_assets.plots import Gauge, columns, gauges, markdown_image
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.status import Status, read_status
-from resources.courtlistener import CourtListenerResource, account_of
+from resources.courtlistener import CourtListenerResource
 from resources.eta import in_words
 from resources.postgres import Database
 from resources.quota_report import AccountReport, WindowReport, requests_by_hour
@@ -46,7 +46,7 @@ def quota_usage_asset(settings: Settings) -> dg.AssetsDefinition:
                 client.refresh_quota(max_age_seconds=60)
             database = Database(records.postgres_url, max_connections=1)
             try:
-                account = courtlistener.account or account_of(courtlistener.api_token)
+                account = courtlistener.account_name()
                 status = read_status(settings, database, account=account)
                 by_hour = requests_by_hour(database, account, _HISTORY_HOURS)
             finally:

@@ -1,26 +1,28 @@
 """The asset that turns a partition's opinions and RECAP documents into chunks for an embedding job.
 
-Belongs here: from stored records to documents, and what Dagster is told. Does not belong here: cleaning (`text.py`),
-chunking (`chunking.py`), rows (`chunk_rows.py`), files (`chunk_table.py`), checks (`checks_vector_inputs.py`).
+Belongs here: from stored records to documents, and what Dagster is told. Does not belong here: cleaning (`text/`),
+chunking, rows and files (`chunks/`), checks (`checks/vector_inputs.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from courtlistener_assets import logs
 from courtlistener_assets.assets.partitioning import partitions_of
-from courtlistener_assets.chunk_files import Location, shown
-from courtlistener_assets.chunk_report import ChunkReport, cost, read_report
-from courtlistener_assets.chunk_table import MAX_TOKENS, Diff, Document, Tally, partition_rows, write_partition
-from courtlistener_assets.chunking import CHUNKER_VERSION
-from courtlistener_assets.citations import FINDER, CitationFinder, KnownCitations, finder_name
+from courtlistener_assets.chunks.chunking import CHUNKER_VERSION
+from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations, finder_name
+from courtlistener_assets.chunks.files import Location, shown
+from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
+from courtlistener_assets.chunks.table import MAX_TOKENS, Diff, Document, Tally, partition_rows, write_partition
 from courtlistener_assets.failures import translated
 from courtlistener_assets.partitions import CourtMonth
 from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.text import CLEANER_VERSION
+from courtlistener_assets.text.cleaning import CLEANER_VERSION
 from resources.records import RecordStore, RecordStoreResource
 
 VECTOR_INPUTS = "vector_inputs"
@@ -69,8 +71,13 @@ def vector_inputs_asset(partitions_def: dg.PartitionsDefinition, data_dir: Locat
             store.prepare([table for stream in STREAMS for table in stream.stores])
             for partition in partitions:
                 metadata = _build(store, partition, chunks_path(data_dir, partition), config)
-                context.log.info(f"vector_inputs {partition}: {metadata['chunks']} chunks, {metadata['change']}")
+                logs.run_log.info(
+                    f"vector_inputs {partition}: {metadata['chunks']} chunks, {metadata['change']}",
+                    extra={"event": "chunks_written", "partition": str(partition), "chunks": metadata["chunks"]},
+                )
                 context.add_asset_metadata(metadata, partition_key=str(partition))
+                # Green when it is made, even if the run ends early. At its end Dagster logs every partition of the run
+                # once more, with the code version; a run that did not let it would skip the checks, too.
                 if len(partitions) > 1:
                     context.log_event(
                         dg.AssetMaterialization(
@@ -89,8 +96,10 @@ def chunks_path(data_dir: Location, partition: CourtMonth) -> Location:
 
 def _build(store: RecordStore, partition: CourtMonth, path: Location, config: ChunkConfig) -> dict[str, Any]:
     tally = Tally()
-    finder = CitationFinder(KnownCitations.read(path, finder_name())) if config.find_citations else None
-    with store.documents(partition.court, partition.month, partition.next_month) as rows:
+    with (
+        store.documents(partition.court, partition.month, partition.next_month) as rows,
+        _finder(path, config) as finder,
+    ):
         diff = write_partition(
             partition_rows(
                 _documents(rows, partition.court),
@@ -104,35 +113,44 @@ def _build(store: RecordStore, partition: CourtMonth, path: Location, config: Ch
             metadata={MAX_TOKENS: str(config.max_tokens), **({FINDER: finder.name} if finder else {})},
         )
     counts = store.counts(partition.court, partition.month, partition.next_month)
-    report = read_report(path, diff.added, config.max_tokens)
+    report = read_report(path, config.max_tokens)
     read = {"chunks_read_for_citations": finder.texts_read} if finder else {}
-    return {**counts, **_metadata(tally, diff, path), **read, **_shown(report, config.price_per_million_tokens)}
+    return {**counts, **_metadata(tally, diff, path), **read, **_shown(report, diff, config.price_per_million_tokens)}
+
+
+@contextmanager
+def _finder(path: Location, config: ChunkConfig) -> Iterator[CitationFinder | None]:
+    if config.find_citations:
+        with KnownCitations.of_file(path, finder_name()) as known:
+            yield CitationFinder(known)
+    else:
+        yield None
 
 
 def _metadata(tally: Tally, diff: Diff, path: Location) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": tally.chunks,
         "documents": tally.documents,
-        "documents_without_text": len(tally.without_text),
-        "duplicate_documents": len(tally.duplicates),
+        "documents_without_text": tally.without_text,
+        "duplicate_documents": tally.duplicates,
         "chunks": tally.chunks,
         "chunks_that_end_a_sentence": round(tally.sentence_end_share, 3),
-        "change": f"{len(diff.added)} added, {len(diff.removed)} removed",
-        "added": len(diff.added),
-        "removed": len(diff.removed),
-        "updated": len(diff.updated),
+        "change": f"{diff.added} added, {diff.removed} removed",
+        "added": diff.added,
+        "removed": diff.removed,
+        "updated": diff.updated,
         "unchanged": diff.unchanged,
         "flagged": tally.flagged,
         "file": dg.MetadataValue.path(shown(path)),
     }
 
 
-def _shown(report: ChunkReport, price: float) -> dict[str, Any]:
+def _shown(report: ChunkReport, diff: Diff, price: float) -> dict[str, Any]:
     return {
         "tokens": report.tokens,
-        "added_tokens": report.added_tokens,
+        "added_tokens": diff.added_tokens,
         "cost_of_all": f"{cost(report.tokens, price)} at USD {price} a million tokens",
-        "cost_of_added": f"{cost(report.added_tokens, price)} at USD {price} a million tokens",
+        "cost_of_added": f"{cost(diff.added_tokens, price)} at USD {price} a million tokens",
         "lengths": dg.MetadataValue.md(report.histogram),
         "preview": dg.MetadataValue.md(report.preview),
     }

@@ -13,7 +13,13 @@ import psycopg
 from courtlistener_assets.doctor.findings import Finding, error, notice, ok, warning
 from courtlistener_assets.settings import Settings
 from resources.courtlistener import CourtListenerResource, account_of
-from resources.errors import AuthenticationFailed, CourtListenerAssetsError, LedgerUnavailable, QuotaDeferred
+from resources.errors import (
+    AuthenticationFailed,
+    CourtListenerAssetsError,
+    LedgerUnavailable,
+    QuotaDeferred,
+    UntrustedServer,
+)
 from resources.permits import Window
 from resources.postgres import Database
 from resources.quota_report import AccountReport, quota_report
@@ -43,11 +49,12 @@ def check_api(settings: Settings) -> list[Finding]:
     try:
         with resource.open() as client:
             client.refresh_quota(max_age_seconds=0)
-        return _judge(_report_of(settings, account), settings, spoken.last)
+        return _judge(_reports(settings), account, settings, spoken.last)
     except CourtListenerAssetsError as problem:
         return [_failed(problem, settings)]
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return [notice("token", "Not checked: the database is not migrated, so no permit can be had.")]
+        message = "Not checked: the database is not migrated, so no permit can be had."
+        return [notice("token", message, "Look again after the first run.")]
     finally:
         logging.getLogger("dagster").removeHandler(spoken)
 
@@ -61,10 +68,10 @@ class _Spoken(logging.Handler):
         self.last = record.getMessage()
 
 
-def _report_of(settings: Settings, account: str) -> AccountReport | None:
+def _reports(settings: Settings) -> dict[str, AccountReport]:
     database = Database(settings.postgres_url)
     try:
-        return next((report for report in quota_report(database) if report.account == account), None)
+        return {report.account: report for report in quota_report(database)}
     finally:
         database.close()
 
@@ -73,6 +80,9 @@ def _failed(problem: CourtListenerAssetsError, settings: Settings) -> Finding:
     if isinstance(problem, AuthenticationFailed):
         remedy = "Copy the token from your CourtListener profile into COURTLISTENER_API_TOKEN; it may have been reset."
         return error("token", f"CourtListener does not accept the token: {problem}", remedy)
+    if isinstance(problem, UntrustedServer):
+        remedy = "Never turn verification off: the token would go to whoever answers. See docs/security.md."
+        return error("CourtListener TLS", str(problem), remedy)
     if isinstance(problem, QuotaDeferred):
         return notice("token", "api-usage was asked very often just now.", f"Wait {problem.wait_seconds:.0f} s.")
     if isinstance(problem, LedgerUnavailable):
@@ -82,17 +92,18 @@ def _failed(problem: CourtListenerAssetsError, settings: Settings) -> Finding:
     )
 
 
-def _judge(report: AccountReport | None, settings: Settings, spoken: str) -> list[Finding]:
+def _judge(reports: dict[str, AccountReport], account: str, settings: Settings, spoken: str) -> list[Finding]:
+    report = reports.pop(account, None)
     seen = report.observed_at if report else None
     if report is None or seen is None or (datetime.now(UTC) - seen).total_seconds() > _FRESH_SECONDS:
         return [error("CourtListener", spoken or f"{settings.base_url} gave no usable answer.", _reach(settings))]
     if report.blocked:
         remedy = "Ask CourtListener's staff to lift the block; no worker sends a request until then."
         return [error("account", f"The account is blocked: {report.blocked}", remedy)]
-    return [ok("token", f"accepted; quota {_rates(report)}"), *_notes(report, settings)]
+    return [ok("token", f"accepted; quota {_rates(report)}"), *_notes(report, list(reports.values()), settings)]
 
 
-def _notes(report: AccountReport, settings: Settings) -> list[Finding]:
+def _notes(report: AccountReport, others: list[AccountReport], settings: Settings) -> list[Finding]:
     findings = []
     if report.held_seconds:
         message = f"After a 429 nobody gets a permit for {report.held_seconds:.0f} s."
@@ -100,14 +111,28 @@ def _notes(report: AccountReport, settings: Settings) -> list[Finding]:
             warning("account", message, "Does something else use this account? See `courtlistener status`.")
         )
     foreign = max((window.foreign for window in report.windows), default=0)
-    if foreign:
+    twins = [other.account for other in others if _own(other)]
+    if foreign and twins:
+        message = (
+            f"{foreign} requests in the account's windows are not in its ledger {report.account}, and "
+            f"{', '.join(twins)} in the same database sent some: two names for one account count its quota twice."
+        )
+        findings.append(warning("account", message, "Set COURTLISTENER_ACCOUNT to the same name for all workers."))
+    elif foreign:
         message = f"{foreign} requests in the account's windows were not sent by this installation."
         findings.append(notice("account", message, "Use one token for one purpose, or accept the smaller quota."))
     configured = set(Window.parse_all(settings.rate_limits))
     if configured != {window.window for window in report.windows}:
         message = f"COURTLISTENER_RATE_LIMITS is {settings.rate_limits}, the server says {_rates(report)}."
-        findings.append(notice("account", message + " The server's count.", "Set it to the same, for a first start."))
+        findings.append(
+            notice("account", message + " Those of the server are in force.", "Set it to the same, for a first start.")
+        )
     return findings
+
+
+def _own(report: AccountReport) -> int:
+    """Requests that this installation sent under a ledger's name, in its longest window."""
+    return max((window.used - window.foreign for window in report.windows), default=0)
 
 
 def _reach(settings: Settings) -> str:

@@ -14,6 +14,7 @@ import redis
 
 from courtlistener_assets.doctor.findings import Finding, error, ok, warning
 from courtlistener_assets.settings import Settings
+from resources.postgres_address import conninfo_of
 from resources.redis_connection import RedisAddress, connect
 
 _TOLERANCE_SECONDS = 1.0
@@ -63,7 +64,7 @@ def _redis_time(url: str) -> float:
 
 
 def _postgres_time(url: str) -> float:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with psycopg.connect(conninfo_of(url), connect_timeout=5) as connection:
         row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
         assert row is not None
         return float(row[0])

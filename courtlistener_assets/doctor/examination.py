@@ -91,7 +91,11 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         table.add_row(finding.check, _MARKS[finding.severity], text)
     console.print(table)
     counts = Counter(finding.severity for finding in findings)
-    console.print(", ".join(f"{counts[severity]} {severity.value}" for severity in reversed(order) if counts[severity]))
+    console.print(", ".join(_counted(counts[severity], severity) for severity in reversed(order) if counts[severity]))
+
+
+def _counted(number: int, severity: Severity) -> str:
+    return f"{number} {severity.value}{'s' if number > 1 and severity is not Severity.OK else ''}"
 
 
 def _escaped(text: str) -> str:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _SECRETS = ("COURTLISTENER_API_TOKEN", "REDIS_PASSWORD", "PGPASSWORD")
+_FILES = ("COURTLISTENER_API_TOKEN_FILE", "REDIS_PASSWORD_FILE")
 _URLS = ("REDIS_URL", "POSTGRES_URL", "DAGSTER_POSTGRES_URL")
 
 
@@ -58,8 +61,11 @@ def without_secrets(findings: Iterable[Finding], environ: Mapping[str, str]) -> 
 
 
 def secrets_of(environ: Mapping[str, str]) -> list[str]:
-    """The tokens and passwords in an environment, longest first."""
+    """The tokens and passwords in an environment and the files that it names, longest first."""
     found = {environ.get(name, "").strip() for name in _SECRETS}
+    for name in _FILES:
+        with suppress(OSError, UnicodeError):
+            found.add(Path(environ.get(name, "").strip()).read_text(encoding="utf-8").strip())
     for name in _URLS:
         try:
             password = urlsplit(environ.get(name, "")).password or ""

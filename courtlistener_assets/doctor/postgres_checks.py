@@ -10,7 +10,9 @@ from pathlib import Path
 import psycopg
 
 import resources
-from courtlistener_assets.doctor.findings import Finding, address_of, error, is_loopback, ok, warning
+from courtlistener_assets.doctor.findings import Finding, address_of, error, ok, warning
+from courtlistener_assets.doctor.handshakes import refusal_at
+from resources.postgres_address import advice, conninfo_of, effective_sslmode, is_local
 
 _MIGRATIONS = Path(resources.__file__ or "").parent / "sql" / "migrations"
 _FACTS = """
@@ -26,7 +28,7 @@ _FEW_CONNECTIONS = 100
 def check_postgres(url: str) -> list[Finding]:
     """All checks of the database that POSTGRES_URL names."""
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        with psycopg.connect(conninfo_of(url), connect_timeout=5, autocommit=True) as connection:
             facts = connection.execute(_FACTS).fetchone()
             assert facts is not None
             findings = [ok("postgres", f"{address_of(url)} answers")]
@@ -38,7 +40,11 @@ def check_postgres(url: str) -> list[Finding]:
 
 
 def _unreachable(url: str, problem: psycopg.Error) -> Finding:
-    text = " ".join(str(problem).split())
+    text = "; ".join(line.strip() for line in str(problem).splitlines())
+    if what_to_do := advice(text):
+        refusal = refusal_at(url)
+        reason, remedy = (refusal.reason, refusal.remedy) if refusal else (text, what_to_do)
+        return error("postgres TLS", f"{address_of(url)}: {reason}", remedy)
     if "password authentication" in text or "no password" in text or "role" in text:
         remedy = "Correct user and password in POSTGRES_URL."
     elif "does not exist" in text:
@@ -51,13 +57,15 @@ def _unreachable(url: str, problem: psycopg.Error) -> Finding:
 
 
 def check_tls(url: str, *, encrypted: bool) -> list[Finding]:
-    """A connection that leaves the machine must be encrypted."""
-    if encrypted:
-        return [ok("postgres TLS", "encrypted")]
-    if is_loopback(url):
+    """A connection that leaves the machine must be encrypted, and the server must have shown who it is."""
+    if is_local(url):
         return []
-    message = f"The connection to {address_of(url)} is not encrypted."
-    return [warning("postgres TLS", message, "Add ?sslmode=verify-full to POSTGRES_URL; see docs/security.md.")]
+    mode = effective_sslmode(url)
+    if encrypted and mode == "verify-full":
+        return [ok("postgres TLS", "encrypted, certificate and host name verified")]
+    what = f"is encrypted, but sslmode={mode} does not verify who answers" if encrypted else "is not encrypted"
+    message = f"The connection to {address_of(url)} {what}."
+    return [warning("postgres TLS", message, "Use sslmode=verify-full in POSTGRES_URL; see docs/security.md.")]
 
 
 def check_facts(
@@ -88,6 +96,9 @@ def _check_schema(connection: psycopg.Connection[tuple[object, ...]], *, present
     if newer := sorted(done - known):
         message = f"The database was migrated by a newer version ({', '.join(newer)})."
         return [error("postgres schema", message, "Update this installation; older code may not fit the tables.")]
+    if not done:
+        message = "This database has no tables of this project yet."
+        return [warning("postgres schema", message, "Start any run, or `courtlistener dev`: the first one migrates.")]
     if pending := sorted(known - done):
         message = f"Migrations are pending: {', '.join(pending)}."
         remedy = "Stop runs of the older version, then start any run or `courtlistener dev`: both migrate."

@@ -8,23 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from redis.exceptions import NoPermissionError
 
 from courtlistener_assets.doctor.findings import Finding, address_of, error, is_loopback, notice, ok, warning
+from courtlistener_assets.doctor.handshakes import wants_tls
 from courtlistener_assets.settings import Settings
 from resources import scripts
-from resources.redis_connection import RedisAddress, connect
+from resources.redis_connection import RedisAddress, connect, service_with_tls
 from resources.redis_keys import RedisKeys
+from resources.tls import refusal_of
 
 #: What Python code calls directly; what the scripts call is read from the scripts themselves.
 DIRECT_COMMANDS = frozenset(
     {"del", "evalsha", "exec", "get", "hgetall", "hset", "hsetnx", "info", "llen", "mget", "multi", "pexpire", "ping",
-     "rpush", "scan", "set", "time", "zscore"}
+     "rpush", "scan", "set", "time", "zadd", "zrangebyscore", "zscore"}
 )  # fmt: skip
 _CALL = re.compile(r"redis\.call\(\s*'(\w+)'")
 _OLDEST = (6, 2)
+_RECENT_SECONDS = 3600
 
 
 def commands_of_scripts() -> set[str]:
@@ -44,6 +48,7 @@ def check_redis(settings: Settings, connected: Callable[[RedisAddress], redis.Re
         findings = [ok("redis", f"{address_of(settings.redis_url)} answers"), *check_tls(settings.redis_url)]
         findings += _check_rights(client, settings)
         try:
+            findings += _check_scripts(client, RedisKeys(settings.redis_prefix))
             info: dict[str, Any] = client.info()
         except NoPermissionError:
             return findings
@@ -54,25 +59,45 @@ def check_redis(settings: Settings, connected: Callable[[RedisAddress], redis.Re
 
 def _unreachable(url: str, problem: Exception) -> Finding:
     where = address_of(url)
+    if refusal := refusal_of(problem, "REDIS_CA_CERTS"):
+        return error("redis TLS", f"{where}: {refusal.reason}", refusal.remedy)
+    if url.startswith("redis://") and wants_tls(url):
+        message = f"{where} takes encrypted connections only."
+        return error("redis TLS", message, "Write rediss:// in REDIS_URL, or set REDIS_SSL=true.")
     if isinstance(problem, redis.AuthenticationError):
         return error("redis", f"{where} refuses the login: {problem}", "Correct user and password in REDIS_URL.")
     if isinstance(problem, NoPermissionError):
         return error("redis rights", f"{where}: {problem}", "Load deploy/redis-users.acl, see docs/security.md.")
     remedy = (
-        "Start Redis, or correct REDIS_URL (or REDIS_HOST and REDIS_PORT); look for a firewall. Managed servers often "
-        "want TLS: rediss://. Until then permits come from Postgres, more slowly."
+        "Start Redis, or correct REDIS_URL (or REDIS_HOST and REDIS_PORT); look for a firewall between. Until then "
+        "permits come from Postgres, more slowly."
     )
+    if url.startswith("rediss://"):
+        remedy += " Does the server speak TLS on this port?"
     return error("redis", f"{where} does not answer: {problem}", remedy)
 
 
 def check_tls(url: str) -> list[Finding]:
     """A connection that leaves the machine must be encrypted: it carries the password."""
-    if url.startswith("rediss://"):
-        return [ok("redis TLS", "encrypted, certificate and host name verified")]
+    where = urlsplit(url)
+    if where.scheme == "rediss":
+        asked = dict(parse_qsl(where.query))
+        if asked.get("ssl_cert_reqs", "required") == "required" and _is_on(asked.get("ssl_check_hostname", "true")):
+            return [ok("redis TLS", "encrypted, certificate and host name verified")]
+        message = "The connection is encrypted, but REDIS_URL turns off the check of who answers."
+        return [warning("redis TLS", message, "Remove ssl_cert_reqs and ssl_check_hostname; see REDIS_CA_CERTS.")]
     if is_loopback(url):
         return []
     message = f"The connection to {address_of(url)} is not encrypted and shows the password to the network."
-    return [warning("redis TLS", message, "Use rediss:// (REDIS_SSL=true); see docs/security.md.")]
+    remedy = "Use rediss:// (REDIS_SSL=true); see docs/security.md."
+    if service := service_with_tls(where.hostname or ""):
+        remedy = f"This is {service}, which encrypts. {remedy}"
+    return [warning("redis TLS", message, remedy)]
+
+
+def _is_on(value: str) -> bool:
+    """As redis-py reads it."""
+    return value.upper() not in ("0", "F", "FALSE", "N", "NO")
 
 
 def _check_rights(client: redis.Redis, settings: Settings) -> list[Finding]:
@@ -91,6 +116,20 @@ def _check_rights(client: redis.Redis, settings: Settings) -> list[Finding]:
         remedy = "Give workers a user of their own: deploy/redis-users.acl confines one to the prefix and our commands."
         return [notice("redis rights", "Workers log in as the user `default`, who may do everything.", remedy)]
     return [ok("redis rights", f"user {user} may run all {len(commands)} commands on {settings.redis_prefix}:*")]
+
+
+def _check_scripts(client: redis.Redis, keys: RedisKeys) -> list[Finding]:
+    """Workers of two versions would read the same keys in two ways."""
+    now_seconds, _ = client.time()
+    seen = client.zrangebyscore(keys.scripts(), now_seconds - _RECENT_SECONDS, "+inf")
+    ours, others = scripts.version(), sorted({str(version) for version in seen} - {scripts.version()})
+    if not others:
+        return [ok("redis scripts", f"version {ours}, no other in the last hour")]
+    message = f"Workers with other scripts began within the last hour (version {', '.join(others)}; here {ours})."
+    remedy = (
+        "Let the runs of the other version end, and start runs of one version only: update every machine and image."
+    )
+    return [warning("redis scripts", message, remedy)]
 
 
 def _missing_rights(what: str) -> Finding:

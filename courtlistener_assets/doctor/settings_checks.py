@@ -5,7 +5,6 @@ Belongs here: what can be seen without asking any server but the store of the da
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -40,7 +39,8 @@ def read_settings(environ: Mapping[str, str]) -> ReadSettings:
             settings = Settings.from_environ(remaining)
         except SettingError as problem:
             names = [name for name in _VARIABLE.findall(str(problem)) if name in remaining]
-            findings.append(error("settings", str(problem), f"Correct {names[0] if names else 'the setting'}."))
+            remedy = f"Correct {names[0] if names else 'it'}: docs/reference/settings.md says what it takes."
+            findings.append(error("settings", str(problem), remedy))
             if not names:
                 return ReadSettings(None, frozenset(wrong), findings)
             wrong.add(names[0])
@@ -54,6 +54,9 @@ def read_settings(environ: Mapping[str, str]) -> ReadSettings:
 
 
 def check_token_is_set(settings: Settings) -> list[Finding]:
+    if settings.api_token_file and not settings.account:
+        message = "The token comes from a file, so it can change, and the account's ledger is named by the token."
+        return [notice("token", message, "Set COURTLISTENER_ACCOUNT, so that the ledger goes on when it changes.")]
     if settings.api_token:
         return []
     return [
@@ -88,11 +91,8 @@ def check_data_directory(settings: Settings) -> list[Finding]:
     try:
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is not a directory")
-        if existing == path:
-            with tempfile.NamedTemporaryFile(dir=path, prefix=".doctor-"):
-                pass
-        elif not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(f"{existing} is not writable")
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-"):
+            pass
     except OSError as problem:
         return [
             error(

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.assets.downloads import API_POOL
+from courtlistener_assets.assets.download_step import API_POOL
 from courtlistener_assets.local.session import DAGSTER_POSTGRES_URL, dagster_variables
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from resources.errors import CourtListenerAssetsError
+from resources.postgres_address import with_tls
 
 #: dagster.yaml refers to this variable.
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
@@ -95,8 +96,8 @@ def running_session(root: Path) -> Session:
 
 def dagster_variables(home: Path, postgres_url: str) -> dict[str, str]:
     """What every `dagster` process needs to find the instance in `home`, with its storage in our database."""
-    # With the driver that dagster-postgres expects.
-    address = "postgresql+psycopg2://" + postgres_url.partition("://")[2]
+    # With the driver that dagster-postgres expects, and as sure of the server as our own connections.
+    address = "postgresql+psycopg2://" + with_tls(postgres_url).partition("://")[2]
     return {"DAGSTER_HOME": str(home.absolute()), DAGSTER_POSTGRES_URL: address}
 
 

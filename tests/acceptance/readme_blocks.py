@@ -9,6 +9,8 @@ instead, or why nothing can. Blocks of other languages are not commands.
 from __future__ import annotations
 
 import re
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,19 @@ class Block:
     @property
     def title(self) -> str:
         return self.script.strip().partition("\n")[0][:60]
+
+    def run(self, checkout: Path, environ: Mapping[str, str], *, timeout_seconds: float) -> None:
+        """Run the script in bash, which stops at the first command that fails; that fails the test, with its output."""
+        ended = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self.script],
+            cwd=checkout,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_seconds,
+        )
+        assert ended.returncode == 0, f"{self.script}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
 
 
 def blocks_of(text: str) -> list[Block]:

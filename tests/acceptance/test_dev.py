@@ -2,87 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import requests
 
-from resources.services.server import free_port, is_free
+from resources.services.server import is_free
+from tests.acceptance.dev_process import Dev, eventually, start
 from tests.acceptance.readme_blocks import readme_blocks
 
 ASSETS = {"dockets", "clusters", "opinions", "docket_entries", "vector_inputs"}
-
-
-def eventually(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for another process; true as soon as the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-@dataclass(frozen=True)
-class Dev:
-    """A running `courtlistener dev`."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def is_up(self) -> bool:
-        if self.process.poll() is not None:
-            raise AssertionError(f"it ended:\n{self.said()[-3000:]}")
-        return "Dagster UI:" in self.said()
-
-    def family(self) -> list[psutil.Process]:
-        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-
-    def graphql(self, query: str, variables: dict[str, Any] | None = None) -> Any:
-        body = {"query": query, "variables": variables or {}}
-        answer = requests.post(f"http://127.0.0.1:{self.port}/graphql", json=body, timeout=30)
-        return answer.json()["data"]
-
-    def materialized(self, asset: str) -> int:
-        """How many partitions of an asset are materialised."""
-        wanted = "... on AssetNode { partitionStats { numMaterialized } }"
-        found = self.graphql(f'{{ assetNodeOrError(assetKey: {{path: ["{asset}"]}}) {{ {wanted} }} }}')
-        return int(found["assetNodeOrError"]["partitionStats"]["numMaterialized"])
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
-
-
-def start(checkout: Path, environ: Mapping[str, str], log: Path, *options: str) -> Dev:
-    """Start it and wait until the UI answers."""
-    port = free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["courtlistener", "dev", "--port", str(port), *options],
-            cwd=checkout,
-            env=environ,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    dev = Dev(process, port, log)
-    try:
-        assert eventually(dev.is_up, 120), dev.said()
-    except BaseException:
-        process.kill()
-        raise
-    return dev
 
 
 def all_ended(processes: list[psutil.Process]) -> bool:
@@ -137,16 +68,7 @@ def test_the_commands_of_the_readme_work_while_it_runs(
     dev: Dev, checkout: Path, stranger_environ: Mapping[str, str]
 ) -> None:
     [block] = [block for block in readme_blocks() if "courtlistener env" in block.script]
-    ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.script],
-        cwd=checkout,
-        env=stranger_environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    block.run(checkout, stranger_environ, timeout_seconds=500)
 
     def statuses() -> set[str]:
         found = dev.graphql("{ runsOrError(limit: 100) { ... on Runs { results { status } } } }")

@@ -6,7 +6,6 @@ A block is run by bash in a checkout of its own, with nothing set and the virtua
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,16 +31,7 @@ def test_a_block_that_is_not_run_says_why(block: Block) -> None:
 @pytest.mark.parametrize("block", [each for each in BLOCKS if each.reason is None], ids=lambda block: block.title)
 def test_the_commands_run(block: Block, checkout: Path, stranger_environ: Mapping[str, str]) -> None:
     assert "make test" not in block.script, "that would run this test again; mark the block as not run"
-    ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.script],
-        cwd=checkout,
-        env=stranger_environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert ended.returncode == 0, f"{block.script}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
+    block.run(checkout, stranger_environ, timeout_seconds=280)
 
 
 def test_blocks_are_found_with_their_language_prompts_and_reasons() -> None:

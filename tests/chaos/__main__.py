@@ -1,4 +1,7 @@
-"""`python -m tests.chaos --rounds 20 --seed 1`: rounds of chaos, one line each, and a last line that sums them up."""
+"""`python -m tests.chaos --rounds 20 --seed 1`: rounds of chaos, one line each, and a last line that sums them up.
+
+With `--dagster` the workers are processes of Dagster; a round then takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,22 @@ import sys
 from collections import Counter
 
 from resources.services import PostgresServer, RedisServer
-from tests.chaos.rounds import RoundResult, Size, run_round
+from tests.chaos.dagster_runs import DagsterRuns
+from tests.chaos.rounds import SIZE_WITH_DAGSTER, RoundResult, Size, run_round
+from tests.chaos.sweepers import Sweepers
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first round; the others follow")
+    parser.add_argument("--dagster", action="store_true", help="with processes of Dagster as workers, and its sensors")
     asked = parser.parse_args()
+    kind, size = (DagsterRuns, SIZE_WITH_DAGSTER) if asked.dagster else (Sweepers, Size())
     results = []
     with PostgresServer() as postgres, RedisServer() as redis:
         for seed in range(asked.seed, asked.seed + asked.rounds):
-            results.append(run_round(seed, Size(), postgres, redis))
+            results.append(run_round(seed, size, postgres, redis, kind))
             print(f"{'good' if results[-1].verdict.good else 'BAD'}  {results[-1]}", flush=True)
     print(summary(results))
     return 0 if all(result.verdict.good for result in results) else 1

@@ -1,7 +1,6 @@
-"""A worker of the chaos test: walks its partitions until they are complete, and may be killed at any moment.
+"""A process of `sweepers.py`: walks its partitions until they are complete, and may be killed at any moment.
 
-Belongs here: what a run does, without Dagster around it, so that a hundred of them can be started and killed in a
-minute. Does not belong here: killing (`storm.py`), or judging what came out (`verdict.py`).
+Belongs here: what a run does, without Dagster around it. Does not belong here: starting and killing (`sweepers.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from courtlistener_assets.partitions import CourtMonth
 from courtlistener_assets.streams import STREAMS
@@ -23,20 +21,10 @@ from resources.postgres import Database
 from resources.rate_limit import RedisRateLimitResource
 from resources.record import PageOfRecords, SweepPass
 from resources.records import RecordStore
+from tests.chaos.backfill import Addresses
 
 #: How long the permit of a killed worker counts as in flight. The simulator answers well within a sixth of it.
 PERMIT_TTL_SECONDS = 6.0
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where everything is."""
-
-    base_url: str
-    postgres_url: str
-    redis_url: str
-    rate_limits: str
-    token: str
 
 
 @contextmanager

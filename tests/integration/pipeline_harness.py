@@ -1,4 +1,4 @@
-"""The real definitions, resources and servers in one process: runs are executed here, sensors are evaluated here.
+"""The real definitions, resources and servers for tests: sensors are evaluated here, and most runs executed here.
 
 Belongs here: starting runs and reading what became of them. Does not belong here: any expectation.
 """
@@ -25,31 +25,13 @@ MONTH = "scotus|2024-01-01"
 
 
 @dataclass
-class Pipeline:
-    """The code location with an instance of its own."""
+class CodeLocation:
+    """The definitions for some variables, with an instance and what their runs have stored."""
 
     defs: dg.Definitions
     instance: dg.DagsterInstance
-    simulator: Simulator
     database: Database
     environ: dict[str, str]
-
-    def run(self, job: str, partition: str | None = None, *, raise_on_error: bool = False, **options: Any) -> Any:
-        """Execute a job here; returns Dagster's result."""
-        return self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance, partition_key=partition, raise_on_error=raise_on_error, **options
-        )
-
-    def launch(self, request: dg.RunRequest, job: str | None = None) -> Any:
-        """Execute the run that a sensor or schedule requested."""
-        assert request.asset_selection is None or request.asset_selection
-        return self.run(
-            request.job_name or job or "",
-            request.partition_key,
-            run_config=request.run_config,
-            tags=dict(request.tags),
-            asset_selection=request.asset_selection and list(request.asset_selection),
-        )
 
     def tick(self, sensor: str, **context: Any) -> list[dg.RunRequest]:
         """What a sensor requests now."""
@@ -74,7 +56,7 @@ class Pipeline:
         return {
             "bookkeeping": BookkeepingResource(postgres_url=postgres_url, redis_url=redis_url),
             "courtlistener": CourtListenerResource(
-                base_url=self.simulator.url,
+                base_url=self.environ["COURTLISTENER_BASE_URL"],
                 api_token=self.environ["COURTLISTENER_API_TOKEN"],
                 rate_limit=rate_limit,
             ),
@@ -84,15 +66,40 @@ class Pipeline:
         return self.database.rows(query)
 
     def make_due(self) -> None:
-        """Let the delay of every waiting failure, and of every deferral, pass."""
+        """Let the delay of every failure that nobody is trying again, and of every deferral, pass."""
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', not_before = NULL"
+                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', not_before = NULL "
+                "WHERE claimed_by IS NULL"
             )
             connection.execute("UPDATE courtlistener.deferrals SET not_before = now() - interval '1 second'")
 
     def materialized(self, asset: str) -> set[str]:
         return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+@dataclass
+class Pipeline(CodeLocation):
+    """The code location with a simulator; its runs are executed in this process."""
+
+    simulator: Simulator
+
+    def run(self, job: str, partition: str | None = None, *, raise_on_error: bool = False, **options: Any) -> Any:
+        """Execute a job here; returns Dagster's result."""
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=raise_on_error, **options
+        )
+
+    def launch(self, request: dg.RunRequest, job: str | None = None) -> Any:
+        """Execute the run that a sensor or schedule requested."""
+        assert request.asset_selection is None or request.asset_selection
+        return self.run(
+            request.job_name or job or "",
+            request.partition_key,
+            run_config=request.run_config,
+            tags=dict(request.tags),
+            asset_selection=request.asset_selection and list(request.asset_selection),
+        )
 
 
 def environment(simulator: Simulator, postgres_url: str, redis_url: str, data_dir: str, **more: str) -> dict[str, str]:
@@ -119,4 +126,4 @@ def pipeline_for(
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     with dg.instance_for_test() as instance:
-        yield Pipeline(build_definitions(environ), instance, simulator, database, environ)
+        yield Pipeline(build_definitions(environ), instance, database, environ, simulator)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ from resources.errors import (
 from resources.permits import Outcome
 from resources.postgres import Database
 from resources.records import RecordStore
-from tests.integration.test_courtlistener_client import Bench, hand_made_server, http
+from tests.integration.client_harness import Bench, hand_made_server, http
 
 JSON = "application/json"
 GOOD = json.dumps({"count": None, "next": None, "previous": None, "results": [{"id": 7}]}).encode()
@@ -145,6 +146,8 @@ def test_every_answer_has_its_outcome(row: Row) -> None:
             with pytest.raises(row.raises, match=row.says) as raised:
                 bench.client.page("dockets", {})
             assert type(raised.value) is row.raises
+            # What is wrong comes first; the path is enough to ask again.
+            assert re.search("^(?!http).+: /dockets/|asked for /dockets/", str(raised.value))
         transient = row.raises is TransientApiError
         assert len(received) == (3 if transient else 1)
         assert bench.limiter.settled == [row.outcome] * len(received)

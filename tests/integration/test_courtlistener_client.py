@@ -4,101 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from courtlistener_assets.simulator import Fault, Simulator
-from resources.courtlistener import CourtListenerClient
 from resources.errors import AuthenticationFailed, ForeignHost, Gone, ResponseTooLarge, Throttled, TransientApiError
-from resources.permits import Lane, Outcome, Permit, ServerWindow
-from resources.rate_limit import RateLimiter
+from resources.permits import Outcome
+from tests.integration.client_harness import Bench, hand_made_server, http
 
 PARAMS = {"court": "ca9", "order_by": "id", "id__gt": "0"}
-
-
-class RecordingLimiter:
-    """Grants everything and remembers what became of each permit; the first `stale` permits are too old to be used."""
-
-    def __init__(self, stale: int = 0) -> None:
-        self.settled: list[Outcome] = []
-        self.granted = 0
-        self.refusals: list[tuple[float | None, str]] = []
-        self.observed: list[ServerWindow] = []
-        self._stale = stale
-
-    def acquire(self, lane: Lane) -> Permit:
-        self.granted += 1
-        return Permit(f"request-{self.granted}", 1, 0)
-
-    def is_stale(self, permit: Permit) -> bool:
-        return int(permit.request_id.split("-")[1]) <= self._stale
-
-    def settle(self, permit: Permit, outcome: Outcome) -> None:
-        self.settled.append(outcome)
-
-    def throttled(self, retry_after_seconds: float | None, detail: str) -> None:
-        self.refusals.append((retry_after_seconds, detail))
-
-    def needs_observation(self, max_age_seconds: float) -> bool:
-        return True
-
-    def observe(self, windows: list[ServerWindow]) -> None:
-        self.observed = list(windows)
-
-
-class Bench:
-    """A client with recording limiters and a clock that only its own sleeps move."""
-
-    def __init__(self, url: str, *, token: str = "wide-token", stale: int = 0, **options: Any) -> None:
-        self.limiter, self.usage_limiter = RecordingLimiter(stale), RecordingLimiter()
-        self.slept: list[float] = []
-        self.client = CourtListenerClient(
-            url,
-            token,
-            cast(RateLimiter, self.limiter),
-            cast(RateLimiter, self.usage_limiter),
-            **{"sleep": self.slept.append, "clock": lambda: sum(self.slept), **options},
-        )
-
-
-@contextmanager
-def hand_made_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that takes one request a connection and lets `answer` write whatever it likes."""
-    received: list[bytes] = []
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                head = b""
-                while b"\r\n\r\n" not in head and (part := connection.recv(65536)):
-                    head += part
-                received.append(head)
-                # The client may have had enough, which is what some of the tests are about.
-                with suppress(OSError):
-                    answer(connection, head)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
-
-
-def http(status: str, body: bytes = b"", **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def test_a_page_takes_one_permit_and_settles_it(simulator: Simulator) -> None:

@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import redis
 
-from courtlistener_assets.sensors import LAUNCH_GRACE, release_ended_requests
-from courtlistener_assets.simulator import Account, Simulator
-from resources.postgres import Database
-from resources.services import RedisServer
-from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
+from courtlistener_assets.sensors.requested_runs import LAUNCH_GRACE
+from courtlistener_assets.sensors.resume_deferred import release_ended_requests
+from courtlistener_assets.simulator import Account
+from tests.integration.pipeline_harness import MONTH, Pipeline
 
 FEBRUARY = "scotus|2024-02-01"
 DOCKETS = dg.AssetKey("dockets")
 
 
 @pytest.fixture
-def pipeline(
-    simulator: Simulator,
-    database: Database,
-    database_url: str,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:
-    environ = environment(
-        simulator,
-        database_url,
-        redis_server.url,
-        str(tmp_path),
-        COURTLISTENER_API_TOKEN="tiny-token",
-        COURTLISTENER_MAX_WAIT_SECONDS="0.3",
-        COURTLISTENER_RATE_LIMITS="1/hour",
-        COURTLISTENER_WORKERS="1",
-    )
-    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
-        give_quota(pipeline, redis_client, 2)
-        yield pipeline
+def pipeline_settings() -> Mapping[str, str]:
+    return {
+        "COURTLISTENER_API_TOKEN": "tiny-token",
+        "COURTLISTENER_MAX_WAIT_SECONDS": "0.3",
+        "COURTLISTENER_RATE_LIMITS": "1/hour",
+        "COURTLISTENER_WORKERS": "1",
+    }
+
+
+@pytest.fixture
+def pipeline(pipeline: Pipeline, redis_client: redis.Redis) -> Pipeline:
+    """With room for two requests."""
+    give_quota(pipeline, redis_client, 2)
+    return pipeline
 
 
 def give_quota(pipeline: Pipeline, redis_client: redis.Redis, requests: int) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import psycopg
 import pytest
 import redis
+import trustme
 from click.testing import CliRunner
 from dagster._daemon.types import DaemonHeartbeat
 
@@ -21,8 +24,11 @@ from courtlistener_assets.doctor.findings import Finding, Severity
 from courtlistener_assets.local.instance import write_instance
 from courtlistener_assets.local.session import dagster_variables
 from courtlistener_assets.simulator import Simulator
+from resources.courtlistener import CourtListenerResource
+from resources.rate_limit import RedisRateLimitResource
 from resources.services import PostgresServer, RedisServer
 from resources.services.server import free_port
+from tests.integration.tls_front import TlsFront, expired, valid
 
 
 @dataclass
@@ -32,6 +38,8 @@ class World:
     environ: dict[str, str]
     admin: redis.Redis
     home: Path
+    #: Closed after the test.
+    stack: ExitStack
     clock: Callable[[], float] = time.time
     slept: list[float] = field(default_factory=list)
 
@@ -66,11 +74,18 @@ def world(
         **variables,
     }
     admin = redis.Redis.from_url(fresh_redis_server.url)
-    yield World(environ, admin, home)
+    with ExitStack() as stack:
+        yield World(environ, admin, home, stack)
     admin.close()
     with psycopg.connect(postgres_server.url) as connection:
         if connection.execute("SELECT to_regclass('daemon_heartbeats')").fetchone() != (None,):
             connection.execute("DELETE FROM daemon_heartbeats")
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port
+    return port
 
 
 def heartbeat(world: World, kind: str, daemon: str) -> None:
@@ -108,6 +123,21 @@ def full_redis(world: World) -> None:
     world.admin.config_set("maxmemory", int(world.admin.info("memory")["used_memory"] * 1.05))
 
 
+def redis_with_an_unknown_certificate(world: World) -> None:
+    front = world.stack.enter_context(TlsFront(port_of(world.environ["REDIS_URL"]), valid(trustme.CA())))
+    world.environ["REDIS_URL"] = f"rediss://localhost:{front.port}/0"
+
+
+def plain_connection_to_a_redis_that_encrypts(world: World) -> None:
+    front = world.stack.enter_context(TlsFront(port_of(world.environ["REDIS_URL"]), valid(trustme.CA())))
+    world.environ["REDIS_URL"] = f"redis://localhost:{front.port}/0"
+
+
+def worker_of_another_version(world: World) -> None:
+    seconds, _ = world.admin.time()
+    world.admin.zadd("courtlistener:scripts", {"0123456789ab": seconds - 60})
+
+
 def replica(world: World) -> None:
     world.admin.replicaof("127.0.0.1", free_port())
 
@@ -118,6 +148,21 @@ def missing_database(world: World) -> None:
 
 def postgres_stopped(world: World) -> None:
     world.environ["POSTGRES_URL"] = f"postgresql://127.0.0.1:{free_port()}/courtlistener"
+
+
+def postgres_with_an_expired_certificate(world: World) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(world.home / "authority.pem"))
+    url = urlsplit(world.environ["POSTGRES_URL"])
+    front = world.stack.enter_context(TlsFront(port_of(url.geturl()), expired(authority), postgres=True))
+    parameters = f"sslmode=verify-full&sslrootcert={world.home / 'authority.pem'}"
+    world.environ["POSTGRES_URL"] = f"postgresql://{url.username}@localhost:{front.port}{url.path}?{parameters}"
+
+
+def postgres_elsewhere_without_tls(world: World) -> None:
+    url = urlsplit(world.environ["POSTGRES_URL"])
+    elsewhere = f"db.example:{url.port}{url.path}?hostaddr=127.0.0.1"
+    world.environ["POSTGRES_URL"] = f"postgresql://{url.username}@{elsewhere}"
 
 
 def pending_migration(world: World) -> None:
@@ -145,6 +190,27 @@ def inactive_account(world: World) -> None:
 
 def blocked_account(world: World) -> None:
     world.environ["COURTLISTENER_API_TOKEN"] = "blocked-token"
+
+
+def one_account_with_two_ledgers(world: World) -> None:
+    rate_limit = RedisRateLimitResource(
+        redis_url=world.environ["REDIS_URL"], postgres_url=world.environ["POSTGRES_URL"], rate_limits="5/min"
+    )
+    resource = CourtListenerResource(
+        base_url=world.environ["COURTLISTENER_BASE_URL"], api_token="plain-token", account="a", rate_limit=rate_limit
+    )
+    with resource.open() as client:
+        client.page("dockets", {})
+    world.environ["COURTLISTENER_ACCOUNT"] = "b"
+
+
+def token_file_that_is_missing(world: World) -> None:
+    del world.environ["COURTLISTENER_API_TOKEN"]
+    world.environ["COURTLISTENER_API_TOKEN_FILE"] = str(world.home / "no-such-file")
+
+
+def server_that_is_not_courtlistener(world: World) -> None:
+    world.environ["COURTLISTENER_BASE_URL"] = f"http://127.0.0.1:{port_of(world.environ['REDIS_URL'])}"
 
 
 def no_token(world: World) -> None:
@@ -202,16 +268,24 @@ CASES = [
     (redis_that_evicts, Severity.ERROR, "redis eviction", "noeviction"),
     (redis_without_persistence, Severity.WARNING, "redis persistence", "appendonly yes"),
     (full_redis, Severity.WARNING, "redis memory", "maxmemory"),
+    (redis_with_an_unknown_certificate, Severity.ERROR, "redis TLS", "REDIS_CA_CERTS"),
+    (plain_connection_to_a_redis_that_encrypts, Severity.ERROR, "redis TLS", "rediss://"),
+    (worker_of_another_version, Severity.WARNING, "redis scripts", "one version only"),
     (replica, Severity.ERROR, "redis role", "primary"),
     (missing_database, Severity.ERROR, "postgres", "createdb elsewhere"),
     (postgres_stopped, Severity.ERROR, "postgres", "Start Postgres"),
+    (postgres_with_an_expired_certificate, Severity.ERROR, "postgres TLS", "renewed"),
+    (postgres_elsewhere_without_tls, Severity.ERROR, "postgres TLS", "turn it on"),
     (pending_migration, Severity.WARNING, "postgres schema", "migrate"),
     (new_database, Severity.WARNING, "postgres schema", "migrate"),
     (newer_database, Severity.ERROR, "postgres schema", "Update"),
     (refused_token, Severity.ERROR, "token", "CourtListener profile"),
     (inactive_account, Severity.ERROR, "token", "CourtListener profile"),
     (blocked_account, Severity.ERROR, "account", "staff"),
+    (one_account_with_two_ledgers, Severity.WARNING, "account", "COURTLISTENER_ACCOUNT"),
+    (token_file_that_is_missing, Severity.ERROR, "settings", "COURTLISTENER_API_TOKEN_FILE"),
     (no_token, Severity.ERROR, "token", "CourtListener profile"),
+    (server_that_is_not_courtlistener, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
     (silent_api, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
     (unknown_court, Severity.ERROR, "settings", "COURTLISTENER_COURTS"),
     (month_in_the_future, Severity.ERROR, "first month", "Set it to a month"),
@@ -257,10 +331,10 @@ def test_the_examination_costs_no_quota(world: World, simulator: Simulator) -> N
 def test_several_wrong_settings_are_all_named(world: World) -> None:
     world.environ |= {"COURTLISTENER_COURTS": "scotsu", "COURTLISTENER_WORKERS": "many", "REDIS_URL": "ftp://x"}
     findings = [finding for finding in world.examine() if finding.check == "settings"]
-    assert sorted(finding.remedy for finding in findings) == [
-        "Correct COURTLISTENER_COURTS.",
-        "Correct COURTLISTENER_WORKERS.",
-        "Correct REDIS_URL.",
+    assert sorted(finding.remedy.partition(":")[0] for finding in findings) == [
+        "Correct COURTLISTENER_COURTS",
+        "Correct COURTLISTENER_WORKERS",
+        "Correct REDIS_URL",
     ]
 
 

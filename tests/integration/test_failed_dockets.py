@@ -19,7 +19,6 @@ from resources.services import RedisServer
 
 PARTITION = "ca9|2024-02-01"
 KEY = SweepKey("dockets", PARTITION, "filed")
-SOON = timedelta(minutes=5)
 KEYS = RedisKeys()
 
 

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
-import redis
 
 from courtlistener_assets.court_days import CourtDay
-from courtlistener_assets.sensors import touched_months
-from courtlistener_assets.simulator import Fault, Simulator
-from resources.postgres import Database
-from resources.services import RedisServer
-from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
+from courtlistener_assets.sensors.rebuild_touched_months import touched_months
+from courtlistener_assets.simulator import Fault
+from tests.integration.pipeline_harness import MONTH, Pipeline
 
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = f"scotus|{YESTERDAY:%Y-%m-%d}"
-
-
-@pytest.fixture
-def pipeline(
-    simulator: Simulator,
-    database: Database,
-    database_url: str,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:
-    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)  # no pauses between attempts
-    environ = environment(simulator, database_url, redis_server.url, str(tmp_path))
-    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
-        yield pipeline
 
 
 def clusters_of_month(pipeline: Pipeline) -> list[dict[str, Any]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
 from bench.limiter_judge import Limit, ideal, merged, refused
+from bench.limiter_peers import settled_at_the_answer
 from bench.limiter_workers import Latency, WorkerLog, heavy_tailed, run, shares, uniform
-from resources.permits import Outcome
-from resources.rate_limit import RateLimiter, RedisRateLimitResource
+from resources.rate_limit import RedisRateLimitResource
 from resources.services import RedisServer
 
 WORKERS = 8
@@ -28,23 +27,11 @@ def experiment(
             resource = RedisRateLimitResource(
                 redis_url=redis_server.url, postgres_url=database_url, rate_limits=rates, redis_timeout_seconds=5.0
             )
-            return using(resource.limiter("account", permit_ttl_seconds=10.0))
+            return settled_at_the_answer(resource.limiter("account", permit_ttl_seconds=10.0))
 
         return run(connect, workers=WORKERS, seconds=SECONDS, latency=latency)
 
     return run_with
-
-
-def using(limiter: RateLimiter) -> Callable[[], AbstractContextManager[str]]:
-    @contextlib.contextmanager
-    def acquire() -> Iterator[str]:
-        permit = limiter.acquire()
-        try:
-            yield permit.holder
-        finally:
-            limiter.settle(permit, Outcome.COUNTED)
-
-    return acquire
 
 
 @pytest.mark.parametrize(

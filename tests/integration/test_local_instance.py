@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.dagster_run import DagsterRun
 
-from courtlistener_assets.assets.downloads import API_POOL
+from courtlistener_assets.assets.download_step import API_POOL
 from courtlistener_assets.local.abandoned_runs import end_abandoned_runs
 from courtlistener_assets.local.instance import open_instance, write_instance
 

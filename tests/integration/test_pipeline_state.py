@@ -85,6 +85,18 @@ def test_a_docket_that_comes_again_is_not_counted_again(state: PipelineState) ->
     assert not state.is_processed("run", 4)
 
 
+def test_a_run_that_goes_on_for_days_keeps_its_last_dockets_only(
+    state: PipelineState, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.pipeline_state.DOCKETS_KEPT", 30)
+    for page in range(5):
+        clock.now += 1
+        state.update_docket_processing_state("run", range(page * 20, page * 20 + 20))
+    assert not state.is_processed("run", 69)
+    assert all(state.is_processed("run", docket) for docket in range(70, 100))
+    assert state.get_pipeline_state("run")["processed_dockets"] == 100
+
+
 def test_counters_state_and_list_are_updated_at_once(state: PipelineState, redis_client: redis.Redis) -> None:
     state.update_docket_processing_state("run", [17], [failure(5), failure(6, hour=14)], records=1)
     state.update_docket_processing_state("run", [17], [failure(5)], records=1)

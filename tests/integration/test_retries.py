@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import redis
 
-from courtlistener_assets.sensors import CLAIM_TAG, LAUNCH_GRACE, give_back_orphans
-from courtlistener_assets.simulator import Fault, Simulator
-from resources.postgres import Database
+from courtlistener_assets.sensors.requested_runs import LAUNCH_GRACE
+from courtlistener_assets.sensors.retry_failed_dockets import CLAIM_TAG, give_back_orphans
+from courtlistener_assets.simulator import Fault
 from resources.redis_keys import RedisKeys
-from resources.services import RedisServer
-from tests.integration.pipeline_harness import MONTH, Pipeline, environment, pipeline_for
-
-
-@pytest.fixture
-def pipeline(
-    simulator: Simulator,
-    database: Database,
-    database_url: str,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:
-    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)  # no pauses between attempts
-    environ = environment(simulator, database_url, redis_server.url, str(tmp_path))
-    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
-        yield pipeline
+from tests.integration.pipeline_harness import MONTH, Pipeline
 
 
 def poisoned(pipeline: Pipeline, endpoint: str) -> int:

@@ -1,7 +1,8 @@
 """A partition from end to end with real Dagster processes; then a search for the token and the passwords everywhere.
 
 Searched: what the processes printed, Dagster's files, every table of Postgres (ours and Dagster's: runs, events, run
-config, snapshots), every key and file of Redis, the Parquet files, the simulator's log, and the metrics.
+config, snapshots), every key and file of Redis, the Parquet files, the simulator's log, the metrics, the log lines and
+what a collector of traces has received.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from courtlistener_assets.simulator import Simulator
 from courtlistener_assets.simulator.accounts import Account
 from resources.postgres import Database
 from resources.services import PostgresServer, RedisServer
+from tests.integration.otlp_collector import Collector, listening
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "5f0c1d0e9b7a4c3d8e2f6a1b0c9d8e7f6a5b4c3d"
@@ -59,6 +61,7 @@ class Installation:
     environ: Mapping[str, str]
     directory: Path
     simulator: Simulator
+    collector: Collector
     redis_directory: Path
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
@@ -92,6 +95,7 @@ def installation() -> Iterator[Installation]:
             PostgresServer(directory / "postgres", durable=False) as postgres,
             RedisServer(directory / "valkey") as valkey,
             Simulator(accounts=[Account("leaks", TOKEN, "1000/min")]) as simulator,
+            listening() as collector,
         ):
             write_instance(directory / "home", workers=2)
             yield Installation(
@@ -103,12 +107,15 @@ def installation() -> Iterator[Installation]:
                     "COURTLISTENER_FIRST_MONTH": "2024-01",
                     "COURTLISTENER_DATA_DIR": str(directory / "data"),
                     "COURTLISTENER_RATE_LIMITS": "1000/min",
+                    "COURTLISTENER_LOG_FORMAT": "json",
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                     "REDIS_URL": valkey.url,
                     "POSTGRES_URL": postgres.url,
                     **dagster_variables(directory / "home", postgres.url),
                 },
                 directory=directory,
                 simulator=simulator,
+                collector=collector,
                 redis_directory=directory / "valkey" / "data",
             )
 
@@ -138,6 +145,7 @@ def traces(installation: Installation) -> Traces:
     collect_postgres(found, installation.environ["POSTGRES_URL"])
     collect_redis(found, installation.environ["REDIS_URL"])
     collect_metrics(found, installation.environ)
+    found.places["traces"] = b"".join(installation.collector.bodies)
     found.places["simulator's log"] = repr(installation.simulator.log).encode()
     return found
 
@@ -188,6 +196,7 @@ def test_the_search_sees_what_the_runs_have_left(traces: Traces) -> None:
     """Without this, a search that looks nowhere would find nothing and be content."""
     where = traces.holding(PARTITION) + traces.holding("scotus")
     for place in (
+        "traces",
         "output of the good run",
         "Postgres: public.runs",
         "Postgres: public.event_logs",
@@ -198,6 +207,7 @@ def test_the_search_sees_what_the_runs_have_left(traces: Traces) -> None:
     assert any(place.startswith("Dagster's files: logs") for place in traces.places)
     assert any("permits" in place for place in traces.places if place.startswith("Redis: "))
     assert b"courtlistener_requests_total" in traces.places["metrics"]
+    assert b'"event": "page_stored"' in traces.places["output of the good run"]
     assert traces.holding("Token") or traces.holding("AuthenticationFailed")
 
 

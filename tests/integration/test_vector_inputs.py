@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
-import redis
-from pipeline_harness import MONTH, Pipeline, environment, pipeline_for
 
-from courtlistener_assets.simulator import Simulator
-from resources.postgres import Database
-from resources.services import RedisServer
+from tests.integration.pipeline_harness import MONTH, Pipeline
 
 JOB = "rebuild_vector_inputs"
 
 
 @pytest.fixture
-def pipeline(
-    simulator: Simulator,
-    database: Database,
-    database_url: str,
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:
-    environ = environment(simulator, database_url, redis_server.url, str(tmp_path))
-    with pipeline_for(simulator, database, environ, monkeypatch) as pipeline:
-        assert pipeline.run("downloads", MONTH).success
-        yield pipeline
+def pipeline(pipeline: Pipeline) -> Pipeline:
+    """With a month downloaded."""
+    assert pipeline.run("downloads", MONTH).success
+    return pipeline
 
 
 def build(pipeline: Pipeline, **config: Any) -> Any:
@@ -163,7 +149,7 @@ def test_citations_are_found_once_and_taken_over_from_the_file_of_the_last_time(
         calls.append(text)
         return ["410 U.S. 113"] if "410 U.S. 113" in text else []
 
-    monkeypatch.setattr("courtlistener_assets.citations.find", find)
+    monkeypatch.setattr("courtlistener_assets.chunks.citations.find", find)
     build(pipeline)
     assert {row["cites"] is None for row in rows(pipeline)} == {True}
     build(pipeline, find_citations=True)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.checks_vector_inputs import DESCRIPTIONS, Finding, examine, read_columns
-from courtlistener_assets.chunk_table import MAX_TOKENS, Document, rows_of, write_partition
+from courtlistener_assets.checks.examination import DESCRIPTIONS, Finding, examine
+from courtlistener_assets.chunks.table import MAX_TOKENS, Document, rows_of, write_partition
 from courtlistener_assets.partitions import CourtMonth
 from resources.postgres import Database
 from resources.record import PageOfRecords, Record, SweepKey
@@ -53,7 +53,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def found(file: Path, audit: RecordAudit) -> dict[str, Finding]:
-    return examine(read_columns(file), audit, PARTITION)
+    return examine(file, audit, PARTITION)
 
 
 def rewrite(file: Path, change: Callable[[list[dict[str, Any]]], object], **metadata: str) -> None:

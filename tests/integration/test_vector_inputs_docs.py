@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from courtlistener_assets.assets.vector_inputs import chunks_path
-from courtlistener_assets.chunk_table import Document, rows_of, write_partition
+from courtlistener_assets.chunks.table import Document, rows_of, write_partition
 from courtlistener_assets.partitions import CourtMonth
 
 PAGE = Path(__file__).parents[2] / "docs" / "vector-inputs.md"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 import redis
 
+from resources.errors import RedisUnavailable
 from resources.permits import Fenced, JournaledPermit, Lane, LedgerState, Outcome, Permit, QuotaWindow, Wait, Window
 from resources.redis_keys import RedisKeys, hour_stamp
 from resources.redis_ledger import RedisLedger
@@ -161,6 +163,54 @@ def test_a_clock_that_goes_back_fences_the_ledger(client: redis.Redis) -> None:
     clock_us -= 2_000_000
     assert ledger.acquire(["c"], Lane.BACKFILL) == Fenced("the clock went back")
     assert not ledger.is_intact(1)
+
+
+def _journal_of(permits: int, between: Callable[[int], object] = lambda number: None) -> Iterator[JournaledPermit]:
+    """Permits of the last seconds, one a millisecond; `between` is called before each."""
+    for number in range(permits):
+        between(number)
+        yield JournaledPermit(f"p{number}", number * 1000, False)
+
+
+def test_a_journal_of_any_size_is_loaded_piece_by_piece(client: redis.Redis) -> None:
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS)
+    sizes: set[int] = set()
+    state = LedgerState(
+        1,
+        (QuotaWindow(Window(12_001, 86_400)),),
+        permits=_journal_of(12_000, lambda _: sizes.add(client.zcard(KEYS.loading("account", 1)))),
+    )
+    ledger.load(state)
+    assert sizes == {0, 5000, 10_000}
+    assert client.zcard(KEYS.permits("account")) == 12_000
+    assert not client.exists(KEYS.loading("account", 1))
+    _granted(ledger, "the last one")
+    assert isinstance(ledger.acquire(["one more"], Lane.BACKFILL), Wait)
+
+
+def test_what_is_being_loaded_has_a_time_to_live(ledger: RedisLedger, client: redis.Redis) -> None:
+    lifetimes: set[bool] = set()
+    loading = KEYS.loading("account", 2)
+    permits = _journal_of(5001, lambda number: number < 5000 or lifetimes.add(0 < client.pttl(loading) <= 60_000))
+    ledger.load(LedgerState(2, (QuotaWindow(Window(5, 60)),), permits=permits))
+    assert lifetimes == {True}
+
+
+@pytest.mark.parametrize("loss", ["emptied", "replaced"])
+def test_a_server_that_changes_while_it_is_loaded_is_not_put_in_charge(
+    ledger: RedisLedger, client: redis.Redis, redis_server: RedisServer, loss: str
+) -> None:
+    def change(number: int) -> None:
+        if number == 6000 and loss == "emptied":
+            client.flushall()
+        elif number == 6000:  # Becoming a replica for a moment gives it another replication id.
+            client.replicaof("127.0.0.1", redis_server.port)
+            client.replicaof("NO", "ONE")
+
+    state = LedgerState(2, (QuotaWindow(Window(20_000, 60)),), permits=_journal_of(7000, change))
+    with pytest.raises(RedisUnavailable, match="was replaced"):
+        ledger.load(state)
+    assert not ledger.is_intact(2)
 
 
 @pytest.mark.parametrize("path", sorted(SCRIPTS_DIRECTORY.glob("*.lua")), ids=lambda path: path.stem)

@@ -66,6 +66,14 @@ def test_each_status_has_its_error(status: int, body: Any, error: type[ApiError]
     assert raised.value.retryable == (error is TransientApiError)
 
 
+def test_an_error_begins_with_what_is_wrong_and_ends_with_what_was_asked_for() -> None:
+    query = "court=scotus&date_modified__gte=2024-01-31T23%3A50%3A00Z&order_by=id&id__gt=40&id__lte=60"
+    with pytest.raises(TransientApiError) as raised:
+        object_of(Answer(f"{URL}?{query}", 502, {}, b""))
+    asked = "/dockets/?court=scotus&date_modified__gte=2024-01-31T23:50:00Z&id__gt=40&id__lte=60"
+    assert str(raised.value) == f"502 Bad Gateway: {asked}"
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [({"Retry-After": "58"}, 58.0), ({}, None), ({"Retry-After": "soon"}, None)],

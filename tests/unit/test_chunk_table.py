@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.chunk_table import SCHEMA, Diff, Document, changes_path, rows_of, write_partition
+from courtlistener_assets.chunks.table import SCHEMA, Diff, Document, changes_path, rows_of, write_partition
 from resources.errors import UnusableRecord
 
 # fmt: off
@@ -41,6 +41,10 @@ def rows(texts: dict[int, str], **changes: Any) -> list[dict[str, Any]]:
 def changes_of(path: Path) -> dict[str, str]:
     table = pq.read_table(changes_path(path)).to_pydict()
     return dict(zip(table["chunk_id"], table["change"], strict=True))
+
+
+def tokens(rows: list[dict[str, Any]]) -> int:
+    return sum(row["token_count"] for row in rows)
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def test_a_row_has_exactly_the_columns_of_the_schema() -> None:
 def test_a_file_holds_its_rows(path: Path) -> None:
     expected = rows({1: "First.", 2: "Second § ¶ “é”."}, citations=("1 F. 2",))
     diff = write_partition(expected, path)
-    assert diff == Diff([row["chunk_id"] for row in expected], [], 0)
+    assert diff == Diff(added=2, removed=0, unchanged=0, added_tokens=tokens(expected))
     assert pq.read_table(path).to_pylist() == expected
     assert pq.read_schema(path).equals(SCHEMA)
     assert pq.ParquetFile(path).metadata.row_group(0).column(2).compression == "ZSTD"
@@ -85,7 +89,7 @@ def test_an_unchanged_partition_is_not_written_again(path: Path) -> None:
     write_partition(rows({1: "First.", 2: "Second."}), path)
     before = [(file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in sorted(path.parent.iterdir())]
     diff = write_partition(rows({2: "Second.", 1: "First."}), path)
-    assert diff == Diff([], [], 2, [], written=False)
+    assert diff == Diff(added=0, removed=0, unchanged=2, written=False)
     assert not diff
     after = [(file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in sorted(path.parent.iterdir())]
     assert after == before
@@ -99,7 +103,7 @@ def test_the_difference_names_what_came_what_went_and_what_only_has_new_metadata
     first, second, fourth = (row["chunk_id"] for row in new)
     third = old[2]["chunk_id"]
     assert first == old[0]["chunk_id"]
-    assert diff == Diff([fourth], [third], 1, [second])
+    assert diff == Diff(added=1, removed=1, unchanged=1, updated=1, added_tokens=tokens(new[2:]))
     assert diff.rows == 3
     assert changes_of(path) == {fourth: "added", third: "removed", second: "updated"}
     assert pq.read_table(path).to_pylist() == new
@@ -109,12 +113,13 @@ def test_a_document_that_is_gone_leaves_the_file(path: Path) -> None:
     old = rows({1: "First."})
     write_partition(old, path)
     diff = write_partition([], path)
-    assert diff == Diff([], [old[0]["chunk_id"]], 0)
+    assert diff == Diff(added=0, removed=1, unchanged=0)
+    assert changes_of(path) == {old[0]["chunk_id"]: "removed"}
     assert pq.read_table(path).num_rows == 0
 
 
 def test_a_partition_without_rows_is_an_empty_file(path: Path) -> None:
-    assert write_partition(iter(()), path) == Diff([], [], 0)
+    assert write_partition(iter(()), path) == Diff(added=0, removed=0, unchanged=0)
     assert pq.read_table(path).schema.equals(SCHEMA)
     assert write_partition(iter(()), path).written is False
 
@@ -149,7 +154,17 @@ def test_a_file_that_cannot_be_read_counts_as_absent(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"PAR1 half a file")
     new = rows({1: "First."})
-    assert write_partition(new, path) == Diff([new[0]["chunk_id"]], [], 0)
+    assert write_partition(new, path) == Diff(added=1, removed=0, unchanged=0, added_tokens=tokens(new))
+
+
+def test_a_file_that_can_be_read_in_part_counts_as_absent_as_a_whole(path: Path) -> None:
+    new = rows({number: f"Text {number}." for number in range(1, 7)})
+    path.parent.mkdir()
+    old = [*new[1:5], new[0] | {"chunk_id": "no id of ours"}]
+    pq.write_table(pa.Table.from_pylist(old, SCHEMA), path, row_group_size=2)
+    assert write_partition(new, path) == Diff(added=6, removed=0, unchanged=0, added_tokens=tokens(new))
+    assert set(changes_of(path).values()) == {"added"}
+    assert pq.read_table(path).to_pylist() == new
 
 
 def test_rows_are_taken_as_they_are_written_and_not_before(path: Path) -> None:
@@ -167,7 +182,7 @@ def test_rows_are_taken_as_they_are_written_and_not_before(path: Path) -> None:
             yield Row(row)
 
     diff = write_partition(counted(), path, rows_a_group=10)
-    assert len(diff.added) == 100
+    assert diff.added == 100
     assert pq.ParquetFile(path).metadata.num_row_groups == 10
 
 
@@ -183,7 +198,10 @@ def test_the_difference_always_leads_from_the_old_ids_to_the_new(
     write_partition(rows(old), path)
     before = {row["chunk_id"] for row in rows(old)}
     diff = write_partition(rows(new), path)
-    assert (before - set(diff.removed)) | set(diff.added) == {row["chunk_id"] for row in rows(new)}
-    assert set(diff.removed) <= before
-    assert before.isdisjoint(diff.added)
+    changed = changes_of(path) if diff.written else {}
+    added, removed = ({id for id, change in changed.items() if change == kind} for kind in ("added", "removed"))
+    assert (before - removed) | added == {row["chunk_id"] for row in rows(new)}
+    assert removed <= before
+    assert before.isdisjoint(added)
+    assert (diff.added, diff.removed) == (len(added), len(removed))
     assert diff.rows == len(rows(new)) == pq.read_table(path).num_rows

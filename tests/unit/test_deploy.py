@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from courtlistener_assets.cli import main as command_line
 from courtlistener_assets.local.instance import write_instance
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
-#: Alternatives to REDIS_URL, which the containers are given.
-NOT_PASSED_ON = {"REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL"}
+#: Alternatives to REDIS_URL and the token, which the containers are given.
+NOT_PASSED_ON = {
+    "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "REDIS_SSL",
+    "COURTLISTENER_API_TOKEN_FILE",
+}  # fmt: skip
 SERVICE_KEYS = {
     "image", "build", "command", "environment", "restart", "networks", "volumes", "security_opt", "cap_drop",
-    "healthcheck", "depends_on", "ports", "group_add", "shm_size",
+    "healthcheck", "depends_on", "ports", "group_add", "shm_size", "init",
 }  # fmt: skip
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
@@ -60,7 +64,7 @@ def test_a_service_has_only_keys_that_compose_knows_and_names_that_exist(name: s
 def test_every_service_that_stays_is_watched() -> None:
     lasting = {name for name, service in SERVICES.items() if service["restart"] != "no"}
     assert {name for name in lasting if "healthcheck" not in SERVICES[name]} == set()
-    assert {"redis", "postgres", "code", "webserver", "daemon"} == lasting
+    assert {"redis", "postgres", "code", "webserver", "daemon", "metrics"} == lasting
 
 
 def test_images_of_others_are_pinned() -> None:
@@ -74,6 +78,16 @@ def test_every_setting_reaches_the_containers_and_the_runs() -> None:
     assert set(DAGSTER["run_launcher"]["config"]["env_vars"]) == passed
 
 
+def test_every_address_of_postgres_says_whether_it_is_encrypted() -> None:
+    # Without, ours would want a certificate for the name of the container.
+    for name in ("POSTGRES_URL", "DAGSTER_POSTGRES_URL"):
+        assert COMPOSE["x-environment"][name].endswith("?sslmode=disable")
+
+
+def test_the_commands_of_services_exist() -> None:
+    assert set(SERVICES["metrics"]["command"][1:2]) <= set(getattr(command_line, "commands", {}))
+
+
 def test_secrets_are_never_written_down_and_must_be_given() -> None:
     for name in ("COURTLISTENER_API_TOKEN", "POSTGRES_URL", "DAGSTER_POSTGRES_URL", "REDIS_URL"):
         assert ":?" in COMPOSE["x-environment"][name]
@@ -83,10 +97,10 @@ def test_secrets_are_never_written_down_and_must_be_given() -> None:
     assert set(example.values()) == {""}
 
 
-def test_only_the_ui_is_published_and_only_on_this_machine() -> None:
+def test_only_the_ui_and_the_metrics_are_published_and_only_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert list(published) == ["webserver"]
-    assert all(port.startswith("127.0.0.1:") for port in published["webserver"])
+    assert set(published) == {"webserver", "metrics"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
 def test_runs_share_network_and_volumes_with_the_services() -> None:
@@ -94,6 +108,12 @@ def test_runs_share_network_and_volumes_with_the_services() -> None:
     assert launcher["network"] == COMPOSE["networks"]["courtlistener"]["name"]
     names = {volume["name"] for volume in COMPOSE["volumes"].values() if volume}
     assert {volume.partition(":")[0] for volume in launcher["container_kwargs"]["volumes"]} == names
+
+
+def test_runs_may_do_no_more_than_the_services() -> None:
+    options, service = DAGSTER["run_launcher"]["config"]["container_kwargs"], SERVICES["code"]
+    for name in ("cap_drop", "security_opt", "init"):
+        assert options[name] == service[name]
 
 
 # --- dagster.yaml, redis.conf ----------------------------------------------------------------------------------------
@@ -131,7 +151,7 @@ def test_everything_that_is_copied_exists_and_is_sent_to_the_builder() -> None:
     allowed = re.findall(r"^!(.+)$", (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
     copied = [
         source
-        for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+        for sources in re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", DOCKERFILE, re.MULTILINE)
         for source in sources.split()
     ]
     assert len(copied) >= 6
@@ -173,7 +193,7 @@ CHART: dict[str, Any] = {
     "generatePostgresqlPasswordSecret": bool,
     "postgresql": {
         "enabled": bool, "postgresqlHost": str, "postgresqlUsername": str, "postgresqlDatabase": str,
-        "service": {"port": int},
+        "postgresqlParams": dict, "service": {"port": int},
     },
     "rabbitmq": {"enabled": bool},
     "redis": {"enabled": bool},
@@ -238,6 +258,10 @@ def test_a_typing_error_in_the_values_would_be_found() -> None:
     assert misfits({"redis": {"enable": True}}, CHART) == ["values.redis.enable is not a field of the chart"]
     assert misfits({"redis": {"enabled": 1}}, CHART) == ["values.redis.enabled is 1, not bool"]
     assert misfits({"dagsterWebserver": []}, CHART) == ["values.dagsterWebserver is not a mapping"]
+
+
+def test_dagster_verifies_whose_postgres_it_is() -> None:
+    assert VALUES["postgresql"]["postgresqlParams"]["sslmode"] == "verify-full"
 
 
 def test_the_launcher_is_the_configured_one_and_crashed_pods_are_retried_by_dagster_only() -> None:

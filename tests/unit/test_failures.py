@@ -46,6 +46,9 @@ TRANSIENT = [StoreUnavailable(), TransientApiError(), Throttled(retry_after_seco
 class Context:
     """The parts of a Dagster context that the translation touches."""
 
+    job_name = "job"
+    has_partition_key = has_partition_key_range = False
+
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
         self.run_id = "run"

@@ -11,7 +11,7 @@ from courtlistener_assets.assets.court_changes import COURT_CHANGES
 from courtlistener_assets.assets.download_config import DownloadConfig, IdRange
 from courtlistener_assets.assets.failed_dockets import table
 from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.sensors import retry_request
+from courtlistener_assets.sensors.retry_failed_dockets import retry_request
 from courtlistener_assets.streams import STREAMS, Stream
 from resources.failed_docket_lists import FailedDocket
 from resources.failed_dockets import Claim

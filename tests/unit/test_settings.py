@@ -34,6 +34,70 @@ def test_a_redis_address_is_made_of_its_parts() -> None:
     assert Settings.from_environ(parts | {"REDIS_PASSWORD": "p@ss/w"}).redis_url == "rediss://:p%40ss%2Fw@cache:6380/2"
 
 
+def test_log_lines_are_text_unless_json_is_asked_for() -> None:
+    assert Settings.from_environ({}).log_format == "text"
+    assert Settings.from_environ({"COURTLISTENER_LOG_FORMAT": "json"}).log_format == "json"
+    with pytest.raises(SettingError, match="COURTLISTENER_LOG_FORMAT"):
+        Settings.from_environ({"COURTLISTENER_LOG_FORMAT": "xml"})
+
+
+def test_there_are_traces_only_with_the_address_of_a_collector() -> None:
+    assert Settings.from_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": " "}).otlp_endpoint is None
+    address = "http://localhost:4318"
+    assert Settings.from_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": address}).otlp_endpoint == address
+    with pytest.raises(SettingError, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        Settings.from_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme"),
+    [
+        ("master.permits.ab12cd.use1.cache.amazonaws.com", "rediss"),
+        ("clustercfg.permits.ab12cd.euw1.cache.amazonaws.com", "rediss"),
+        ("permits-ab12cd.serverless.use1.cache.amazonaws.com", "rediss"),
+        ("clustercfg.permits.ab12cd.memorydb.us-east-1.amazonaws.com", "rediss"),
+        ("permits.redis.cache.windows.net", "rediss"),
+        ("permits.westeurope.redis.azure.net", "rediss"),
+        # ElastiCache without encryption in transit, Memorystore, a container.
+        ("permits.ab12cd.ng.0001.use1.cache.amazonaws.com", "redis"),
+        ("10.0.0.3", "redis"),
+        ("redis", "redis"),
+        ("redis.cache.windows.net.example.com", "redis"),
+    ],
+)
+def test_tls_is_on_for_hosts_of_services_that_encrypt(host: str, scheme: str) -> None:
+    assert Settings.from_environ({"REDIS_HOST": host}).redis_url == f"{scheme}://{host}:6379/0"
+    assert Settings.from_environ({"REDIS_HOST": host, "REDIS_SSL": "no"}).redis_url.startswith("redis://")
+    # What is written out is left alone.
+    assert Settings.from_environ({"REDIS_URL": f"redis://{host}/0"}).redis_url == f"redis://{host}/0"
+
+
+def test_files_of_redis_become_part_of_its_address() -> None:
+    files = {"REDIS_CA_CERTS": "/etc/ca.pem", "REDIS_PASSWORD_FILE": "/run/word"}
+    encrypted = Settings.from_environ({"REDIS_URL": "rediss://cache/0", **files}).redis_url
+    assert encrypted == "rediss://cache/0?password_file=/run/word&ssl_ca_certs=/etc/ca.pem"
+    assert Settings.from_environ({"REDIS_URL": encrypted, **files}).redis_url == encrypted
+    assert Settings.from_environ(files).redis_url == "redis://localhost:6379/0?password_file=/run/word"
+
+
+def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token\n")
+    settings = Settings.from_environ({"COURTLISTENER_API_TOKEN_FILE": str(tmp_path / "token")})
+    assert settings.api_token == "a-token"
+    assert "a-token" not in repr(settings)
+
+
+def test_a_secret_is_given_once() -> None:
+    for twice in (
+        {"COURTLISTENER_API_TOKEN": "a-token", "COURTLISTENER_API_TOKEN_FILE": "/run/token"},
+        {"REDIS_URL": "redis://:a-word@cache/0", "REDIS_PASSWORD_FILE": "/run/word"},
+        {"REDIS_PASSWORD": "a-word", "REDIS_PASSWORD_FILE": "/run/word"},
+    ):
+        with pytest.raises(SettingError, match="_FILE") as raised:
+            Settings.from_environ(twice)
+        assert not [secret for secret in ("a-token", "a-word") if secret in str(raised.value)]
+
+
 def test_settings_do_not_show_their_secrets() -> None:
     secrets = {
         "COURTLISTENER_API_TOKEN": "a-token",
@@ -76,9 +140,13 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_SHARED_HOUR_LIMIT", "-1", "not a whole number"),
         ("COURTLISTENER_ACCOUNT", "our account", "letters, digits"),
         ("REDIS_URL", "localhost", "not an address such as redis://"),
+        ("REDIS_URL", "redis://cache:default/0", "cannot be read"),
         ("REDIS_PORT", "default", "not a whole number"),
         ("REDIS_SSL", "maybe", "neither true nor false"),
         ("POSTGRES_URL", "mysql://localhost", "not an address such as postgresql://"),
+        ("POSTGRES_URL", "postgresql://db:default/x", "cannot be read"),
+        ("POSTGRES_URL", "postgresql://db/x?sslmod=verify-full", "cannot be read"),
+        ("COURTLISTENER_API_TOKEN_FILE", "/no/such/file", "cannot be read"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, expected: str) -> None:

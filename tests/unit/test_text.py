@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.text import (
+from courtlistener_assets.text.characters import decode_entities, repair
+from courtlistener_assets.text.cleaning import (
     LOST_CHARACTERS,
     LOST_LIGATURES,
     OPINION_FIELDS,
@@ -14,7 +15,6 @@ from courtlistener_assets.text import (
     opinion_text,
     recap_document_text,
 )
-from courtlistener_assets.text_characters import decode_entities, repair
 from tests.unit.text_reference import bare, rebuilt, source_text
 
 WORDS = st.lists(

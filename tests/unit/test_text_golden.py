@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.text import CleanText, clean
+from courtlistener_assets.text.cleaning import CleanText, clean
 from tests.unit.text_reference import bare, rebuilt, source_text
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semantic_text_splitter import TextSplitter
 
-from courtlistener_assets.token_counts import DEFAULT
+from courtlistener_assets.chunks.token_counts import DEFAULT
 
 #: Letters, numbers, marks, spaces and signs that the encoding's pattern treats differently.
 CHARACTERS = st.sampled_from("aAbB zZ  \n\n\t'sS're-_.,;:()§¶“”\u2019éßøĳΩж你好½²Ⅳ٣३\u0301\u00a0\u2003🙂0123456789")

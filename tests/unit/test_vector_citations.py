@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from courtlistener_assets import citations
-from courtlistener_assets.chunk_rows import Tally, partition_rows
-from courtlistener_assets.chunk_table import Document, write_partition
-from courtlistener_assets.citations import FINDER, CitationFinder, KnownCitations
+from courtlistener_assets.chunks import citations
+from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations
+from courtlistener_assets.chunks.rows import Tally, partition_rows
+from courtlistener_assets.chunks.table import Document, write_partition
 from resources.errors import SettingError
 
 HASH = "ab" * 32
@@ -26,35 +27,36 @@ def test_a_text_without_citations_has_none() -> None:
     assert citations.find("The judgment is affirmed.") == []
 
 
-def write(path: Path, texts: list[str], finder: str = "finder 1") -> KnownCitations:
+def write(path: Path, texts: list[str], finder: str = "finder 1") -> None:
     documents = [
         Document(doc_type="opinion", body={"id": id, "plain_text": text}, docket_id=1, court_id="ca9")
         for id, text in enumerate(texts, 1)
     ]
     rows = partition_rows(documents, Tally(), find_citations=lambda text, content_hash: [text.upper()])
     write_partition(rows, path, rows_a_group=2, metadata={FINDER: finder})
-    return KnownCitations.read(path, "finder 1")
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_file_knows_the_citations_of_its_texts(tmp_path: Path) -> None:
-    import hashlib
-
     texts = [f"text {number}" for number in range(7)]
-    known = write(tmp_path / "chunks.parquet", texts)
-    for text in texts:
-        assert known.of(hashlib.sha256(text.encode()).hexdigest()) == [text.upper()]
-    assert known.of(HASH) is None
+    write(tmp_path / "chunks.parquet", [*texts, texts[0]])
+    with KnownCitations.of_file(tmp_path / "chunks.parquet", "finder 1") as known:
+        assert {text: known.of(hash_of(text)) for text in texts} == {text: [text.upper()] for text in texts}
+        assert known.of(HASH) is None
 
 
 def test_another_version_of_the_finder_knows_nothing(tmp_path: Path) -> None:
-    import hashlib
-
-    known = write(tmp_path / "chunks.parquet", ["text"], "finder 2")
-    assert known.of(hashlib.sha256(b"text").hexdigest()) is None
+    write(tmp_path / "chunks.parquet", ["text"], "finder 2")
+    with KnownCitations.of_file(tmp_path / "chunks.parquet", "finder 1") as known:
+        assert known.of(hash_of("text")) is None
 
 
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
-    assert KnownCitations.read(tmp_path / "absent.parquet", "finder 1").of(HASH) is None
+    with KnownCitations.of_file(tmp_path / "absent.parquet", "finder 1") as known:
+        assert known.of(HASH) is None
 
 
 def test_without_eyecite_the_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

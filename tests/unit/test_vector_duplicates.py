@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from courtlistener_assets.chunk_rows import Tally, partition_rows
-from courtlistener_assets.chunk_table import Document
+from courtlistener_assets.chunks.rows import Tally, partition_rows
+from courtlistener_assets.chunks.table import Document
 
 WORDS = [f"word{number}" for number in range(400)]
 

@@ -12,8 +12,8 @@ import pytest
 from upath import UPath
 
 from courtlistener_assets.assets.vector_inputs import chunks_path
-from courtlistener_assets.chunk_files import Location, location_of, opened, shown
-from courtlistener_assets.chunk_table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
+from courtlistener_assets.chunks.files import Location, location_of, opened, shown
+from courtlistener_assets.chunks.table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
 from courtlistener_assets.doctor.findings import Severity
 from courtlistener_assets.doctor.settings_checks import check_data_directory
 from courtlistener_assets.partitions import CourtMonth
@@ -31,8 +31,8 @@ def rows(*texts: str) -> list[dict[str, Any]]:
 
 
 def read(location: Location) -> list[dict[str, Any]]:
-    with opened(location) as source:
-        return pq.read_table(source).to_pylist()
+    with opened(location) as file:
+        return file.read().to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +72,17 @@ def data_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
 def test_a_file_is_written_read_compared_and_replaced_wherever_it_is(data_dir: Location) -> None:
     place = chunks_path(data_dir, PARTITION)
     first = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
-    assert (len(first.added), first.written) == (2, True)
+    assert (first.added, first.written) == (2, True)
     assert read(place) == rows("One.", "Two.")
 
     again = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
     assert (again.written, bool(again), again.unchanged) == (False, False, 2)
 
     second = write_partition(rows("One.", "Three."), place, metadata={"max_tokens": "512"})
-    assert (len(second.added), len(second.removed), second.unchanged) == (1, 1, 1)
+    assert (second.added, second.removed, second.unchanged) == (1, 1, 1)
     assert read(place) == rows("One.", "Three.")
     assert {row["change"] for row in read(changes_path(place))} == {"added", "removed"}
-    with opened(place) as source, pq.ParquetFile(source) as file:
+    with opened(place) as file:
         assert file.schema_arrow.equals(SCHEMA)
         assert made_by(file) == {"max_tokens": "512"}
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from courtlistener_assets.chunk_report import ChunkReport, cost, read_report
-from courtlistener_assets.chunk_table import Document, rows_of, write_partition
+from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
+from courtlistener_assets.chunks.table import Document, rows_of, write_partition
 
 
 def rows(*texts: str, max_tokens: int = 48, **more: Any) -> list[dict[str, Any]]:
@@ -21,8 +21,8 @@ def rows(*texts: str, max_tokens: int = 48, **more: Any) -> list[dict[str, Any]]
 
 
 def report(path: Path, rows: list[dict[str, Any]]) -> ChunkReport:
-    diff = write_partition(rows, path / "chunks.parquet")
-    return read_report(path / "chunks.parquet", diff.added, 48)
+    write_partition(rows, path / "chunks.parquet")
+    return read_report(path / "chunks.parquet", 48)
 
 
 def test_chunks_are_counted_by_their_length(tmp_path: Path) -> None:
@@ -42,11 +42,9 @@ def test_a_chunk_above_the_budget_counts_with_the_longest(tmp_path: Path) -> Non
     assert report(tmp_path, found).lengths[-1] == 1
 
 
-def test_only_the_tokens_of_added_chunks_are_to_be_paid_for_again(tmp_path: Path) -> None:
-    report(tmp_path, rows("One.", "Two."))
-    shown = report(tmp_path, rows("One.", "Three words here."))
-    [old, new] = [row["token_count"] for row in rows("One.", "Three words here.")]
-    assert (shown.tokens, shown.added_tokens) == (old + new, new)
+def test_the_tokens_of_all_chunks_are_counted(tmp_path: Path) -> None:
+    found = rows("One.", "Three words here.")
+    assert report(tmp_path, found).tokens == sum(row["token_count"] for row in found)
 
 
 def test_the_picture_is_valid_svg_with_one_column_a_range(tmp_path: Path) -> None:

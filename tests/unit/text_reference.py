@@ -1,6 +1,6 @@
 """What the tests compare the cleaner with: the text nodes of a document by another parser, and marks put back.
 
-Belongs here: reading a source independently of `courtlistener_assets.text_html`. Only characters (entities, controls)
+Belongs here: reading a source independently of `courtlistener_assets.text.markup`. Only characters (entities, controls)
 are treated by the project's own `repair` and `decode_entities`, which have tests of their own.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from courtlistener_assets.text import CleanText
-from courtlistener_assets.text_characters import decode_entities, repair
+from courtlistener_assets.text.characters import decode_entities, repair
+from courtlistener_assets.text.cleaning import CleanText
 
 
 class _TextNodes(HTMLParser):

@@ -1,0 +1,131 @@
+"""Chunks: clean text -> pieces of whole sentences within a budget of tokens.
+
+Belongs here: at which of the places where a text may be cut a chunk begins and ends. Does not belong here: how text is
+cleaned (`text/`), where it may be cut (`cuts.py`), how tokens are counted (`token_counts.py`, `token_ruler.py`), what a
+chunk's row holds (`table.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts
+from courtlistener_assets.chunks.token_counts import DEFAULT, Tokenizer
+from courtlistener_assets.chunks.token_ruler import Ruler
+from resources.errors import SettingError
+
+#: Changes whenever the same text can give other chunks.
+CHUNKER_VERSION = "2"
+
+_MIN_BUDGET = 16
+#: What a chunk may end with, best first, and what share of the budget it must have before it ends there.
+_FULL_ENOUGH = ((SECTION, 0.5), (PARAGRAPH, 0.75), (SENTENCE, 0.5), (CITED, 0.25))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`text` is the clean text from `char_start` up to `char_end`, `token_count` its length in tokens."""
+
+    text: str
+    char_start: int
+    char_end: int
+    token_count: int
+    index: int
+
+
+def chunk(
+    text: str, *, max_tokens: int = 512, overlap_sentences: int = 0, tokenizer: Tokenizer = DEFAULT
+) -> list[Chunk]:
+    """Split a text into chunks of at most `max_tokens` tokens, cut at sections, paragraphs or sentences.
+
+    Without overlap the chunks cover the text exactly: each begins where the one before ends. With overlap a chunk
+    begins up to `overlap_sentences` sentences earlier, as far as half of the budget allows. The default is no overlap:
+    chunks end at the ends of sentences, and repeated text costs tokens and returns duplicates in a search.
+
+    Raises SettingError for a budget below 16 tokens or a negative overlap.
+    """
+    if max_tokens < _MIN_BUDGET:
+        raise SettingError(f"max_tokens is {max_tokens}; at least {_MIN_BUDGET} is needed")
+    if overlap_sentences < 0:
+        raise SettingError(f"overlap_sentences is {overlap_sentences}; 0 or more is needed")
+    return list(_Chunker(text, max_tokens, overlap_sentences, tokenizer).chunks())
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+    tokens: int
+
+
+class _Chunker:
+    """Cuts one text from its start to its end. `covered` is always the place up to which there are chunks."""
+
+    def __init__(self, text: str, max_tokens: int, overlap_sentences: int, tokenizer: Tokenizer) -> None:
+        self.text = text
+        self.max_tokens = max_tokens
+        self.overlap_sentences = overlap_sentences
+        self.tokenizer = tokenizer
+        self.cuts = Cuts(text)
+        self.ruler = Ruler(text, self.cuts.paragraph_ends, tokenizer)
+
+    def chunks(self) -> Iterator[Chunk]:
+        covered = index = 0
+        while covered < len(self.text):
+            start, end, tokens = self._next(covered)
+            yield Chunk(self.text[start:end], start, end, tokens, index)
+            covered, index = end, index + 1
+
+    def _next(self, covered: int) -> _Span:
+        """The next chunk. If the ruler was wrong about it, as it can be with some tokenizers, a shorter one."""
+        budget = self.max_tokens
+        while True:
+            span = self._whole_sentences(covered, budget) or self._part_of_sentence(covered, budget)
+            if not self.ruler.exact:
+                span = span._replace(tokens=self.tokenizer.count(self.text[span.start : span.end]))
+            excess = span.tokens - self.max_tokens
+            if excess <= 0 or span.end == covered + 1:
+                return span
+            budget = max(0, budget - excess)
+
+    def _whole_sentences(self, covered: int, budget: int) -> _Span | None:
+        """The best chunk that ends with a sentence, with as much overlap as leaves room for that."""
+        for start in self._overlaps(covered):
+            if found := self._best(start, covered, budget):
+                return found
+        return self._best(covered, covered, budget)
+
+    def _overlaps(self, covered: int) -> list[int]:
+        """Where the sentences begin that the next chunk may repeat, the farthest first."""
+        starts: list[int] = []
+        if self.overlap_sentences:
+            for start, _ in self.cuts.sentences(0, covered - 1):
+                if len(starts) == self.overlap_sentences or self.ruler.count(start, covered) > self.max_tokens // 2:
+                    break
+                starts.insert(0, start)
+        return starts
+
+    def _best(self, start: int, covered: int, budget: int) -> _Span | None:
+        """The chunk from `start` that ends at the best place that makes it full enough: the last such place."""
+        beyond = self.ruler.beyond(start, budget)
+        if beyond == len(self.text) and (tokens := self.ruler.count(start, beyond)) <= budget:
+            return _Span(start, beyond, tokens)
+        for least, share in _FULL_ENOUGH:
+            if least == SENTENCE:
+                beyond = self.ruler.beyond(start, budget, closely=True)
+            places = self.cuts.paragraphs if least >= PARAGRAPH else self.cuts.sentences
+            for place, quality in places(covered, beyond):
+                if quality >= least and (tokens := self.ruler.count(start, place)) <= budget:
+                    if tokens >= share * budget:
+                        return _Span(start, place, tokens)
+                    break
+        return None
+
+    def _part_of_sentence(self, start: int, budget: int) -> _Span:
+        """A chunk that ends inside a sentence that is over the budget, if possible between clauses."""
+        end = self.ruler.beyond(start, budget, closely=True)
+        while end > start + 1 and (tokens := self.ruler.count(start, end)) > budget:
+            end = max(start + 1, min(end - 1, start + (end - start) * max(budget, 0) // tokens))
+        end = self.cuts.clause(start, end)
+        return _Span(start, end, self.ruler.count(start, end))

@@ -1,0 +1,86 @@
+"""Files of the chunk table: on this machine or in any store that fsspec knows, replaced as a whole.
+
+Belongs here: how a file comes to its place and how it is opened again. Does not belong here: what is in it
+(`table.py`), which place it is (`assets/vector_inputs.py`).
+
+A file is written to this machine's disk first. A local file is then renamed, an upload to an object store (`s3://`,
+`gs://`, `abfs://`) becomes visible when it is complete: readers see the old file or the new one. Stores without such
+uploads, such as `sftp://`, may show a part of the new file for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fsspec
+import pyarrow.parquet as pq
+from upath import UPath
+
+from resources.errors import SettingError
+
+#: A path on this machine is a Path, a place anywhere else a UPath.
+Location = Path | UPath
+
+
+def location_of(value: str) -> Location:
+    """The place that a path (`data`) or a URL (`s3://bucket/data`) names.
+
+    Raises SettingError for a kind of URL that is not known, or whose package is not installed.
+    """
+    if "://" not in value:
+        return Path(value)
+    scheme = urlsplit(value).scheme
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except (ValueError, ImportError) as error:
+        raise SettingError(f"{value!r} is neither a directory nor a URL that can be used here: {error}") from None
+    place = UPath(value)
+    return Path(place.path) if place.protocol in ("file", "local") else place
+
+
+@contextmanager
+def staged(location: Location) -> Iterator[Path]:
+    """A name on this machine's disk for a file that is to replace the one at `location`; gone afterwards.
+
+    For a local file it is beside it, so that `publish` can rename it.
+    """
+    if isinstance(location, Path):
+        location.parent.mkdir(parents=True, exist_ok=True)
+        file = location.with_name(f".{location.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+    else:
+        with tempfile.TemporaryDirectory(prefix="chunks-") as directory:
+            yield Path(directory) / location.name
+
+
+def publish(file: Path, location: Location) -> None:
+    """Put a staged file in its place."""
+    if isinstance(location, Path):
+        os.replace(file, location)
+    else:
+        location.fs.put_file(os.fspath(file), location.path)
+
+
+@contextmanager
+def opened(location: Location) -> Iterator[pq.ParquetFile]:
+    """The Parquet file at `location`, of which no more is read at a time than is asked for.
+
+    Raises FileNotFoundError; ArrowInvalid if it is no Parquet file.
+    """
+    # Arrow would otherwise read all row groups ahead, and keep them.
+    with location.open("rb") as source, pq.ParquetFile(source, pre_buffer=False) as file:
+        yield file
+
+
+def shown(location: Location) -> str:
+    """The place as a reader of the UI can use it."""
+    return str(location.absolute()) if isinstance(location, Path) else str(location)

@@ -1,0 +1,149 @@
+"""The chunk table: rows -> one Parquet file a partition, unless the file has them already.
+
+Belongs here: the declared types of the columns, writing and reading files. Does not belong here: what a column's value
+is (`rows.py`, `document.py`), what changed (`changes.py`), how a file comes to its place
+(`files.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from courtlistener_assets.chunks.changes import CHANGES_SCHEMA, Diff, RowVersions, changes_path
+from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.files import Location, opened, publish, staged
+from courtlistener_assets.chunks.rows import Tally, chunk_id, partition_rows, rows_of
+from resources.errors import UnusableRecord
+
+__all__ = [
+    "CHANGES_SCHEMA",
+    "MAX_TOKENS",
+    "SCHEMA",
+    "Diff",
+    "Document",
+    "Tally",
+    "changes_path",
+    "chunk_id",
+    "made_by",
+    "partition_rows",
+    "rows_of",
+    "write_partition",
+]
+
+#: In the metadata of a file: the budget of tokens that its chunks keep.
+MAX_TOKENS = "max_tokens"
+_ROWS_A_GROUP = 2048
+#: Their least and greatest values in a row group help no reader to pass over it, and would be the most of the footer.
+_WITHOUT_STATISTICS = {"chunk_id", "content_hash", "text", "context_header"}
+
+_COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
+    ("chunk_id", pa.string(), False, "32 hex digits; the same for the same document, chunker version and text"),
+    ("content_hash", pa.string(), False, "SHA-256 of text, hex; the same text in another document has the same"),
+    ("text", pa.string(), False, "the chunk"),
+    ("context_header", pa.string(), False, "case, citation, court, date, kind and author in one line; not in text"),
+    ("char_start", pa.int64(), False, "where the chunk begins in the document's clean text, in characters"),
+    ("char_end", pa.int64(), False, "where it ends, exclusive"),
+    ("token_count", pa.int32(), False, "tokens of text, without context_header"),
+    ("tokenizer", pa.string(), False, "name of the tokenizer that counted"),
+    ("chunk_index", pa.int32(), False, "0 for the document's first chunk"),
+    ("chunk_count", pa.int32(), False, "chunks of the document"),
+    ("doc_type", pa.string(), False, "opinion or recap_document"),
+    ("docket_id", pa.int64(), True, "CourtListener's docket"),
+    ("cluster_id", pa.int64(), True, "CourtListener's opinion cluster; null for RECAP documents"),
+    ("opinion_id", pa.int64(), True, "null for RECAP documents"),
+    ("recap_document_id", pa.int64(), True, "null for opinions"),
+    ("court_id", pa.string(), False, "CourtListener's court, such as scotus"),
+    ("case_name", pa.string(), False, "empty if unknown"),
+    ("docket_number", pa.string(), False, "as the court writes it; empty if unknown"),
+    ("date_filed", pa.date32(), True, "of the decision or the docket entry"),
+    ("opinion_type", pa.string(), True, "CourtListener's code, such as 040dissent"),
+    ("author_id", pa.int64(), True, "CourtListener's person"),
+    ("precedential_status", pa.string(), True, "Published, Unpublished ..."),
+    ("citations", pa.list_(pa.string()), False, "the case's own citations"),
+    ("cites", pa.list_(pa.string()), True, "citations found in the chunk; null if none were looked for"),
+    ("text_source", pa.string(), False, "the API's field that the text was cleaned from"),
+    ("ocr", pa.string(), True, "done, unnecessary, failed or needed"),
+    ("source_sha1", pa.string(), True, "SHA-1 of the court's file, as CourtListener gives it"),
+    ("source_date_modified", pa.timestamp("us", tz="UTC"), True, "when CourtListener last changed the document"),
+    ("absolute_url", pa.string(), True, "path of the document's page on CourtListener"),
+    ("chunker_version", pa.string(), False, "changes whenever the same text can give other chunks"),
+    ("cleaner_version", pa.string(), False, "changes whenever the same field can give another text"),
+    ("is_duplicate_of", pa.string(), True, "opinion:123 if the document is a copy or a version of that one"),
+    ("duplicate_kind", pa.string(), True, "version, same_file, same_text or near_text; null if is_duplicate_of is"),
+)  # fmt: skip
+
+SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
+        for name, kind, nullable, meaning in _COLUMNS
+    ]
+)
+
+
+def write_partition(
+    rows: Iterable[Mapping[str, Any]],
+    path: Location,
+    *,
+    rows_a_group: int = _ROWS_A_GROUP,
+    metadata: Mapping[str, str] | None = None,
+) -> Diff:
+    """Replace the partition's file at `path` by `rows`, unless it has them already; return the difference.
+
+    Rows are written as they come, `rows_a_group` in memory at a time; the ids and digests of all rows are kept on disk
+    while the files are compared. `metadata` is kept in the file (`made_by`); another one is a reason to write. Readers
+    see the old file or the new one, never a part. The change is written beside it first (`changes_path`, columns of
+    CHANGES_SCHEMA). A file that cannot be read counts as absent.
+
+    Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex.
+    """
+    with staged(path) as new_file, RowVersions.empty() as versions:
+        _write_rows(rows, new_file, rows_a_group, metadata or {}, versions)
+        made_before = _read_rows(path, rows_a_group, versions)
+        diff = versions.diff()
+        if made_before == (metadata or {}) and not diff:
+            return replace(diff, written=False)
+        with staged(changes_path(path)) as changes_file:
+            versions.write_changes(changes_file, rows_a_group)
+            publish(changes_file, changes_path(path))
+        publish(new_file, path)
+    return diff
+
+
+def _write_rows(
+    rows: Iterable[Mapping[str, Any]], file: Path, rows_a_group: int, metadata: Mapping[str, str], versions: RowVersions
+) -> None:
+    remaining = iter(rows)
+    statistics = [name for name in SCHEMA.names if name not in _WITHOUT_STATISTICS]
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_statistics=statistics) as writer:
+        writer.add_key_value_metadata(dict(metadata))
+        while group := list(itertools.islice(remaining, rows_a_group)):
+            batch = pa.RecordBatch.from_pylist(group, schema=SCHEMA)
+            if not versions.add_after(batch):
+                raise UnusableRecord("two rows have the same chunk id")
+            writer.write_batch(batch)
+
+
+def _read_rows(path: Location, rows_at_once: int, versions: RowVersions) -> dict[str, str] | None:
+    """Read the rows that were there before; returns what the file was made by, None if there is no readable one."""
+    try:
+        with opened(path) as file:
+            columns = [name for name in file.schema_arrow.names if name != "text"]
+            for batch in file.iter_batches(rows_at_once, columns=columns):
+                versions.add_before(batch)
+            return made_by(file)
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValueError):
+        versions.forget_before()
+        return None
+
+
+def made_by(file: pq.ParquetFile) -> dict[str, str]:
+    """The metadata that `write_partition` was given: everything in the file's metadata that is not Arrow's own."""
+    found: Mapping[bytes, bytes] = file.metadata.metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if not key.startswith(b"ARROW:")}

@@ -1,0 +1,127 @@
+"""Token counts: how many tokens a text is, offline.
+
+Belongs here: the `Tokenizer` protocol and the default, OpenAI's cl100k_base. Does not belong here: where a text is
+split (`chunking.py`).
+
+The vocabulary comes inside the wheel of semantic-text-splitter, which can say whether a text fits into n tokens, but
+not how many it has. Byte pair encoding never crosses the borders of the words that the encoding's own pattern finds,
+so the count of a text is the sum over its words, and a word's count is found once and remembered.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Protocol
+
+from semantic_text_splitter import TextSplitter
+
+_MODEL = "gpt-4"
+#: Byte pair encoding is quadratic in a word's length; no longer word is measured.
+_LONGEST_WORD = 64
+#: Long words of so few different characters are lines and leaders, such as ______ or . . . . and worth counting well.
+_DRAWN_CHARACTERS = 3
+_REMEMBERED_WORDS = 200_000
+
+
+class Tokenizer(Protocol):
+    """Anything with a name and a count of tokens. `count` must not fall when text is added.
+
+    One that also has the method `counts` of `Cl100kTokenizer` need not count each chunk a second time as a whole.
+    """
+
+    name: str
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`."""
+        ...
+
+
+class Cl100kTokenizer:
+    """OpenAI's cl100k_base (text-embedding-3, ada-002). Exact, but for words of more than 64
+    characters and letters beyond Unicode's basic plane, where the count can be too high.
+
+    Safe to use from several threads.
+    """
+
+    name = "cl100k_base"
+
+    def __init__(self) -> None:
+        self._words = _WordCounts()
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`, special tokens not counted."""
+        return sum(map(self._words.__getitem__, _word_pattern(text.isascii()).findall(text)))
+
+    def counts(self, text: str, places: Sequence[int]) -> list[int]:
+        """The number of tokens of each part of `text`, from place to place.
+
+        They add up to the count of the whole where a part begins with a single space or after a line break.
+        """
+        words, count = _word_pattern(text.isascii()).findall, self._words.__getitem__
+        return [sum(map(count, words(text, start, end))) for start, end in pairwise(places)]
+
+
+class _WordCounts(dict[str, int]):
+    """Counts by word. A word that is not there is measured."""
+
+    def __missing__(self, word: str) -> int:
+        if len(word) <= _LONGEST_WORD:
+            count = _measured(word)
+        elif len(set(word)) <= _DRAWN_CHARACTERS:
+            return sum(self[word[start : start + _LONGEST_WORD]] for start in range(0, len(word), _LONGEST_WORD))
+        else:
+            return len(word.encode(errors="replace"))  # a token has at least one byte
+        if len(self) < _REMEMBERED_WORDS:
+            self[word] = count
+        return count
+
+
+def _measured(word: str) -> int:
+    """The least capacity into which the word and one more token fit as one chunk, less that token.
+
+    The one more token makes room for a split, without which a single character fits into any capacity.
+    """
+    word = word.encode(errors="replace").decode()  # lone surrogates
+    low, high = 1, len(word.encode())
+    while low < high:
+        middle = min(low + 1, (low + high) // 2)
+        if len(_splitter(middle + 1).chunks(word + " a")) == 1:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@cache
+def _splitter(capacity: int) -> TextSplitter:
+    return TextSplitter.from_tiktoken_model(_MODEL, capacity, trim=False)
+
+
+@cache
+def _word_pattern(ascii_only: bool) -> re.Pattern[str]:
+    """The pattern of cl100k_base in terms of the standard library, which has no \\p{L} and \\p{N}.
+
+    Classes of plain ranges, because the standard library turns those into a table.
+    """
+    last = 0x7F if ascii_only else 0xFFFF
+    letter, number = _class("L", last), _class("N", last)
+    return re.compile(
+        rf"'(?i:[sdmt]|ll|ve|re)|[^\r\n{letter}{number}]?+[{letter}]++|[{number}]{{1,3}}+"
+        rf"| ?[^\s{letter}{number}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+def _class(category: str, last: int) -> str:
+    """The ranges, for use inside a character class, of the characters up to `last` in a Unicode category."""
+    points = [point for point in range(last + 1) if unicodedata.category(chr(point))[0] == category]
+    starts = [point for before, point in pairwise([-2, *points]) if point != before + 1]
+    ends = [point for point, after in pairwise([*points, -2]) if after != point + 1]
+    return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
+
+
+#: The tokenizer that is used unless another is given.
+DEFAULT: Tokenizer = Cl100kTokenizer()

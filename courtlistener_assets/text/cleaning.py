@@ -1,0 +1,94 @@
+"""Text: an object of the API -> its clean text.
+
+Belongs here: which field is read, and which cleaner reads it. Does not belong here: how a cleaner works
+(`markup.py` for markup, `plain.py` for the lines of a page).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from courtlistener_assets.text import markup, plain
+from courtlistener_assets.text.characters import decode_entities, lost_ligatures, repair
+from courtlistener_assets.text.marks import Footnote, Mark, Marks, settle
+
+#: Changes whenever the same field can give another clean text.
+CLEANER_VERSION = "1"
+
+#: The fields of an opinion that can hold its text, best first: CourtListener's own order.
+OPINION_FIELDS = (
+    "html_with_citations",
+    "xml_harvard",
+    "html_columbia",
+    "html_lawbox",
+    "html_anon_2020",
+    "html",
+    "plain_text",
+)
+_ELEMENT = re.compile(r"<(?:/?[a-zA-Z][\w:-]{0,60}(?:[\s/][^<>]{0,4000})?>|!--|!DOCTYPE|\?xml)", re.IGNORECASE)
+#: Replacement characters, and the private ones by which a PDF names glyphs of its own font.
+_LOST = re.compile(r"[\ufffd\ue000-\uf8ff]")
+
+LOST_LIGATURES = "lost_ligatures"
+LOST_CHARACTERS = "lost_characters"
+
+
+@dataclass(frozen=True)
+class CleanText:
+    """The text of one document, in paragraphs parted by a blank line.
+
+    `source` is the name of the API's field. `marks` are the characters that were moved out of the text, `footnotes` the
+    spans of the text that are footnotes. `flags` may hold `lost_ligatures` (the PDF's font lost fi, fl, ff) and
+    `lost_characters` (it has replacement characters or glyphs of a private font). `text` is "" when the field holds
+    only markup.
+    """
+
+    text: str
+    source: str
+    marks: tuple[Mark, ...] = ()
+    footnotes: tuple[Footnote, ...] = ()
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def page_marks(self) -> tuple[Mark, ...]:
+        """Where the pages of the printed volume begin (star pagination)."""
+        return tuple(mark for mark in self.marks if mark.kind == "page")
+
+
+def opinion_text(body: Mapping[str, Any]) -> CleanText | None:
+    """Clean the text of an opinion from the best field that has any; None if no field has.
+
+    Fields with only white space are skipped. A field with markup but no text is used only if no other has text.
+    """
+    empty: CleanText | None = None
+    for field in OPINION_FIELDS:
+        value = body.get(field)
+        if isinstance(value, str) and value.strip():
+            cleaned = clean(value, field)
+            if cleaned.text:
+                return cleaned
+            empty = empty or cleaned
+    return empty
+
+
+def recap_document_text(body: Mapping[str, Any]) -> CleanText | None:
+    """Clean the text of a RECAP document (`plain_text`); None if it has none."""
+    value = body.get("plain_text")
+    return clean(value, "plain_text") if isinstance(value, str) and value.strip() else None
+
+
+def clean(value: str, source: str) -> CleanText:
+    """Clean one field. Fields other than `plain_text` are read as markup if they have any."""
+    marks = Marks()
+    repaired = repair(value)
+    if source != "plain_text" and _ELEMENT.search(repaired):
+        stream = markup.stream_of(repaired, marks)
+    else:
+        stream = plain.unwrap(decode_entities(repaired), marks)
+    settled = settle(stream, marks)
+    flags = {LOST_LIGATURES} if lost_ligatures(settled.text) else set()
+    flags |= {LOST_CHARACTERS} if _LOST.search(settled.text) else set()
+    return CleanText(settled.text, source, settled.marks, settled.footnotes, frozenset(flags))

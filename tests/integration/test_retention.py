@@ -1,0 +1,82 @@
+"""What is deleted in the end, and what never is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from resources.failed_dockets import RESOLVED_DAYS, FailedDockets
+from resources.permits import Outcome
+from resources.postgres import Database
+from resources.rate_limit import RateLimiter, RedisRateLimitResource
+from resources.record import RecordFailure, SweepKey
+from resources.records import RecordStore
+from resources.services import RedisServer
+
+
+@pytest.fixture
+def limiter(redis_server: RedisServer, redis_client: redis.Redis, database_url: str) -> Iterator[RateLimiter]:
+    resource = RedisRateLimitResource(
+        redis_url=redis_server.url, postgres_url=database_url, rate_limits="100/min", redis_timeout_seconds=5.0
+    )
+    limiter = resource.limiter("account")
+    yield limiter
+    limiter.close()
+
+
+def grant_long_ago(database: Database, account: str, *days: float) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO courtlistener.ledgers (account, windows) VALUES (%s, '[]') ON CONFLICT DO NOTHING", (account,)
+        )
+        for number, age in enumerate(days):
+            connection.execute(
+                "INSERT INTO courtlistener.permits (account, request_id, epoch, holder, granted_at, settled_at) "
+                "VALUES (%s, %s, 0, 'redis', now() - make_interval(secs => %s), now())",
+                (account, f"request {number}", 86_400 * age),
+            )
+
+
+def ages_in_days(database: Database, account: str) -> list[int]:
+    rows = database.rows(
+        "SELECT round(extract(epoch FROM now() - granted_at) / 86400) FROM courtlistener.permits "
+        "WHERE account = %(account)s ORDER BY 1",
+        {"account": account},
+    )
+    return [int(age) for (age,) in rows]
+
+
+def test_permits_of_all_accounts_go_after_thirty_days_when_the_quota_is_read_anew(
+    limiter: RateLimiter, database: Database
+) -> None:
+    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    grant_long_ago(database, "account", 29, 31)
+    grant_long_ago(database, "an account of the past", 1, 400)
+    assert limiter.needs_observation(0)
+    assert ages_in_days(database, "account") == [0, 29]
+    assert ages_in_days(database, "an account of the past") == [1]
+
+
+def test_failures_go_long_after_they_were_resolved_and_open_ones_never(database: Database) -> None:
+    store, failed = RecordStore(database), FailedDockets(database)
+    key = SweepKey("dockets", "ca9|2024-01-01", "filed")
+    for docket_id in (1, 2, 3, 4):
+        store.record_failure(key, RecordFailure("TransientApiError", "502", docket_id=docket_id))
+    with database.transaction() as connection:
+        for docket_id, days in ((1, RESOLVED_DAYS + 1), (2, RESOLVED_DAYS - 1)):
+            connection.execute(
+                "UPDATE courtlistener.failures SET resolved_at = now() - make_interval(days => %s) "
+                "WHERE docket_id = %s",
+                (days, docket_id),
+            )
+        connection.execute(
+            "UPDATE courtlistener.failures "
+            "SET first_at = now() - interval '400 days', last_at = now() - interval '2 days'"
+        )
+        connection.execute("UPDATE courtlistener.failures SET dead_at = now() WHERE docket_id = 4")
+    [claim] = failed.claim_due()
+    failed.acknowledge(claim.id, "dockets")
+    left = database.rows("SELECT docket_id, resolved_at IS NULL FROM courtlistener.failures ORDER BY docket_id")
+    assert left == [(2, False), (3, False), (4, True)]
