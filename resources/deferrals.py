@@ -156,8 +156,8 @@ class Deferrals:
         """A run named `request` goes on with these."""
         self._change("requested_at = now(), request = %(request)s, attempts = attempts + 1", deferrals, request=request)
 
-    def mark_run_gone(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> None:
-        """The requested run ended and has neither completed nor deferred these: another may follow after a while."""
+    def put_off(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> None:
+        """No run goes on with these now: the one that was requested ended and left them as they were, or none can."""
         self._change(
             "requested_at = NULL, not_before = now() + make_interval(secs => %(wait)s)", deferrals, wait=wait_seconds
         )

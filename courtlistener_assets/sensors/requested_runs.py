@@ -15,6 +15,8 @@ TICK_SECONDS = 30
 MOST_RUNS = 10
 #: A run that was requested and is not there after this long was never launched.
 LAUNCH_GRACE = timedelta(minutes=10)
+#: What belongs to a court or month that the settings no longer have is looked at again after this.
+UNKNOWN_PARTITION_SECONDS = 86_400.0
 
 #: Whether an asset still has a partition of this key: courts and months may have left the settings.
 IsPartition = Callable[[str, str], bool]

@@ -14,7 +14,13 @@ from dagster import DagsterInstance
 
 from courtlistener_assets.assets.court_changes import COURT_CHANGES
 from courtlistener_assets.jobs import CHANGES_OF_DAY, COURT_MONTH
-from courtlistener_assets.sensors.requested_runs import MOST_RUNS, TICK_SECONDS, IsPartition, is_over
+from courtlistener_assets.sensors.requested_runs import (
+    MOST_RUNS,
+    TICK_SECONDS,
+    UNKNOWN_PARTITION_SECONDS,
+    IsPartition,
+    is_over,
+)
 from courtlistener_assets.streams import STREAMS
 from resources.bookkeeping import Bookkeeping, BookkeepingResource
 from resources.courtlistener import CourtListenerResource
@@ -46,7 +52,7 @@ def release_ended_requests(instance: DagsterInstance, books: Bookkeeping, *, now
             for each in group:
                 books.deferrals.clear(each.asset, each.partition, some_dockets="docket_ids" in each.config)
         else:
-            books.deferrals.mark_run_gone(group, wait_seconds=RESUME_PAUSE_SECONDS)
+            books.deferrals.put_off(group, wait_seconds=RESUME_PAUSE_SECONDS)
             released += len(group)
     return released
 
@@ -86,11 +92,17 @@ def _resumptions(
     if reason:
         yield dg.SkipReason(reason)
         return
-    known = [each for each in due if is_partition(each.asset, each.partition)]
-    for group in _by_partition(known)[:MOST_RUNS]:
+    requested = 0
+    for group in _by_partition(due):
+        if not is_partition(group[0].asset, group[0].partition):
+            books.deferrals.put_off(group, wait_seconds=UNKNOWN_PARTITION_SECONDS)
+            continue
         request = resume_request(group)
         books.deferrals.mark_requested(group, str(request.run_key))
         yield request
+        requested += 1
+        if requested == MOST_RUNS:
+            break
 
 
 def _no_room(courtlistener: CourtListenerResource) -> str | None:

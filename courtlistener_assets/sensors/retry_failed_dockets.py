@@ -16,14 +16,18 @@ from dagster import DagsterInstance
 from courtlistener_assets.assets.court_changes import COURT_CHANGES
 from courtlistener_assets.failures import NO_RUN_RETRY
 from courtlistener_assets.jobs import CHANGES_OF_DAY, RETRY_FAILED_DOCKETS
-from courtlistener_assets.sensors.requested_runs import MOST_RUNS, TICK_SECONDS, IsPartition, is_over
+from courtlistener_assets.sensors.requested_runs import (
+    MOST_RUNS,
+    TICK_SECONDS,
+    UNKNOWN_PARTITION_SECONDS,
+    IsPartition,
+    is_over,
+)
 from resources.bookkeeping import Bookkeeping, BookkeepingResource
 from resources.failed_docket_lists import FailedDocket
 from resources.failed_dockets import Claim
 
 CLAIM_TAG = "courtlistener/claim"
-#: Failures of a court or month that the settings no longer have are looked at again after this.
-UNKNOWN_PARTITION_SECONDS = 86_400.0
 
 
 def give_back_orphans(instance: DagsterInstance, books: Bookkeeping, *, now: datetime | None = None) -> int:

@@ -196,6 +196,20 @@ def test_a_request_that_was_never_launched_is_made_again(pipeline: Pipeline, red
         assert release_ended_requests(pipeline.instance, books, now=later) == 1
 
 
+def test_what_is_deferred_of_a_court_that_left_the_settings_holds_up_nothing_else(
+    pipeline: Pipeline, redis_client: redis.Redis
+) -> None:
+    start(pipeline)
+    gone = [f"gone|{2000 + number // 12}-{1 + number % 12:02}-01" for number in range(1001)]
+    with pipeline.books() as books:
+        books.deferrals.record("dockets", gone, wait_seconds=0, reason="", run_id="")
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    assert pipeline.tick("resume_deferred") == []
+    assert [request.partition_key for request in pipeline.tick("resume_deferred")] == [MONTH]
+    assert len(deferrals(pipeline)) == 1002
+
+
 def test_a_partition_completed_by_hand_is_deferred_no_longer(pipeline: Pipeline, redis_client: redis.Redis) -> None:
     start(pipeline)
     give_quota(pipeline, redis_client, 100)

@@ -248,7 +248,7 @@ def live_through_deferrals(store: Store) -> None:
         due = books.deferrals.due(limit=10)
         assert len(due) == 10
         books.deferrals.mark_requested(due, "request")
-        books.deferrals.mark_run_gone(books.deferrals.requested(), wait_seconds=60)
+        books.deferrals.put_off(books.deferrals.requested(), wait_seconds=60)
         books.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
         books.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
         books.deferrals.forget([due[1].partition])
