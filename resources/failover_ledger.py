@@ -125,7 +125,9 @@ class FailoverLedger:
             self._give_back(redis, permits)
             return Fenced("the journal knows another epoch")
         if gained_us > _CLOCK_TOLERANCE_US:
-            # The journaled permits are written to Redis with the others, and granted when they are asked for again.
+            # A clock that ran ahead has made others look old: these may be too many, and are asked for anew.
+            self._give_back(redis, permits)
+            self._row.withdraw(names, permits[0].epoch)
             self._row.give_to(redis, even_if_intact=True)
             return Fenced("the clock of Redis ran ahead")
         return permits

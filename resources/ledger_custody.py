@@ -260,6 +260,15 @@ class LedgerRow:
         granted_at, clock_offset_us = rows[0]
         return granted_at_us - (us(granted_at) - int(clock_offset_us))
 
+    def withdraw(self, request_ids: Sequence[str], epoch: int) -> None:
+        """Take back what was just journaled under `epoch` for permits that nobody has been given."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM courtlistener.permits WHERE account = %s AND request_id = ANY (%s) AND epoch = %s "
+                "AND settled_at IS NULL",
+                (self.account, list(request_ids), epoch),
+            )
+
     def prune(self, connection: Connection) -> None:
         """Delete a bounded number of permits of any account that are older than the retention.
 

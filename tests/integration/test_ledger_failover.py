@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -79,6 +80,28 @@ def holder(database: Database) -> str:
 
 
 NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def test_what_redis_grants_by_a_clock_that_ran_ahead_is_asked_for_anew(
+    fresh_redis_server: RedisServer, database: Database
+) -> None:
+    ahead_us = 0
+    row = LedgerRow(database, "account", fallback_windows=(Window(3, 3600),))
+    redis_ledger = RedisLedger(
+        connect(RedisAddress(fresh_redis_server.url)),
+        "account",
+        permit_ttl_seconds=20,
+        clock_us=lambda: time.time_ns() // 1000 + ahead_us,
+    )
+    one = FailoverLedger(redis_ledger, PostgresLedger(row, permit_ttl_seconds=20), row)
+    for name in "abc":
+        one.settle(granted(one, name), Outcome.COUNTED)
+    ahead_us = 7_200_000_000
+    answer = ask(one, "d")
+    assert isinstance(answer, Wait)
+    assert 3_500_000 < answer.wait_ms <= 3_600_000
+    assert holder(database) == "redis"
+    assert database.rows("SELECT count(*) FROM courtlistener.permits") == [(3,)]
 
 
 def test_redis_is_put_in_charge_of_a_new_account(worker: Callable[..., Worker], database: Database) -> None:
