@@ -40,9 +40,10 @@ demo: install
 dev: install
 	@$(BIN)/courtlistener dev $(ARGS)
 
-# Most tests wait for quotas and processes rather than compute; each worker starts servers of its own.
+# Most tests wait for quotas and processes rather than compute; each worker starts servers of its own. In their own order,
+# in which the few long ones come before the many short ones.
 test: install
-	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # `make -k check` goes on after a part that failed, to show all that is wrong.
 check: check-style check-types check-imports check-dead-code check-lua check-definitions

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
 from courtlistener_assets.logs import JSON, TEXT
@@ -20,7 +20,7 @@ from resources.api_token import TokenFile
 from resources.errors import SettingError
 from resources.permits import Window
 from resources.postgres_address import conninfo_of
-from resources.redis_connection import service_with_tls
+from resources.redis_connection import service_with_tls, url_parts
 
 Value = TypeVar("Value")
 
@@ -90,16 +90,25 @@ class Settings:
 
 def base_url(value: str) -> str:
     """Check the address of a server that speaks the API: https, or plain http on this machine only."""
-    url = urlsplit(value)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise SettingError(f"COURTLISTENER_BASE_URL={value!r} is not an address such as {DEFAULT_BASE_URL}")
+    url = _http_address("COURTLISTENER_BASE_URL", value, DEFAULT_BASE_URL)
     if url.username or url.query or url.fragment or url.path.rstrip("/") not in ("", "/api/rest/v4"):
         raise SettingError(
             f"COURTLISTENER_BASE_URL must be an address without path or user, such as {DEFAULT_BASE_URL}"
         )
-    if url.scheme == "http" and not _is_loopback(url.hostname):
-        raise SettingError(f"COURTLISTENER_BASE_URL={value!r}: plain http would show the token; use https")
+    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        raise SettingError("COURTLISTENER_BASE_URL: plain http would show the token; use https")
     return f"{url.scheme}://{url.netloc}"
+
+
+def _http_address(name: str, value: str, example: str) -> SplitResult:
+    """The parts of an http address; the error quotes nothing of it, since a password may stand there."""
+    try:
+        parts = urlsplit(value)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise SettingError(f"{name} is not an address such as {example}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -164,8 +173,8 @@ def _log_format(value: str) -> str:
 
 
 def _otlp_endpoint(value: str) -> str | None:
-    if value and urlsplit(value).scheme not in ("http", "https"):
-        raise SettingError("OTEL_EXPORTER_OTLP_ENDPOINT is not an address such as http://localhost:4318")
+    if value:
+        _http_address("OTEL_EXPORTER_OTLP_ENDPOINT", value, "http://localhost:4318")
     return value or None
 
 
@@ -185,14 +194,9 @@ def _api_token(environ: Mapping[str, str]) -> str | None:
 
 def _redis_url(environ: Mapping[str, str]) -> str:
     """REDIS_URL, or one made of its parts, with the files that REDIS_PASSWORD_FILE and REDIS_CA_CERTS name."""
-    url = environ.get("REDIS_URL", "").strip() or _redis_url_of_parts(environ)
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise SettingError("REDIS_URL is not an address such as redis://localhost:6379/0")
-    try:
-        parts.port  # noqa: B018
-    except ValueError as problem:
-        raise SettingError(f"REDIS_URL cannot be read: {problem}") from None
+    written = environ.get("REDIS_URL", "").strip()
+    url = written or _redis_url_of_parts(environ)
+    parts = url_parts(url, "REDIS_URL" if written else "REDIS_HOST")
     password_file, authority = (environ.get(name, "").strip() for name in ("REDIS_PASSWORD_FILE", "REDIS_CA_CERTS"))
     if password_file and parts.password:
         raise SettingError("REDIS_PASSWORD_FILE is set, and there is a password in REDIS_URL or REDIS_PASSWORD too")
@@ -218,7 +222,7 @@ def _redis_url_of_parts(environ: Mapping[str, str]) -> str:
 
 
 def _postgres_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+    if not value.startswith(("postgresql://", "postgres://")):
         raise SettingError(
             "POSTGRES_URL is not an address such as postgresql://user:password@localhost:5432/courtlistener"
         )

@@ -7,6 +7,7 @@ Belongs here: pure functions, in line with the table of answers in docs/failures
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -140,7 +141,7 @@ def detail_of(answer: Answer) -> str:
         body = json.loads(answer.body)
         if isinstance(body, dict) and isinstance(body.get("detail"), str):
             return str(body["detail"])[:500]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return answer.body[:500].decode("utf-8", "replace")
 
@@ -148,11 +149,11 @@ def detail_of(answer: Answer) -> str:
 def retry_after_seconds(answer: Answer) -> float | None:
     """How long the server asked to wait, None if it named no time."""
     value = answer.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value)
     try:  # The standard allows a date too.
         return max(0.0, (parsedate_to_datetime(value) - answer.served_at).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -28,7 +28,7 @@ from resources.answers import (
     retry_after_seconds,
     server_windows_of,
 )
-from resources.api_token import ApiToken, TokenFile
+from resources.api_token import REWRITE_SECONDS, ApiToken, TokenFile
 from resources.errors import ResponseTooLarge, Throttled, TransientApiError, UntrustedServer
 from resources.permits import Lane, Outcome, Permit, Window
 from resources.rate_limit import RateLimiter, RedisRateLimitResource
@@ -53,11 +53,11 @@ PERMIT_TTL_SECONDS = CONNECT_TIMEOUT_SECONDS + ATTEMPT_SECONDS + READ_TIMEOUT_SE
 class _TokenAuth(requests.auth.AuthBase):
     """As `auth`, not as a default header, since requests lets a .netrc file override the header."""
 
-    def __init__(self, token: ApiToken) -> None:
+    def __init__(self, token: str) -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Token {self._token.read()}"
+        request.headers["Authorization"] = f"Token {self._token}"
         return request
 
 
@@ -96,7 +96,8 @@ class CourtListenerClient:
         self._clock = clock
         self._session = requests.Session()
         self._token = ApiToken(token) if isinstance(token, str) else token
-        self._session.auth = _TokenAuth(self._token)
+        # Without TLS a proxy that the environment names would read the token.
+        self._session.trust_env = urlsplit(base_url).scheme == "https"
         self._session.headers.update({"Accept": "application/json", "User-Agent": "courtlistener-assets"})
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=pool_size))
@@ -174,22 +175,23 @@ class CourtListenerClient:
 
     def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Answer:
         """Send one request, the nth for the same thing, under one permit, and settle the permit whatever happens."""
-        token = self._token.read()
+        token = self._token.read(patience_seconds=REWRITE_SECONDS)
         permit = self._fresh_permit(limiter)
         outcome = Outcome.COUNTED
         try:
-            answer = self._traced(self._root + path, params, nth)
+            answer = self._traced(self._root + path, params, token, nth)
             outcome = answer.outcome
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            outcome = Outcome.NOT_COUNTED if never_sent(error) else Outcome.COUNTED
-            if refusal := refusal_of(error, "REQUESTS_CA_BUNDLE"):
+            refusal = refusal_of(error, "REQUESTS_CA_BUNDLE")
+            outcome = Outcome.NOT_COUNTED if refusal or never_sent(error) else Outcome.COUNTED
+            if refusal:
                 raise UntrustedServer(f"{urlsplit(self._root).netloc}: {refusal} Nothing was sent to it.") from error
             raise unanswered(f"{self._root}{path}?{urlencode(params)}".rstrip("?"), error) from error
         finally:
             limiter.settle(permit, outcome)
-        if answer.status != 401:
+        if answer.status < 400:
             self._token.accepted(token)
-        elif self._token.replaced(token):
+        elif answer.status == 401 and self._token.replaced(token):
             raise TransientApiError(f"the API token was changed meanwhile: {asked_for(answer.url)}")
         if answer.status == 429:
             with self._counting:
@@ -205,15 +207,15 @@ class CourtListenerClient:
                 return permit
             limiter.settle(permit, Outcome.NOT_COUNTED)
 
-    def _traced(self, url: str, params: Mapping[str, str], nth: int) -> Answer:
+    def _traced(self, url: str, params: Mapping[str, str], token: str, nth: int) -> Answer:
         with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
-            answer = self._send(url, params)
+            answer = self._send(url, params, token)
             span.set({"http.response.status_code": answer.status})
             if answer.status >= 400:
                 span.fail(str(answer.status))
             return answer
 
-    def _send(self, url: str, params: Mapping[str, str]) -> Answer:
+    def _send(self, url: str, params: Mapping[str, str], token: str) -> Answer:
         """One request and its whole answer, within ATTEMPT_SECONDS (and one more read) and the size limit."""
         with self._counting:
             self.requests_sent += 1
@@ -221,6 +223,7 @@ class CourtListenerClient:
         with self._session.get(
             url,
             params=dict(params),
+            auth=_TokenAuth(token),
             timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
             allow_redirects=False,  # A redirect would be a request without a permit, and could leave the host.
             stream=True,

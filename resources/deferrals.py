@@ -117,13 +117,17 @@ class Deferrals:
         with self._database.transaction() as connection:
             connection.cursor().executemany(_RECORD, [{**row, "partition": each} for each in sorted(partitions)])
 
-    def clear(self, asset: str, partition: str, *, some_dockets: bool) -> None:
-        """The asset's partition is complete, or, with `some_dockets`, those dockets of it that were asked for."""
+    def clear(self, asset: str, partition: str, *, some_dockets: bool, request: str | None = None) -> None:
+        """The asset's partition is complete, or, with `some_dockets`, those dockets of it that were asked for.
+
+        With `request` only a deferral that still waits for this one: what was deferred anew meanwhile stays.
+        """
         with self._database.transaction() as connection:
             connection.execute(
                 "DELETE FROM courtlistener.deferrals WHERE asset = %(asset)s AND partition = %(partition)s "
-                "AND (NOT %(some)s OR config ? 'docket_ids')",
-                {"asset": asset, "partition": partition, "some": some_dockets},
+                "AND (NOT %(some)s OR config ? 'docket_ids') "
+                "AND (%(request)s::text IS NULL OR request = %(request)s)",
+                {"asset": asset, "partition": partition, "some": some_dockets, "request": request},
             )
 
     def forget(self, partitions: Sequence[str]) -> int:
@@ -154,13 +158,23 @@ class Deferrals:
 
     def mark_requested(self, deferrals: Sequence[Deferral], request: str) -> None:
         """A run named `request` goes on with these."""
-        self._change("requested_at = now(), request = %(request)s, attempts = attempts + 1", deferrals, request=request)
-
-    def put_off(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> None:
-        """No run goes on with these now: the one that was requested ended and left them as they were, or none can."""
-        self._change(
-            "requested_at = NULL, not_before = now() + make_interval(secs => %(wait)s)", deferrals, wait=wait_seconds
+        query = (
+            "UPDATE courtlistener.deferrals SET requested_at = now(), request = %(request)s, attempts = attempts + 1 "
+            "WHERE asset = %(asset)s AND partition = %(partition)s"
         )
+        self._for_each(query, [_key(each) for each in deferrals], request=request)
+
+    def put_off(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> int:
+        """No run goes on with these now: the one that was requested ended and left them as they were, or none can.
+
+        Returns how many that were; those that were deferred or requested anew since they were read stay as they are.
+        """
+        query = (
+            "UPDATE courtlistener.deferrals SET requested_at = NULL, "
+            "not_before = now() + make_interval(secs => %(wait)s) WHERE asset = %(asset)s "
+            "AND partition = %(partition)s AND request IS NOT DISTINCT FROM %(request)s"
+        )
+        return self._for_each(query, [{**_key(each), "request": each.request} for each in deferrals], wait=wait_seconds)
 
     def estimated_requests(self, asset: str, partitions: Sequence[str], sweeps: Sequence[str]) -> int:
         """How many requests the sweeps of these partitions still need.
@@ -181,9 +195,14 @@ class Deferrals:
         with self._database.transaction() as connection, connection.cursor(row_factory=class_row(Deferral)) as cursor:
             return cursor.execute(query.encode(), params).fetchall()
 
-    def _change(self, change: str, deferrals: Sequence[Deferral], **params: object) -> None:
-        query = f"UPDATE courtlistener.deferrals SET {change} WHERE asset = %(asset)s AND partition = %(partition)s"
-        rows = [{**params, "asset": each.asset, "partition": each.partition} for each in deferrals]
-        if rows:
-            with self._database.transaction() as connection:
-                connection.cursor().executemany(query.encode(), rows)
+    def _for_each(self, query: str, rows: Sequence[Mapping[str, object]], **params: object) -> int:
+        """Run a change for each row, in one transaction; returns how many it changed."""
+        if not rows:
+            return 0
+        with self._database.transaction() as connection, connection.cursor() as cursor:
+            cursor.executemany(query.encode(), [{**params, **row} for row in rows])
+            return cursor.rowcount
+
+
+def _key(deferral: Deferral) -> dict[str, str]:
+    return {"asset": deferral.asset, "partition": deferral.partition}

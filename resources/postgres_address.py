@@ -14,7 +14,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -23,6 +23,22 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from resources.errors import SettingError
 
 _OWN_ROOTS = Path("~/.postgresql/root.crt")
+#: What libpq looks up where an address is silent.
+_VARIABLES = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "service": "PGSERVICE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+}
+#: The parts of a URL as libpq reads them, not as RFC 3986 does: a password may hold `?` and `#`.
+_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?(?P<place>[^?]*)(?:\?(?P<query>.*))?", re.DOTALL)
+#: The text of libpq is not passed on: it quotes what it does not understand, which may be a piece of a password.
+_UNREADABLE = (
+    "POSTGRES_URL cannot be read: it must be like postgresql://user:password@host:5432/database?sslmode=verify-full, "
+    "with whole numbers as ports, parameters that libpq knows, and any of : / ? # [ ] @ % in a password as %3A, %2F "
+    "and so on"
+)
 
 
 def tls_parameters(address: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -47,10 +63,15 @@ def conninfo_of(address: str) -> str:
 
 
 def with_tls(url: str, environ: Mapping[str, str] = os.environ) -> str:
-    """A URL with its `tls_parameters`, for those who connect by themselves."""
-    parts = urlsplit(url)
-    query = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **tls_parameters(url, environ)}
-    return urlunsplit(parts._replace(query=urlencode(query, safe="/", quote_via=quote)))
+    """A URL with its `tls_parameters`, for those who connect by themselves; all else stays as it is written."""
+    added = tls_parameters(url, environ)
+    match = _URL.fullmatch(url)
+    if not (added and match):
+        return url
+    # SQLAlchemy makes a list of a parameter that stands there twice.
+    kept = [each for each in (match["query"] or "").split("&") if each and each.partition("=")[0] not in added]
+    place = url[: match.end("place")]
+    return f"{place}?{'&'.join([*kept, urlencode(added, safe='/', quote_via=quote)])}"
 
 
 def effective_sslmode(address: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -59,8 +80,14 @@ def effective_sslmode(address: str, environ: Mapping[str, str] = os.environ) -> 
 
 
 def is_local(address: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether all hosts of an address are this machine: loopback or a Unix socket."""
-    return all(_is_this_machine(host.strip()) for host in _said(address, environ).get("host", "").split(","))
+    """Whether all hosts of an address are this machine: loopback or a Unix socket.
+
+    Both the names (`host`) and the addresses that stand beside them (`hostaddr`) count. A service (`service=`,
+    PGSERVICE) may name any host in a file of its own, so it counts as another machine.
+    """
+    said = _said(address, environ)
+    places = [place.strip() for name in ("host", "hostaddr") for place in said.get(name, "").split(",")]
+    return "service" not in said and all(map(_is_this_machine, places))
 
 
 def authorities() -> str:
@@ -89,17 +116,16 @@ def advice(problem: str) -> str:
 
 def _said(address: str, environ: Mapping[str, str]) -> dict[str, str]:
     """What the address and, where it is silent, libpq's own variables say."""
+    url = _URL.fullmatch(address)
     try:
         written = {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
-    except psycopg.Error as problem:
-        raise SettingError(f"POSTGRES_URL cannot be read: {problem}") from None
-    if not re.fullmatch(r"[\d,]*", written.get("port", "")):
-        raise SettingError(f"POSTGRES_URL cannot be read: port {written['port']!r} is not a number")
-    names = {"host": "PGHOST", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
-    outside = {name: environ[variable] for name, variable in names.items() if environ.get(variable)}
-    # With hostaddr alone, the address is the name that the certificate must have.
-    inside = {"host": written["hostaddr"]} if "hostaddr" in written and not written.get("host") else {}
-    return {**outside, **inside, **{name: value for name, value in written.items() if value}}
+    except (psycopg.Error, UnicodeError):
+        raise SettingError(_UNREADABLE) from None
+    # An @ after the first one is the rest of a password: libpq would take it for the host, and name it in its errors.
+    if not re.fullmatch(r"[\d,]*", written.get("port", "")) or (url and "@" in url["place"]):
+        raise SettingError(_UNREADABLE)
+    outside = {name: environ[variable] for name, variable in _VARIABLES.items() if environ.get(variable)}
+    return {**outside, **{name: value for name, value in written.items() if value}}
 
 
 def _is_this_machine(host: str) -> bool:

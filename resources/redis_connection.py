@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -70,6 +70,7 @@ def connect(
     Retrying here would hide an outage from the quota ledger, which has its own answer to one. Connections are made when
     first needed, so this never fails because Redis is away. Raises SettingError for an address that cannot be read.
     """
+    url_parts(address.url)
     url, options = _without_password_file(address.url)
     if url.startswith("rediss://"):
         # Not left to the defaults of a library; what the address says wins.
@@ -85,8 +86,33 @@ def connect(
             decode_responses=True,
             **options,
         )
-    except ValueError as error:
-        raise SettingError(f"REDIS_URL cannot be read: {error}") from None
+    except ValueError:
+        raise _unreadable("REDIS_URL") from None
+
+
+def url_parts(url: str, setting: str = "REDIS_URL") -> SplitResult:
+    """The parts of an address that redis-py will understand as it was meant.
+
+    Raises SettingError, which names the setting and quotes nothing: what is not understood may be part of a password.
+    """
+    try:
+        parts = urlsplit(url)
+        readable = parts.scheme == "unix" or parts.port != 0
+    except ValueError:
+        readable = False
+    # A bare # / or ? ends the password early; an @ behind it shows that, and redis-py would take `user` for the host.
+    if not readable or parts.scheme not in ("redis", "rediss", "unix"):
+        raise _unreadable(setting)
+    if parts.scheme != "unix" and (parts.fragment or "@" in parts.path + parts.query):
+        raise _unreadable(setting)
+    return parts
+
+
+def _unreadable(setting: str) -> SettingError:
+    return SettingError(
+        f"{setting} cannot be read: the address must be like redis://user:password@host:6379/0 (or rediss://, "
+        "unix://), with a whole number as port, and any of : / ? # [ ] @ % in a password as %3A, %2F and so on"
+    )
 
 
 def service_with_tls(host: str) -> str | None:

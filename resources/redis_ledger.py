@@ -146,7 +146,7 @@ class RedisLedger:
 
         The permits are collected under a key of their own, however many they are; then all changes at once.
         """
-        replid = self._ask(lambda: self._client.info("replication"))["master_replid"]
+        replid = self._ask(lambda: self._client.info("replication")).get("master_replid", "")
         began_us = self._server_us()
         loading = self._keys.loading(self._account, state.epoch)
         permits, count = iter(state.permits), 0

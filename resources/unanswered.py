@@ -14,7 +14,8 @@ import urllib3
 from resources.answers import asked_for
 from resources.errors import TransientApiError
 
-_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.SSLError)
+# No SSLError: TLS may also break after the request.
+_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 
 def unanswered(url: str, error: BaseException) -> TransientApiError:

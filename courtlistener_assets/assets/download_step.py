@@ -25,7 +25,7 @@ from resources.records import RecordStore
 
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits.
 API_POOL = "courtlistener_api"
-#: When the server or Postgres was away; after these the step is deferred.
+#: When the server or Postgres was away; after these the step fails, and if it was the server, it is deferred.
 STEP_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 Partition = TypeVar("Partition", CourtMonth, CourtDay)

@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from courtlistener_assets import logs
+from courtlistener_assets.assets.download_step import STEP_RETRIES
 from courtlistener_assets.assets.partitioning import partitions_of
 from courtlistener_assets.chunks.chunking import CHUNKER_VERSION
 from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations, finder_name
@@ -61,6 +62,7 @@ def vector_inputs_asset(partitions_def: dg.PartitionsDefinition, data_dir: Locat
         owners=["team:legal-data"],
         kinds={"parquet"},
         tags={"source": "courtlistener"},
+        retry_policy=STEP_RETRIES,
         code_version=f"cleaner-{CLEANER_VERSION}-chunker-{CHUNKER_VERSION}",
     )
     def vector_inputs(

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from courtlistener_assets.chunks.files import Location, opened
+from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
 from courtlistener_assets.chunks.table import MAX_TOKENS, made_by
 from courtlistener_assets.partitions import CourtMonth
@@ -67,6 +67,18 @@ class _Wrong:
 
 def examine(location: Location, audit: RecordAudit, partition: CourtMonth) -> dict[str, Finding]:
     """The finding of each name in DESCRIPTIONS about the file at `location`. Raises FileNotFoundError."""
+    try:
+        findings, opinions = _examine_file(location)
+    except FileNotFoundError:
+        raise
+    except unreadable(location) as error:
+        said = f"The file cannot be read. Materialize the partition to have it written again. {error}".strip()
+        return dict.fromkeys(DESCRIPTIONS, Finding(said, 1))
+    return findings | {"every_opinion_has_chunks": _completeness(opinions, audit, partition)}
+
+
+def _examine_file(location: Location) -> tuple[dict[str, Finding], list[pa.Array[Any]]]:
+    """What the file alone shows, and the opinions that have chunks in it."""
     empty, over = _Wrong(), _Wrong()
     opinions: list[pa.Array[Any]] = []
     with scratch_tables(_SCHEMA) as table, opened(location) as file:
@@ -78,12 +90,12 @@ def examine(location: Location, audit: RecordAudit, partition: CourtMonth) -> di
             _remember(table, batch)
         unique = _uniqueness(table)
     allowed = f"with more than {budget} tokens" if budget else "in a file that names no budget"
-    return {
+    findings = {
         "unique_ids": unique,
         "no_empty_text": empty.finding(f"{rows} chunks without text."),
         "within_budget": over.finding(f"{rows} chunks {allowed}."),
-        "every_opinion_has_chunks": _completeness(opinions, audit, partition),
     }
+    return findings, opinions
 
 
 def _without_text(batch: pa.RecordBatch) -> Any:

@@ -99,9 +99,11 @@ class _Chunker:
     def _overlaps(self, covered: int) -> list[int]:
         """Where the sentences begin that the next chunk may repeat, the farthest first."""
         starts: list[int] = []
+        most = self.max_tokens // 2
         if self.overlap_sentences:
-            for start, _ in self.cuts.sentences(0, covered - 1):
-                if len(starts) == self.overlap_sentences or self.ruler.count(start, covered) > self.max_tokens // 2:
+            # A paragraph without ends of sentences would otherwise be searched up to its start for each of its chunks.
+            for start, _ in self.cuts.sentences(self.ruler.before(covered, most), covered - 1):
+                if len(starts) == self.overlap_sentences or self.ruler.count(start, covered) > most:
                     break
                 starts.insert(0, start)
         return starts

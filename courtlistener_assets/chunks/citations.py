@@ -16,9 +16,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
-import pyarrow as pa
-
-from courtlistener_assets.chunks.files import Location, opened
+from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
 from resources.errors import SettingError
 
@@ -75,9 +73,9 @@ class KnownCitations:
     @classmethod
     @contextmanager
     def of_file(cls, location: Location, finder: str) -> Iterator[KnownCitations]:
-        """What the file at `location` knows; nothing if there is none, or another finder has made it."""
+        """What the file at `location` knows; nothing if there is none, or another finder made it."""
         with scratch_tables(_SCHEMA) as table:
-            with suppress(FileNotFoundError, pa.ArrowInvalid), opened(location) as file:
+            with suppress(*unreadable(location)), opened(location) as file:
                 if (file.metadata.metadata or {}).get(FINDER.encode()) == finder.encode():
                     for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["content_hash", "cites"]):
                         known = zip(batch["content_hash"].to_pylist(), batch["cites"].to_pylist(), strict=True)

@@ -16,9 +16,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
@@ -39,7 +41,7 @@ def location_of(value: str) -> Location:
     try:
         fsspec.get_filesystem_class(scheme)
     except (ValueError, ImportError) as error:
-        raise SettingError(f"{value!r} is neither a directory nor a URL that can be used here: {error}") from None
+        raise SettingError(f"{scheme}:// is no kind of URL that can be used here: {error}") from None
     place = UPath(value)
     return Path(place.path) if place.protocol in ("file", "local") else place
 
@@ -74,11 +76,22 @@ def publish(file: Path, location: Location) -> None:
 def opened(location: Location) -> Iterator[pq.ParquetFile]:
     """The Parquet file at `location`, of which no more is read at a time than is asked for.
 
-    Raises FileNotFoundError; ArrowInvalid if it is no Parquet file.
+    This and reading from it raise FileNotFoundError, or what `unreadable` names if the file is damaged.
     """
     # Arrow would otherwise read all row groups ahead, and keep them.
-    with location.open("rb") as source, pq.ParquetFile(source, pre_buffer=False) as file:
+    options: dict[str, Any] = {"pre_buffer": False, "page_checksum_verification": isinstance(location, Path)}
+    with location.open("rb") as source, pq.ParquetFile(source, **options) as file:
         yield file
+
+
+def unreadable(location: Location) -> tuple[type[Exception], ...]:
+    """The errors that reading the file at `location` raises if there is none, or a damaged one.
+
+    Arrow raises OSError for damaged pages too. For a file that is not on this machine that may be trouble of the
+    network, which says nothing about the file.
+    """
+    absent_or_torn = OSError if isinstance(location, Path) else FileNotFoundError
+    return (absent_or_torn, pa.ArrowException, KeyError, ValueError, OverflowError)
 
 
 def shown(location: Location) -> str:

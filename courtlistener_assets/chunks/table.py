@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from courtlistener_assets.chunks.changes import CHANGES_SCHEMA, Diff, RowVersions, changes_path
 from courtlistener_assets.chunks.document import Document
-from courtlistener_assets.chunks.files import Location, opened, publish, staged
+from courtlistener_assets.chunks.files import Location, opened, publish, staged, unreadable
 from courtlistener_assets.chunks.rows import Tally, chunk_id, partition_rows, rows_of
 from resources.errors import UnusableRecord
 
@@ -99,9 +99,10 @@ def write_partition(
     Rows are written as they come, `rows_a_group` in memory at a time; the ids and digests of all rows are kept on disk
     while the files are compared. `metadata` is kept in the file (`made_by`); another one is a reason to write. Readers
     see the old file or the new one, never a part. The change is written beside it first (`changes_path`, columns of
-    CHANGES_SCHEMA). A file that cannot be read counts as absent.
+    CHANGES_SCHEMA). A damaged file counts as absent, and so does a local one that cannot be read for any reason.
 
-    Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex.
+    Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex;
+    OSError if a file that is not on this machine cannot be reached.
     """
     with staged(path) as new_file, RowVersions.empty() as versions:
         _write_rows(rows, new_file, rows_a_group, metadata or {}, versions)
@@ -121,7 +122,8 @@ def _write_rows(
 ) -> None:
     remaining = iter(rows)
     statistics = [name for name in SCHEMA.names if name not in _WITHOUT_STATISTICS]
-    with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_statistics=statistics) as writer:
+    options: dict[str, Any] = {"compression": "zstd", "write_statistics": statistics, "write_page_checksum": True}
+    with pq.ParquetWriter(file, SCHEMA, **options) as writer:
         writer.add_key_value_metadata(dict(metadata))
         while group := list(itertools.islice(remaining, rows_a_group)):
             batch = pa.RecordBatch.from_pylist(group, schema=SCHEMA)
@@ -134,11 +136,13 @@ def _read_rows(path: Location, rows_at_once: int, versions: RowVersions) -> dict
     """Read the rows that were there before; returns what the file was made by, None if there is no readable one."""
     try:
         with opened(path) as file:
-            columns = [name for name in file.schema_arrow.names if name != "text"]
+            names = file.schema_arrow.names
+            # No text is compared, but a local one is read: damage to it is reason enough to write the file again.
+            columns = names if isinstance(path, Path) else [name for name in names if name != "text"]
             for batch in file.iter_batches(rows_at_once, columns=columns):
                 versions.add_before(batch)
             return made_by(file)
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError, ValueError):
+    except unreadable(path):
         versions.forget_before()
         return None
 

@@ -71,6 +71,11 @@ class Ruler:
                 return high
             self._until(between)
 
+    def before(self, end: int, tokens: int) -> int:
+        """A place from which up to `end` there are more than so many tokens, and from any earlier one; else 0."""
+        goal = self._until(self._border_until(end)) - tokens
+        return self._borders[max(0, bisect_left(self._tokens, goal) - 1)]
+
     def _origin(self, start: int) -> tuple[int, int]:
         """What counts are relative to: the first border from a start on, the tokens before it less those between."""
         if self._last_origin[0] != start:

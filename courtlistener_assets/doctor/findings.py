@@ -6,11 +6,12 @@ Belongs here: the value type and the rule that no secret is shown. Does not belo
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 _SECRETS = ("COURTLISTENER_API_TOKEN", "REDIS_PASSWORD", "PGPASSWORD")
 _FILES = ("COURTLISTENER_API_TOKEN_FILE", "REDIS_PASSWORD_FILE")
@@ -68,7 +69,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
             found.add(Path(environ.get(name, "").strip()).read_text(encoding="utf-8").strip())
     for name in _URLS:
         try:
-            password = urlsplit(environ.get(name, "")).password or ""
+            password = _parts(environ.get(name, "")).password or ""
         except ValueError:
             continue
         found |= {password, unquote(password)}
@@ -82,9 +83,14 @@ def _masked(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL whose password may hold `#`, `?` and `[` as they are: libpq takes them so."""
+    return urlsplit(re.sub(r"(?<=://)[^@/]*(?=@)", lambda login: quote(login[0], safe=":%"), url, count=1))
+
+
 def address_of(url: str) -> str:
     """Where a server is, without user and password: `redis://cache.example:6379/0`."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     try:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
@@ -94,6 +100,6 @@ def address_of(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether traffic to this address stays on the machine."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     host = parts.hostname or ""
     return parts.scheme == "unix" or host in ("", "localhost", "::1") or host.startswith(("127.", "/"))

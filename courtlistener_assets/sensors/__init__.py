@@ -27,5 +27,5 @@ def sensors(months: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> l
     return [
         retry_failed_dockets_sensor(is_partition),
         resume_deferred_sensor(is_partition),
-        rebuild_touched_months_sensor(),
+        rebuild_touched_months_sensor(is_partition),
     ]

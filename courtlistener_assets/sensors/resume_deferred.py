@@ -50,10 +50,10 @@ def release_ended_requests(instance: DagsterInstance, books: Bookkeeping, *, now
             continue
         if instance.get_runs(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])):
             for each in group:
-                books.deferrals.clear(each.asset, each.partition, some_dockets="docket_ids" in each.config)
+                some_dockets = "docket_ids" in each.config
+                books.deferrals.clear(each.asset, each.partition, some_dockets=some_dockets, request=request)
         else:
-            books.deferrals.put_off(group, wait_seconds=RESUME_PAUSE_SECONDS)
-            released += len(group)
+            released += books.deferrals.put_off(group, wait_seconds=RESUME_PAUSE_SECONDS)
     return released
 
 

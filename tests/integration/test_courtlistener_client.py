@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from courtlistener_assets.simulator import Fault, Simulator
-from resources.errors import AuthenticationFailed, ForeignHost, Gone, ResponseTooLarge, Throttled, TransientApiError
+from resources.errors import (
+    AuthenticationFailed,
+    ForeignHost,
+    Gone,
+    ResponseTooLarge,
+    SettingError,
+    Throttled,
+    TransientApiError,
+)
 from resources.permits import Outcome
 from tests.integration.client_harness import Bench, hand_made_server, http
 
@@ -58,6 +66,28 @@ def test_a_request_that_no_connection_was_made_for_is_given_back() -> None:
     with pytest.raises(TransientApiError):
         bench.client.page("dockets", PARAMS)
     assert bench.limiter.settled == [Outcome.NOT_COUNTED]
+
+
+@pytest.mark.parametrize("token", ["secret\nabc", "secr\u00e9t", "\ufeffsecret", "two secrets"])
+def test_what_cannot_be_a_token_costs_no_permit_and_is_not_quoted(simulator: Simulator, token: str) -> None:
+    bench = Bench(simulator.url, token=token)
+    with pytest.raises(SettingError, match="COURTLISTENER_API_TOKEN holds no token") as raised:
+        bench.client.page("dockets", PARAMS)
+    assert "secr" not in str(raised.value)
+    assert bench.limiter.granted == 0
+
+
+def test_no_proxy_sees_a_token_that_is_sent_without_tls(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(http("502 Bad Gateway"))
+
+    with hand_made_server(refuse) as (proxy, received):
+        for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert Bench(simulator.url).client.page("dockets", PARAMS).objects
+        assert received == []
 
 
 def test_a_permit_that_was_slept_past_is_given_back_unused(simulator: Simulator) -> None:

@@ -196,6 +196,26 @@ def test_a_request_that_was_never_launched_is_made_again(pipeline: Pipeline, red
         assert release_ended_requests(pipeline.instance, books, now=later) == 1
 
 
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+def test_what_is_deferred_anew_while_the_end_of_a_run_is_looked_at_stays_as_it_is(
+    pipeline: Pipeline, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
+) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    [request] = pipeline.tick("resume_deferred")
+    pipeline.instance.create_run_for_job(
+        pipeline.defs.resolve_job_def("court_month"), tags=dict(request.tags), status=status
+    )
+    with pipeline.books() as books:
+        looked_at = books.deferrals.requested()
+        books.deferrals.record("dockets", [MONTH], wait_seconds=5, reason="anew", run_id="another")
+        [anew] = books.deferrals.all()
+        monkeypatch.setattr(books.deferrals, "requested", lambda: looked_at)
+        assert release_ended_requests(pipeline.instance, books) == 0
+        assert books.deferrals.all() == [anew]
+
+
 def test_what_is_deferred_of_a_court_that_left_the_settings_holds_up_nothing_else(
     pipeline: Pipeline, redis_client: redis.Redis
 ) -> None:

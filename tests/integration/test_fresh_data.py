@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
+from courtlistener_assets.assets.court_changes import TOUCHED_MONTHS
 from courtlistener_assets.court_days import CourtDay
-from courtlistener_assets.sensors.rebuild_touched_months import touched_months
+from courtlistener_assets.sensors import rebuild_touched_months
+from courtlistener_assets.sensors.rebuild_touched_months import touched_months, unread_changes
 from courtlistener_assets.simulator import Fault
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
+FEBRUARY, MARCH = "scotus|2024-02-01", "scotus|2024-03-01"
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = f"scotus|{YESTERDAY:%Y-%m-%d}"
 
@@ -64,6 +68,79 @@ def test_a_month_without_vector_inputs_is_not_rebuilt(pipeline: Pipeline) -> Non
     pipeline.simulator.corpus.touch("clusters", cluster["id"], modified=YESTERDAY)
     changes(pipeline)
     assert pipeline.tick("rebuild_touched_months") == []
+
+
+# --- rebuilding what the changes touch --------------------------------------------------------------------------------
+
+
+def note_changes(pipeline: Pipeline, day: str, *months: str) -> None:
+    """As if the changes of a day had been brought."""
+    metadata = {TOUCHED_MONTHS: dg.MetadataValue.json(list(months))}
+    pipeline.instance.report_runless_asset_event(
+        dg.AssetMaterialization("court_changes", partition=f"scotus|{day}", metadata=metadata)
+    )
+
+
+def note_vector_inputs(pipeline: Pipeline, *months: str) -> None:
+    """As if these months had been prepared."""
+    for month in months:
+        pipeline.instance.report_runless_asset_event(dg.AssetMaterialization("vector_inputs", partition=month))
+
+
+def rebuilds(pipeline: Pipeline, cursor: str | None) -> tuple[dict[str, str | None], str | None]:
+    """What a tick requests, as run keys by month, and its cursor."""
+    sensor = pipeline.defs.get_repository_def().get_sensor_def("rebuild_touched_months")
+    with dg.build_sensor_context(instance=pipeline.instance, cursor=cursor, definitions=pipeline.defs) as context:
+        tick = sensor.evaluate_tick(context)
+    requests = tick.run_requests or []
+    found = {str(request.partition_key): request.run_key for request in requests}
+    assert len(found) == len(requests)
+    return found, tick.cursor
+
+
+def test_several_days_that_end_between_two_ticks_all_rebuild_their_months_each_once(pipeline: Pipeline) -> None:
+    note_vector_inputs(pipeline, MONTH, FEBRUARY, MARCH)
+    note_changes(pipeline, "2026-01-01", MONTH)
+    first, cursor = rebuilds(pipeline, None)
+    assert set(first) == {MONTH}
+    note_changes(pipeline, "2026-01-02", MONTH, FEBRUARY)
+    note_changes(pipeline, "2026-01-03", MARCH)
+    note_changes(pipeline, "2026-01-04", MARCH)
+    note_changes(pipeline, "2026-01-05")
+    second, end = rebuilds(pipeline, cursor)
+    assert set(second) == {MONTH, FEBRUARY, MARCH}
+    assert second[MONTH] != first[MONTH]  # Dagster honours a run key once
+    assert rebuilds(pipeline, cursor) == (second, end)  # a tick that is repeated asks for the same runs
+    assert rebuilds(pipeline, end) == ({}, end)
+
+
+def test_what_one_tick_does_not_read_the_next_one_does(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild_touched_months, "MOST_MATERIALIZATIONS", 2)
+    note_vector_inputs(pipeline, MONTH, FEBRUARY)
+    note_changes(pipeline, "2026-01-01", MONTH)
+    note_changes(pipeline, "2026-01-02")
+    note_changes(pipeline, "2026-01-03", FEBRUARY)
+    first, cursor = rebuilds(pipeline, None)
+    assert set(first) == {MONTH}
+    assert set(rebuilds(pipeline, cursor)[0]) == {FEBRUARY}
+
+
+def test_a_sensor_without_a_cursor_does_not_go_through_years_of_history(pipeline: Pipeline) -> None:
+    note_changes(pipeline, "2026-01-01", MONTH)
+    [recent] = unread_changes(pipeline.instance, None)
+    much_later = datetime.now(UTC) + timedelta(days=15)
+    assert unread_changes(pipeline.instance, None, now=much_later) == []
+    # With a cursor nothing is too old: the daemon may have been away.
+    assert unread_changes(pipeline.instance, str(recent.storage_id - 1), now=much_later) == [recent]
+
+
+def test_a_month_that_left_the_settings_does_not_hold_up_the_others(pipeline: Pipeline) -> None:
+    note_vector_inputs(pipeline, MONTH, "gone|2024-01-01")
+    note_changes(pipeline, "2026-01-01", "gone|2024-01-01", MONTH)
+    assert set(rebuilds(pipeline, None)[0]) == {MONTH}
+
+
+# --- changes --------------------------------------------------------------------------------------------------------
 
 
 def test_a_day_without_changes_costs_one_request_a_stream(pipeline: Pipeline) -> None:

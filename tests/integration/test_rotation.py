@@ -23,7 +23,7 @@ from courtlistener_assets.settings import Settings
 from courtlistener_assets.simulator import Simulator
 from resources.api_token import TokenFile
 from resources.courtlistener import API_USAGE_WINDOWS, CourtListenerClient
-from resources.errors import AuthenticationFailed, StoreUnavailable
+from resources.errors import AuthenticationFailed, SettingError, StoreUnavailable
 from resources.permits import Outcome
 from resources.postgres import Database
 from resources.rate_limit import RedisRateLimitResource
@@ -352,6 +352,17 @@ def test_a_token_that_never_comes_is_given_up_after_two_minutes(asking: Client) 
     with pytest.raises(AuthenticationFailed):
         asking.client.page("dockets", {})
     assert sum(asking.naps) == 120.0
+
+
+def test_a_file_that_is_just_being_written_is_read_again(asking: Client) -> None:
+    asking.path.write_text("")
+    assert asking.client.page("dockets", {}).objects
+    assert asking.naps == [0.25, 0.25, 0.25]
+    asking.path.unlink()
+    with pytest.raises(SettingError, match="cannot be read"):
+        asking.client.page("dockets", {})
+    assert sum(asking.naps) == 0.75 + 5.0
+    assert asking.client.requests_sent == 1
 
 
 def test_a_token_that_was_wrong_from_the_start_is_refused_at_once(asking: Client) -> None:

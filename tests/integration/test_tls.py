@@ -216,6 +216,15 @@ def test_a_server_on_another_machine_is_trusted_if_the_system_knows_its_authorit
         engine.dispose()
 
 
+def test_dagster_reaches_a_database_whose_host_stands_among_the_parameters(database_url: str, tmp_path: Path) -> None:
+    name = urlsplit(database_url).path
+    url = f"postgresql://{name}?host=127.0.0.1&port={port_of(database_url)}&user=courtlistener"
+    engine = sqlalchemy.create_engine(dagster_variables(tmp_path, url)["DAGSTER_POSTGRES_URL"])
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("SELECT current_database()")).scalar() == name.strip("/")
+    engine.dispose()
+
+
 def test_a_server_on_another_machine_without_tls_is_refused_unless_that_is_wanted(database_url: str) -> None:
     name = urlsplit(database_url).path
     url = f"postgresql://courtlistener@{ELSEWHERE}:{port_of(database_url)}{name}?{HERE}"

@@ -10,6 +10,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from resources.errors import StoreUnavailable
+from resources.records import RecordStore
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 JOB = "rebuild_vector_inputs"
@@ -104,6 +106,22 @@ def test_an_opinion_that_changes_gives_only_its_own_chunks_anew(pipeline: Pipeli
     assert new["text"] == "As amended."
     assert changes(pipeline) == {"added": {new["chunk_id"]}, "removed": old}
     assert metadata(result)["added_tokens"] == new["token_count"]
+
+
+def test_a_rebuild_outlives_a_blip_of_postgres(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0)
+    counts, lost = RecordStore.counts, [StoreUnavailable()]
+
+    def counts_after_a_blip(store: RecordStore, *args: Any) -> Any:
+        if lost:
+            raise lost.pop()
+        return counts(store, *args)
+
+    monkeypatch.setattr(RecordStore, "counts", counts_after_a_blip)
+    result = build(pipeline)
+    assert [event.event_type_value for event in result.all_events].count("STEP_UP_FOR_RETRY") == 1
+    assert all(evaluation.passed for evaluation in checks(result).values())
+    assert len(rows(pipeline)) == metadata(result)["chunks"] > 100
 
 
 # --- what is gone ---------------------------------------------------------------------------------------------------

@@ -105,3 +105,17 @@ def test_a_file_that_names_no_budget_is_not_said_to_keep_one(file: Path, audit: 
     finding = found(file, audit)["within_budget"]
     assert finding.wrong > 0
     assert "names no budget" in finding.said
+
+
+def test_a_damaged_file_fails_every_check_and_says_why(file: Path, audit: RecordAudit) -> None:
+    content = bytearray(file.read_bytes())
+    content[4:60] = bytes(56)
+    file.write_bytes(content)
+    findings = found(file, audit)
+    assert {name: finding.wrong for name, finding in findings.items()} == dict.fromkeys(DESCRIPTIONS, 1)
+    assert all(finding.said.startswith("The file cannot be read.") for finding in findings.values())
+
+
+def test_a_file_that_is_not_there_is_told_from_a_damaged_one(file: Path, audit: RecordAudit) -> None:
+    with pytest.raises(FileNotFoundError):
+        found(file.with_name("absent.parquet"), audit)

@@ -2,8 +2,11 @@
 
 import json
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from resources.answers import Answer, object_of, page_of, server_windows_of
 from resources.errors import (
@@ -18,6 +21,7 @@ from resources.errors import (
     TransientApiError,
 )
 from resources.permits import Outcome, ServerWindow, Window
+from resources.unanswered import never_sent
 
 URL = "https://www.courtlistener.com/api/rest/v4/dockets/"
 JSON = {"Content-Type": "application/json"}
@@ -150,3 +154,23 @@ def test_the_windows_of_a_scope_are_read_from_api_usage() -> None:
 def test_an_api_usage_that_cannot_be_read_says_so(body: dict[str, Any]) -> None:
     with pytest.raises(TransientApiError, match="api-usage"):
         server_windows_of(body, "user")
+
+
+@pytest.mark.parametrize("value", ["²", "9" * 400, "Tue, 99 Xxx 2024", "-3"])
+def test_a_time_to_wait_that_is_none_is_no_time(value: str) -> None:
+    with pytest.raises(Throttled) as raised:
+        object_of(answer(429, {"detail": "Request was throttled."}, {"Retry-After": value}))
+    assert raised.value.retry_after_seconds is None
+
+
+def test_a_refusal_nested_too_deep_is_a_refusal_all_the_same() -> None:
+    with pytest.raises(PermissionDenied, match=r"\[\[\["):
+        object_of(answer(403, b"[" * 200_000))
+
+
+def test_only_a_request_without_a_connection_was_never_sent() -> None:
+    url = "/api/rest/v4/dockets/"
+    broken = MaxRetryError(MagicMock(), url, SSLError("record layer failure"))
+    nowhere = MaxRetryError(MagicMock(), url, NewConnectionError(MagicMock(), "refused"))
+    assert not never_sent(requests.exceptions.SSLError(broken))
+    assert never_sent(requests.ConnectionError(nowhere))

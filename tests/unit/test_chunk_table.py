@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,25 @@ def test_a_file_that_can_be_read_in_part_counts_as_absent_as_a_whole(path: Path)
     assert write_partition(new, path) == Diff(added=6, removed=0, unchanged=0, added_tokens=tokens(new))
     assert set(changes_of(path).values()) == {"added"}
     assert pq.read_table(path).to_pylist() == new
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """One to 400 bytes replaced by others, somewhere."""
+    start, length = chance.randrange(len(content)), chance.choice((1, chance.randrange(2, 400)))
+    end = min(len(content), start + length)
+    noise = bytes(byte ^ chance.randrange(1, 256) for byte in content[start:end])
+    return content[:start] + noise + content[end:]
+
+
+def test_no_damage_to_a_local_file_fails_the_run_or_stays_in_its_texts(path: Path) -> None:
+    new = rows({number: f"Text number {number} of the court." for number in range(60)})
+    write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"})
+    intact, chance, rewritten = path.read_bytes(), random.Random(6), 0
+    for _ in range(150):
+        path.write_bytes(damaged(intact, chance))
+        rewritten += write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"}).written
+        assert pq.read_table(path).to_pylist() == new
+    assert rewritten > 100
 
 
 def test_rows_are_taken_as_they_are_written_and_not_before(path: Path) -> None:

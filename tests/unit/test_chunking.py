@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from courtlistener_assets.chunks import cuts
 from courtlistener_assets.chunks.chunking import Chunk, chunk
 from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts, ends_at_sentence
 from courtlistener_assets.chunks.token_counts import DEFAULT
+from courtlistener_assets.chunks.token_ruler import Ruler
 from courtlistener_assets.simulator import prose
 from resources.errors import SettingError
 
@@ -158,6 +160,33 @@ def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
         assert repeated.startswith("The ")
         assert ends_at_sentence(repeated)
         assert after.text.startswith(repeated)
+
+
+@given(TEXTS, st.integers(16, 80), st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_the_overlap_is_that_which_a_search_of_the_whole_text_before_finds(
+    text: str, max_tokens: int, overlap: int
+) -> None:
+    parts = chunk(text, max_tokens=max_tokens, overlap_sentences=overlap)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ruler, "before", lambda *_: 0)
+        assert chunk(text, max_tokens=max_tokens, overlap_sentences=overlap) == parts
+
+
+def test_with_overlap_a_text_four_times_as_long_is_searched_four_times_as_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched, search = [0], cuts._sentence_ends
+
+    def counted(text: str, paragraph: tuple[int, int], low: int, high: int) -> list[int]:
+        searched[-1] += high - low
+        return search(text, paragraph, low, high)
+
+    monkeypatch.setattr(cuts, "_sentence_ends", counted)
+    for length in (5_000, 20_000):
+        searched.append(0)
+        chunk("Mr. A. B. " * (length // 10), max_tokens=64, overlap_sentences=2)
+    assert 0 < searched[2] < 5 * searched[1]
 
 
 def test_citations_and_abbreviations_do_not_end_sentences() -> None:

@@ -15,11 +15,8 @@ from courtlistener_assets.local.instance import write_instance
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
-#: Alternatives to REDIS_URL and the token, which the containers are given.
-NOT_PASSED_ON = {
-    "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "REDIS_SSL",
-    "COURTLISTENER_API_TOKEN_FILE",
-}  # fmt: skip
+#: Alternatives to REDIS_URL, which the containers are given.
+NOT_PASSED_ON = {"REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL"}
 SERVICE_KEYS = {
     "image", "build", "command", "environment", "restart", "networks", "volumes", "security_opt", "cap_drop",
     "healthcheck", "depends_on", "ports", "group_add", "shm_size", "init",
@@ -89,10 +86,12 @@ def test_the_commands_of_services_exist() -> None:
 
 
 def test_secrets_are_never_written_down_and_must_be_given() -> None:
-    for name in ("COURTLISTENER_API_TOKEN", "POSTGRES_URL", "DAGSTER_POSTGRES_URL", "REDIS_URL"):
+    for name in ("POSTGRES_URL", "DAGSTER_POSTGRES_URL", "REDIS_URL"):
         assert ":?" in COMPOSE["x-environment"][name]
+    # May be empty, in favour of a file.
+    assert COMPOSE["x-environment"]["COURTLISTENER_API_TOKEN"].startswith("${COURTLISTENER_API_TOKEN?")
     example = dict(re.findall(r"^(\w+)=(.*)$", (DOCKER / "env.example").read_text(encoding="utf-8"), re.MULTILINE))
-    required = set(re.findall(r"\$\{(\w+):\?", (DOCKER / "compose.yaml").read_text(encoding="utf-8")))
+    required = set(re.findall(r"\$\{(\w+):?\?", (DOCKER / "compose.yaml").read_text(encoding="utf-8")))
     assert set(example) == required
     assert set(example.values()) == {""}
 
@@ -108,6 +107,21 @@ def test_runs_share_network_and_volumes_with_the_services() -> None:
     assert launcher["network"] == COMPOSE["networks"]["courtlistener"]["name"]
     names = {volume["name"] for volume in COMPOSE["volumes"].values() if volume}
     assert {volume.partition(":")[0] for volume in launcher["container_kwargs"]["volumes"]} == names
+
+
+@pytest.mark.parametrize("name", ["COURTLISTENER_API_TOKEN_FILE", "REDIS_PASSWORD_FILE"])
+def test_a_secret_in_a_file_reaches_every_process_and_every_run(name: str) -> None:
+    launcher = DAGSTER["run_launcher"]["config"]
+    assert COMPOSE["x-environment"][name] == f"${{{name}:-}}"
+    assert name in launcher["env_vars"]
+    place = "courtlistener-secrets:/run/secrets:ro"
+    assert place in launcher["container_kwargs"]["volumes"]
+    ours = {each: service for each, service in SERVICES.items() if each not in ("redis", "postgres")}
+    assert {each for each, service in ours.items() if place not in service["volumes"]} == set()
+
+
+def test_the_address_of_redis_can_leave_its_password_to_a_file() -> None:
+    assert COMPOSE["x-environment"]["REDIS_URL"].startswith("${REDIS_URL:-")
 
 
 def test_runs_may_do_no_more_than_the_services() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -107,3 +108,12 @@ def test_an_address_is_shown_without_its_login() -> None:
     assert address_of("rediss://user:secret@cache.example:6380/3") == "rediss://cache.example:6380/3"
     assert is_loopback("redis://127.0.0.1/0")
     assert not is_loopback("redis://cache.example/0")
+
+
+@pytest.mark.parametrize("password", ["12#zebra", "zebra?walrus", "zebra[walrus", "zebra%23walrus"])
+def test_a_password_with_signs_that_libpq_takes_is_neither_shown_nor_taken_for_an_address(password: str) -> None:
+    url = f"postgresql://user:{password}@db.example:5433/x"
+    assert address_of(url) == "postgresql://db.example:5433/x"
+    findings = [Finding("postgres", Severity.ERROR, f"refused: {unquote(password)}", "")]
+    [masked] = without_secrets(findings, {"POSTGRES_URL": url})
+    assert masked.message == "refused: ***"

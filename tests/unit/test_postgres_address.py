@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from psycopg.conninfo import conninfo_to_dict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from resources.errors import SettingError
@@ -26,6 +28,7 @@ def no_authorities_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "postgresql:///x?host=/run/postgresql",
         "postgresql:///x",
         "postgresql://localhost:1,127.0.0.2:2/x",
+        "postgresql://localhost/x?hostaddr=127.0.0.1",
     ],
 )
 def test_a_server_on_this_machine_is_left_to_libpq(address: str) -> None:
@@ -36,7 +39,9 @@ def test_a_server_on_this_machine_is_left_to_libpq(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["postgresql://db.example/x", "postgresql://10.0.0.7/x", "postgresql://localhost,db.example/x",
-     "postgresql:///x?host=db.example", "host=db.example dbname=x", "postgresql:///x?hostaddr=10.0.0.7"],
+     "postgresql:///x?host=db.example", "host=db.example dbname=x", "postgresql:///x?hostaddr=10.0.0.7",
+     "postgresql://localhost/x?hostaddr=10.0.0.5", "host=localhost hostaddr=127.0.0.1,10.0.0.5", "postgresql:///x?service=far",
+     "postgresql://localhost/x?service=far"],
 )  # fmt: skip
 def test_a_server_elsewhere_must_prove_its_name(address: str) -> None:
     assert tls_parameters(address, {}) == {"sslmode": "verify-full", "sslrootcert": DEFAULT_CA_BUNDLE_PATH}
@@ -44,6 +49,9 @@ def test_a_server_elsewhere_must_prove_its_name(address: str) -> None:
 
 def test_the_environment_of_libpq_counts() -> None:
     assert tls_parameters("postgresql:///x", {"PGHOST": "db.example"})["sslmode"] == "verify-full"
+    for elsewhere in ({"PGHOSTADDR": "10.0.0.5"}, {"PGSERVICE": "far"}):
+        assert tls_parameters("postgresql://localhost/x", elsewhere)["sslmode"] == "verify-full"
+    assert is_local("postgresql://localhost/x", {"PGHOSTADDR": "127.0.0.1"})
     assert tls_parameters("postgresql://db.example/x", {"PGSSLMODE": "require"}) == {}
     assert tls_parameters("postgresql://db.example/x", {"PGSSLROOTCERT": "/ca.pem"}) == {"sslmode": "verify-full"}
 
@@ -70,10 +78,45 @@ def test_a_url_keeps_its_parameters() -> None:
     assert with_tls("postgresql://localhost/x?passfile=/run/word", {}) == "postgresql://localhost/x?passfile=/run/word"
 
 
-def test_an_address_that_cannot_be_read_is_named_without_its_password() -> None:
-    with pytest.raises(SettingError, match="POSTGRES_URL cannot be read") as raised:
-        tls_parameters("postgresql://u:a-secret@db.example:port/x", {})
-    assert "a-secret" not in str(raised.value)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///x?host=/var/run/postgresql",
+        "postgresql:///x?host=db.example",
+        "postgresql://u:a#b@db.example/x",
+        "postgresql://u:a?b@db.example:5433/x",
+        "postgresql://u:a#b@db.example/x?application_name=c%20d%2Be",
+        "postgresql://db.example/x?sslmode=verify-ca&sslrootcert=system&application_name=c",
+        "postgres://db.example",
+    ],
+)
+@pytest.mark.parametrize("environ", [{}, {"PGHOSTADDR": "10.0.0.5"}])
+def test_a_url_with_tls_means_what_it_meant_to_libpq_and_to_sqlalchemy(url: str, environ: dict[str, str]) -> None:
+    added = tls_parameters(url, environ)
+    assert conninfo_to_dict(with_tls(url, environ)) == {**conninfo_to_dict(url), **added}
+    before, after = (sqlalchemy.make_url(each) for each in (url, with_tls(url, environ)))
+    assert after == before.update_query_dict(added)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:zebra-walrus@db.example:port/x",
+        "postgresql://u:zebra@walrus:quokka@db.example/x",
+        "postgresql://u:zebra@walrus@db.example/x",
+        "postgresql://u:zebra/walrus@db.example/x",
+        "postgresql://u:12/walrus@db.example/x",
+        "postgresql://u:zebra@walrus?quokka@db.example/x",
+        "postgresql://u:%zebra@db.example/x",
+        "postgresql://u:zebra\udcff@db.example/x",
+        "host=db.example password=zebra walrus dbname=x",
+        "postgresql:/zebra",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_named_without_any_piece_of_its_password(address: str) -> None:
+    with pytest.raises(SettingError, match="POSTGRES_URL cannot be read: it must be like postgresql://") as raised:
+        tls_parameters(address, {})
+    assert not [piece for piece in ("zebra", "walrus", "quokka") if piece in str(raised.value)]
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_RESERVE_SHARE", "1", "a share"),
         ("COURTLISTENER_SHARED_HOUR_LIMIT", "-1", "not a whole number"),
         ("COURTLISTENER_ACCOUNT", "our account", "letters, digits"),
-        ("REDIS_URL", "localhost", "not an address such as redis://"),
+        ("REDIS_URL", "localhost", "must be like redis://"),
+        ("REDIS_HOST", "cache:default", "must be like redis://"),
         ("REDIS_URL", "redis://cache:default/0", "cannot be read"),
         ("REDIS_PORT", "default", "not a whole number"),
         ("REDIS_SSL", "maybe", "neither true nor false"),
@@ -155,7 +156,31 @@ def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, ex
     assert name in str(raised.value)
 
 
-def test_a_wrong_address_does_not_show_its_password() -> None:
-    with pytest.raises(SettingError) as raised:
-        Settings.from_environ({"POSTGRES_URL": "mysql://user:secret@localhost"})
-    assert "secret" not in str(raised.value)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTGRES_URL", "mysql://user:zebra@localhost"),
+        ("POSTGRES_URL", "mysql://user:zebra[walrus@localhost/x"),
+        ("POSTGRES_URL", "postgresql://user:zebra@walrus:quokka@localhost/x"),
+        ("REDIS_URL", "http://user:zebra@localhost"),
+        ("REDIS_URL", "redis://:zebra#walrus@cache/0"),
+        ("REDIS_URL", "redis://:12#walrus@cache/0"),
+        ("REDIS_URL", "redis://user:12/walrus@cache/0"),
+        ("REDIS_URL", "redis://user:12?walrus@cache/0"),
+        ("REDIS_URL", "redis://:zebra[walrus@cache/0"),
+        ("REDIS_URL", "redis://:zebra\u2100walrus@cache/0"),
+        ("COURTLISTENER_BASE_URL", "ftp://user:zebra@example.com"),
+        ("COURTLISTENER_BASE_URL", "https://user:zebra[walrus@example.com"),
+        ("COURTLISTENER_BASE_URL", "https://user:zebra#walrus@example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:zebra[walrus@localhost:4318"),
+    ],
+)
+def test_a_wrong_address_does_not_show_any_piece_of_its_password(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name) as raised:
+        Settings.from_environ({name: value})
+    assert not [piece for piece in ("zebra", "walrus", "quokka") if piece in str(raised.value)]
+
+
+def test_a_postgres_password_may_hold_what_libpq_takes() -> None:
+    for url in ("postgresql://u:a#b@localhost/x", "postgresql://u:a[b@localhost/x"):
+        assert Settings.from_environ({"POSTGRES_URL": url}).postgres_url == url

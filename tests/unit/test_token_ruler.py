@@ -65,6 +65,14 @@ def test_the_place_beyond_a_number_of_tokens_has_more_of_them(text: str, start: 
         assert beyond == len(text) or DEFAULT.count(text[start:beyond]) > tokens
 
 
+@given(TEXTS.map(lambda text: PROSE[:3000] + text), st.integers(0, 60), st.integers(0, 500))
+@settings(max_examples=100, deadline=None)
+def test_the_place_before_a_number_of_tokens_has_more_of_them_up_to_the_end(text: str, cut: int, tokens: int) -> None:
+    end = max(1, len(text) - cut)
+    before = Ruler(text, Cuts(text).paragraph_ends, DEFAULT).before(end, tokens)
+    assert before == 0 or DEFAULT.count(text[before:end]) > tokens
+
+
 def test_a_place_closely_beyond_a_number_of_tokens_has_not_many_more() -> None:
     text = PROSE.replace("\n\n", " ")
     ruler = Ruler(text, [len(text)], DEFAULT)

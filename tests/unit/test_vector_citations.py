@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from courtlistener_assets.chunks import citations
@@ -57,6 +58,16 @@ def test_another_version_of_the_finder_knows_nothing(tmp_path: Path) -> None:
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
     with KnownCitations.of_file(tmp_path / "absent.parquet", "finder 1") as known:
         assert known.of(HASH) is None
+
+
+def test_a_damaged_file_knows_nothing_and_fails_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "chunks.parquet", ["One. 410 U.S. 113."])
+    place = pq.read_metadata(tmp_path / "chunks.parquet").row_group(0).column(1).data_page_offset
+    content = bytearray((tmp_path / "chunks.parquet").read_bytes())
+    content[place : place + 20] = bytes(20)
+    (tmp_path / "chunks.parquet").write_bytes(content)
+    with KnownCitations.of_file(tmp_path / "chunks.parquet", "finder 1") as known:
+        assert known.of(hash_of("One. 410 U.S. 113.")) is None
 
 
 def test_without_eyecite_the_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from courtlistener_assets.assets.vector_inputs import chunks_path
@@ -99,6 +100,29 @@ def test_a_run_that_fails_leaves_the_old_file_and_nothing_else(data_dir: Locatio
         write_partition(failing(), place)
     assert read(place) == rows("One.")
     assert sorted(path.name for path in place.parent.iterdir()) == ["_chunks.changes.parquet", "chunks.parquet"]
+
+
+def test_a_damaged_file_is_written_again_wherever_it_is(data_dir: Location) -> None:
+    place = chunks_path(data_dir, PARTITION)
+    write_partition(rows("One.", "Two."), place)
+    place.write_bytes(place.read_bytes()[:-100])
+    diff = write_partition(rows("One.", "Two."), place)
+    assert (diff.added, diff.written) == (2, True)
+    assert read(place) == rows("One.", "Two.")
+
+
+def test_trouble_of_the_network_is_no_reason_to_write_a_file_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = chunks_path(location_of(f"memory://{uuid4().hex}/data"), PARTITION)
+    write_partition(rows("One."), place)
+
+    def unreachable(*args: object, **options: object) -> None:
+        raise TimeoutError("the store does not answer")
+
+    with monkeypatch.context() as network:
+        network.setattr(MemoryFileSystem, "_open", unreachable)
+        with pytest.raises(TimeoutError, match="does not answer"):
+            write_partition(rows("Two."), place)
+    assert read(place) == rows("One.")
 
 
 def test_other_metadata_is_a_reason_to_write_and_no_change_of_chunks(tmp_path: Path) -> None:
