@@ -146,7 +146,7 @@ def test_a_url_is_shown_as_it_is() -> None:
 
 
 def test_a_url_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(SettingError, match="^nonsense:// is no kind of URL") as raised:
+    with pytest.raises(SettingError, match=r"^nonsense:// is no kind of URL") as raised:
         location_of("nonsense://key:secret@bucket")
     assert "secret" not in str(raised.value)
 
