@@ -30,7 +30,7 @@ Attributes = Mapping[str, str | int | float | bool]
 PATIENCE_SECONDS = 2.0
 _SERVICE_NAME = "courtlistener-assets"
 _MOST_CHARACTERS = 500
-_MISSING = "the SDK is missing. Install it with `pip install courtlistener-assets[otel]`, or unset the variable."
+_MISSING = "the SDK is missing. Install courtlistener-assets with the extra `otel`, or unset the variable."
 
 
 class Span:

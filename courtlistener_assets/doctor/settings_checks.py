@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from upath import UPath
 
-from courtlistener_assets.doctor.findings import Finding, error, notice, ok
+from courtlistener_assets.doctor.findings import Finding, error, notice, ok, warning
 from courtlistener_assets.settings import Settings
 from resources.errors import SettingError
 
@@ -50,7 +52,31 @@ def read_settings(environ: Mapping[str, str]) -> ReadSettings:
                 findings.append(
                     ok("settings", f"courts {', '.join(settings.courts)} from {settings.first_month:%Y-%m}")
                 )
-            return ReadSettings(settings, frozenset(wrong), findings)
+            return ReadSettings(settings, frozenset(wrong), [*findings, *_unknown_names(environ)])
+
+
+def _unknown_names(environ: Mapping[str, str]) -> list[Finding]:
+    """Variables that look like settings and are read by nobody, so that a misspelt one is not without effect unseen."""
+    known = _names_read()
+    findings = []
+    for name in sorted(name for name in environ if name.startswith("COURTLISTENER_") and name not in known):
+        alike = get_close_matches(name, known, n=1)
+        meant = f"Did you mean {alike[0]}? " if alike else ""
+        remedy = f"{meant}docs/reference/settings.md has all names; unset what is none."
+        findings.append(warning("settings", f"{name} is no setting, and has no effect.", remedy))
+    return findings
+
+
+def _names_read() -> set[str]:
+    names = set[str]()
+
+    class Recorder(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            names.add(name)
+            return default
+
+    Settings.from_environ(Recorder())
+    return names
 
 
 def check_token_is_set(settings: Settings) -> list[Finding]:

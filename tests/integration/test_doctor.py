@@ -225,6 +225,10 @@ def unknown_court(world: World) -> None:
     world.environ["COURTLISTENER_COURTS"] = "scotsu"
 
 
+def misspelt_setting(world: World) -> None:
+    world.environ["COURTLISTENER_WORKER"] = "8"
+
+
 def month_in_the_future(world: World) -> None:
     world.environ["COURTLISTENER_FIRST_MONTH"] = "2124-01"
 
@@ -288,6 +292,7 @@ CASES = [
     (server_that_is_not_courtlistener, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
     (silent_api, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
     (unknown_court, Severity.ERROR, "settings", "COURTLISTENER_COURTS"),
+    (misspelt_setting, Severity.WARNING, "settings", "Did you mean COURTLISTENER_WORKERS?"),
     (month_in_the_future, Severity.ERROR, "first month", "Set it to a month"),
     (no_dagster_home, Severity.ERROR, "DAGSTER_HOME", "courtlistener env"),
     (dagster_on_sqlite, Severity.ERROR, "dagster storage", "postgres"),
