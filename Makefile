@@ -98,10 +98,10 @@ bench: .venv-bench/installed.stamp
 bench-scale: install
 	$(BIN)/python -m bench.scale $(ARGS)
 
-.venv-bench/installed.stamp: $(INSTALLED) bench/limiter-peers.txt bench/vector-inputs-peers.txt
+.venv-bench/installed.stamp: $(INSTALLED) bench/limiter/peers.txt bench/vector_inputs/peers.txt
 	test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-bench
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter-peers.txt -r bench/vector-inputs-peers.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter/peers.txt -r bench/vector_inputs/peers.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 

@@ -48,7 +48,7 @@ def dev(port: int | None) -> None:
 
     With COURTLISTENER_API_TOKEN it talks to CourtListener, otherwise to a simulator. Ctrl-C stops everything.
     """
-    from courtlistener_assets.local.dev import dev as run_dev
+    from courtlistener_assets.devkit.session.dev import dev as run_dev
 
     try:
         run_dev(Path.cwd(), os.environ, port, click.echo)
@@ -65,7 +65,7 @@ def run(command: tuple[str, ...]) -> None:
     courtlistener run dagster asset materialize -m courtlistener_assets.definitions \\
         --select dockets --partition 'scotus|2024-01-01'
     """
-    from courtlistener_assets.local.dev import run as run_command
+    from courtlistener_assets.devkit.session.dev import run as run_command
 
     sys.exit(run_command(Path.cwd(), os.environ, command))
 
@@ -73,7 +73,7 @@ def run(command: tuple[str, ...]) -> None:
 @main.command()
 def env() -> None:
     """Print `export` lines with which other commands use the servers of a running `courtlistener dev`."""
-    from courtlistener_assets.local.session import running_session
+    from courtlistener_assets.devkit.session.session import running_session
 
     for name, value in running_session(Path.cwd()).added.items():
         click.echo(f"export {name}={shlex.quote(value)}")
@@ -89,7 +89,7 @@ def env() -> None:
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Dagster processes at once.")
 def demo(corpus: Path | None, rates: str, workers: int) -> None:
     """Materialise several partitions from a simulator under a small quota, and check that nothing is missing."""
-    from courtlistener_assets.local.demo import Demo
+    from courtlistener_assets.devkit.demo.demo import Demo
 
     try:
         complete = Demo(Path.cwd(), os.environ, corpus=corpus, rates=rates, workers=workers).run()
@@ -110,7 +110,7 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
 
     Sends one request, to api-usage, which costs no quota. Changes nothing, but for the quota as it was just read.
     """
-    from courtlistener_assets.doctor import examination
+    from courtlistener_assets.operations.doctor import examination
 
     findings = examination.examine(_environ(), watch_seconds=40.0 if watch_daemons else 0.0)
     if as_json:
@@ -127,9 +127,9 @@ def status(as_json: bool) -> None:
 
     Reads Postgres only; sends no request.
     """
-    from courtlistener_assets import status as report
+    from courtlistener_assets.operations import status as report
     from courtlistener_assets.settings import Settings
-    from resources.postgres import Database
+    from resources.connections.postgres import Database
 
     settings = Settings.from_environ(_environ())
     database = Database(settings.postgres_url)
@@ -148,7 +148,7 @@ def status(as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 def metrics(port: int, host: str) -> None:
     """Serve metrics for Prometheus at /metrics until Ctrl-C. One exporter serves all workers; see docs/metrics.md."""
-    from courtlistener_assets.exporter import serve
+    from courtlistener_assets.operations.exporter import serve
     from courtlistener_assets.settings import Settings
 
     try:
@@ -159,7 +159,7 @@ def metrics(port: int, host: str) -> None:
 
 def _environ() -> dict[str, str]:
     """The environment, with the servers of a running `courtlistener dev` where it names none."""
-    from courtlistener_assets.local.session import NoSession, running_session
+    from courtlistener_assets.devkit.session.session import NoSession, running_session
 
     try:
         return {**running_session(Path.cwd()).added, **os.environ}

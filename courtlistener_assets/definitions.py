@@ -14,24 +14,24 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from courtlistener_assets import logs
-from courtlistener_assets.assets.court_changes import court_changes_asset, court_days
-from courtlistener_assets.assets.downloads import download_asset
-from courtlistener_assets.assets.failed_dockets import failed_dockets
-from courtlistener_assets.assets.partitioning import court_months
-from courtlistener_assets.assets.quota_usage import quota_usage_asset, quota_usage_schedule
-from courtlistener_assets.assets.vector_inputs import vector_inputs_asset
-from courtlistener_assets.checks.downloads import completeness, nothing_is_dead
-from courtlistener_assets.checks.vector_inputs import vector_inputs_checks
-from courtlistener_assets.jobs import ASSET_JOBS, BOOKKEEPING_JOBS
-from courtlistener_assets.schedules import schedules
-from courtlistener_assets.sensors import sensors
+from courtlistener_assets.defs.assets.court_changes import court_changes_asset, court_days
+from courtlistener_assets.defs.assets.downloads import download_asset
+from courtlistener_assets.defs.assets.failed_dockets import failed_dockets
+from courtlistener_assets.defs.assets.partitioning import court_months
+from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quota_usage_schedule
+from courtlistener_assets.defs.assets.vector_inputs import vector_inputs_asset
+from courtlistener_assets.defs.checks.downloads import completeness, nothing_is_dead
+from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
+from courtlistener_assets.defs.jobs import ASSET_JOBS, BOOKKEEPING_JOBS
+from courtlistener_assets.defs.schedules import schedules
+from courtlistener_assets.defs.sensors import sensors
+from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.streams import STREAMS
-from resources import tracing
-from resources.bookkeeping import BookkeepingResource
-from resources.courtlistener import CourtListenerResource
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStoreResource
+from resources.backlog.backlog import BookkeepingResource
+from resources.courtlistener.client import CourtListenerResource
+from resources.quota.limiter import RedisRateLimitResource
+from resources.records.store import RecordStoreResource
+from resources.telemetry import tracing
 
 # Backfill policies are beta and partitions of asset checks a preview in this version of Dagster; its warnings would
 # stand above the output of every command.

@@ -19,8 +19,8 @@ import dagster as dg
 import structlog
 from structlog.typing import EventDict
 
-from courtlistener_assets.partitions import Selection
-from resources import tracing
+from courtlistener_assets.download.partitions import Selection
+from resources.telemetry import tracing
 
 TEXT, JSON = "text", "json"
 StepContext = dg.OpExecutionContext | dg.AssetExecutionContext

@@ -14,13 +14,13 @@ from typing import TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
+from courtlistener_assets.download.partitions import check_courts
 from courtlistener_assets.logs import JSON, TEXT
-from courtlistener_assets.partitions import check_courts
-from resources.api_token import TokenFile
+from resources.connections.postgres_address import conninfo_of
+from resources.connections.redis_address import service_with_tls, url_parts
+from resources.courtlistener.token import TokenFile
 from resources.errors import SettingError
-from resources.permits import Window
-from resources.postgres_address import conninfo_of
-from resources.redis_connection import service_with_tls, url_parts
+from resources.quota.permits import Window
 
 Value = TypeVar("Value")
 

@@ -23,7 +23,7 @@ from courtlistener_assets.cli import main as command  # noqa: E402  (this checko
 from courtlistener_assets.definitions import build_definitions  # noqa: E402
 from courtlistener_assets.settings import Settings  # noqa: E402
 from resources import errors  # noqa: E402
-from resources.redis_keys import RedisKeys  # noqa: E402
+from resources.connections.redis_keys import RedisKeys  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 _NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"

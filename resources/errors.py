@@ -1,7 +1,7 @@
 """Every error that this project raises on purpose, as one tree.
 
 Belongs here: the classes, what each means, and whether trying again can help. The first line of a docstring is the
-default message. Does not belong here: what Dagster does about an error (`courtlistener_assets/failures.py`).
+default message. Does not belong here: what Dagster does about an error (`courtlistener_assets/defs/step_errors.py`).
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ import pytest
 import redis
 from psycopg import sql
 
+from courtlistener_assets.devkit.servers import EmbeddedServer, PostgresServer, RedisServer
+from resources.connections.postgres import Database
 from resources.errors import CourtListenerAssetsError
-from resources.postgres import Database
-from resources.services import EmbeddedServer, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
-    from courtlistener_assets.simulator import Simulator
+    from courtlistener_assets.devkit.simulator import Simulator
 
 Server = TypeVar("Server", bound=EmbeddedServer)
 
@@ -115,7 +115,7 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """A stand-in CourtListener server in this process with the default corpus and its shipped accounts."""
-    from courtlistener_assets.simulator import Simulator
+    from courtlistener_assets.devkit.simulator import Simulator
 
     with Simulator() as simulator:
         yield simulator

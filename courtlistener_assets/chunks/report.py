@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from courtlistener_assets.chunks.files import Location, opened
-from courtlistener_assets.plots import columns, markdown_image
+from courtlistener_assets.defs.plots import columns, markdown_image
 
 _BARS = 24
 _SHOWN_CHUNKS = 5

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import requests
 
-from resources.services.server import free_port
+from courtlistener_assets.devkit.servers.server import free_port
 
 
 def eventually(condition: Callable[[], bool], seconds: float) -> bool:

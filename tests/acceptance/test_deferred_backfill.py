@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.local.simulator_process import TOKEN, SimulatorProcess, simulator_process
+from courtlistener_assets.devkit.session.simulator_process import TOKEN, SimulatorProcess, simulator_process
 from tests.acceptance.dev_process import Dev, eventually, start
 
 MONTHS = ["scotus|2024-01-01", "scotus|2024-02-01", "scotus|2024-03-01"]

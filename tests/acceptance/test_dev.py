@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from resources.services.server import is_free
+from courtlistener_assets.devkit.servers.server import is_free
 from tests.acceptance.dev_process import Dev, eventually, start
 from tests.acceptance.readme_blocks import readme_blocks
 

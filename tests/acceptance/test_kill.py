@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.local.instance import write_instance
-from courtlistener_assets.local.session import dagster_variables
-from courtlistener_assets.simulator import Account, Simulator
-from resources.postgres import Database
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.session.instance import write_instance
+from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.simulator import Account, Simulator
+from resources.connections.postgres import Database
 
 PARTITIONS = "scotus|2024-01-01...scotus|2024-03-01"
 COMMAND = [

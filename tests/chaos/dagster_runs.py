@@ -22,12 +22,12 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.types import ExecuteRunArgs
 
 from courtlistener_assets.definitions import build_definitions
-from courtlistener_assets.local.instance import open_instance, write_instance
-from courtlistener_assets.local.session import dagster_variables
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.streams import STREAMS
-from resources.postgres import Database
-from resources.services.processes import start_process, stop_processes
+from courtlistener_assets.devkit.servers.processes import start_process, stop_processes
+from courtlistener_assets.devkit.session.instance import open_instance, write_instance
+from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from resources.connections.postgres import Database
 from tests.chaos.backfill import Backfill
 from tests.integration.pipeline_harness import CodeLocation
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-from courtlistener_assets.simulator import Account, Simulator, expected, generate
-from courtlistener_assets.simulator.expected import months_between
-from courtlistener_assets.streams import STREAMS
-from resources.postgres import Database
-from resources.records import RecordStore
-from resources.services import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.simulator import Account, Simulator, expected, generate
+from courtlistener_assets.devkit.simulator.expected import months_between
+from courtlistener_assets.download.streams import STREAMS
+from resources.connections.postgres import Database
+from resources.records.store import RecordStore
 from tests.chaos.backfill import Addresses, Backfill
 from tests.chaos.storm import Storm, faults
 from tests.chaos.sweepers import Sweepers

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import redis
 
-from courtlistener_assets.simulator import Fault
-from resources.services import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.simulator import Fault
 from tests.chaos.backfill import Backfill
 
 #: Chance of each kind of fault, a request.

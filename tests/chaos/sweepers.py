@@ -10,12 +10,12 @@ import random
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 
-from courtlistener_assets.assets.download_config import DownloadConfig
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.sensors.retry_failed_dockets import retry_request
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
-from resources.permits import Lane
+from courtlistener_assets.defs.assets.download_config import DownloadConfig
+from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_request
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from resources.quota.permits import Lane
 from tests.chaos.backfill import Backfill
 from tests.chaos.worker import tools, work
 

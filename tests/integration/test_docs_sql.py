@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.streams import STREAMS
-from resources.postgres import Database
-from resources.records import RecordStore
+from courtlistener_assets.download.streams import STREAMS
+from resources.connections.postgres import Database
+from resources.records.store import RecordStore
 
 DOCS = Path(__file__).parents[2] / "docs"
 _SQL = re.compile(r"^(?P<marked><!-- not run:.*?-->\s*\n)?```sql\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)

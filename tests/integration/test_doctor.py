@@ -19,15 +19,15 @@ from click.testing import CliRunner
 from dagster._daemon.types import DaemonHeartbeat
 
 from courtlistener_assets.cli import main
-from courtlistener_assets.doctor.examination import as_json, examine, is_healthy
-from courtlistener_assets.doctor.findings import Finding, Severity
-from courtlistener_assets.local.instance import write_instance
-from courtlistener_assets.local.session import dagster_variables
-from courtlistener_assets.simulator import Simulator
-from resources.courtlistener import CourtListenerResource
-from resources.rate_limit import RedisRateLimitResource
-from resources.services import PostgresServer, RedisServer
-from resources.services.server import free_port
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.server import free_port
+from courtlistener_assets.devkit.session.instance import write_instance
+from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.operations.doctor.examination import as_json, examine, is_healthy
+from courtlistener_assets.operations.doctor.findings import Finding, Severity
+from resources.courtlistener.client import CourtListenerResource
+from resources.quota.limiter import RedisRateLimitResource
 from tests.integration.tls_front import TlsFront, expired, valid
 
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from resources.failed_docket_lists import FailedDocketLists
-from resources.failed_dockets import FailedDockets, RetryRule
-from resources.postgres import Database
-from resources.record import RecordFailure, SweepKey
-from resources.records import RecordStore
-from resources.redis_connection import RedisAddress, connect
-from resources.redis_keys import RedisKeys
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.backlog.failure_lists import FailedDocketLists
+from resources.backlog.failures import FailedDockets, RetryRule
+from resources.connections.postgres import Database
+from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_keys import RedisKeys
+from resources.records.model import RecordFailure, SweepKey
+from resources.records.store import RecordStore
 
 PARTITION = "ca9|2024-02-01"
 KEY = SweepKey("dockets", PARTITION, "filed")

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from courtlistener_assets.assets.court_changes import TOUCHED_MONTHS
-from courtlistener_assets.court_days import CourtDay
-from courtlistener_assets.sensors import rebuild_touched_months
-from courtlistener_assets.sensors.rebuild_touched_months import touched_months, unread_changes
-from courtlistener_assets.simulator import Fault
+from courtlistener_assets.defs.assets.court_changes import TOUCHED_MONTHS
+from courtlistener_assets.defs.sensors import rebuild_touched_months
+from courtlistener_assets.defs.sensors.rebuild_touched_months import touched_months, unread_changes
+from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.download.catch_up import CourtDay
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 FEBRUARY, MARCH = "scotus|2024-02-01", "scotus|2024-03-01"

@@ -8,7 +8,7 @@ import pytest
 import redis
 from ledger_harness import TTL_SECONDS, Bench, Make, postgres_bench, redis_bench
 
-from resources.permits import Blocked, Lane, Outcome, Permit, QuotaWindow, Wait, Window
+from resources.quota.permits import Blocked, Lane, Outcome, Permit, QuotaWindow, Wait, Window
 
 
 @pytest.fixture(params=["redis", "postgres"])

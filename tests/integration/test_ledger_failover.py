@@ -11,15 +11,15 @@ import pytest
 import redis
 from psycopg.conninfo import make_conninfo
 
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from resources.connections.postgres import Database
+from resources.connections.redis_address import RedisAddress, connect
 from resources.errors import LedgerUnavailable, RedisUnavailable
-from resources.failover_ledger import FailoverLedger
-from resources.ledger_custody import LedgerRow
-from resources.permits import Answer, Lane, LedgerState, Outcome, Permit, Wait, Window
-from resources.postgres import Database
-from resources.postgres_ledger import PostgresLedger
-from resources.redis_connection import RedisAddress, connect
-from resources.redis_ledger import RedisLedger
-from resources.services import PostgresServer, RedisServer
+from resources.quota.failover import FailoverLedger
+from resources.quota.lease import LedgerRow
+from resources.quota.permits import Answer, Lane, LedgerState, Outcome, Permit, Wait, Window
+from resources.quota.postgres_ledger import PostgresLedger
+from resources.quota.redis_ledger import RedisLedger
 
 COOL_DOWN_SECONDS = 5.0
 Worker = FailoverLedger

@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_harness import START_US, Clock
 
-from bench.limiter_judge import refused
+from bench.limiter.judge import refused
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.connections.postgres import Connection, Database
+from resources.connections.redis_keys import RedisKeys
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
-from resources.failover_ledger import FailoverLedger
-from resources.ledger_custody import LedgerRow
-from resources.permits import Lane, Outcome, Permit, Window
-from resources.postgres import Connection, Database
-from resources.postgres_ledger import PostgresLedger
-from resources.redis_keys import RedisKeys
-from resources.redis_ledger import RedisLedger
-from resources.services import RedisServer
+from resources.quota.failover import FailoverLedger
+from resources.quota.lease import LedgerRow
+from resources.quota.permits import Lane, Outcome, Permit, Window
+from resources.quota.postgres_ledger import PostgresLedger
+from resources.quota.redis_ledger import RedisLedger
 
 WINDOWS = Window.parse_all("4/8s,6/20s")
 TTL_SECONDS = 8.0

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from ledger_harness import START_US, TTL_SECONDS, Bench, postgres_bench, redis_bench
 
-from bench.limiter_judge import refused
-from resources.permits import Fenced, JournaledPermit, Lane, LedgerState, Outcome, Wait, Window
-from resources.redis_ledger import RedisLedger
+from bench.limiter.judge import refused
+from resources.quota.permits import Fenced, JournaledPermit, Lane, LedgerState, Outcome, Wait, Window
+from resources.quota.redis_ledger import RedisLedger
 
 WINDOWS = "3/10s,5/30s,8/100s"
 RESERVE_SHARE = 0.25

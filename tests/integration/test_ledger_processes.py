@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from bench.limiter_judge import Limit, ideal, merged, refused
-from bench.limiter_peers import settled_at_the_answer
-from bench.limiter_workers import Latency, WorkerLog, heavy_tailed, run, shares, uniform
-from resources.rate_limit import RedisRateLimitResource
-from resources.services import RedisServer
+from bench.limiter.judge import Limit, ideal, merged, refused
+from bench.limiter.peers import settled_at_the_answer
+from bench.limiter.workers import Latency, WorkerLog, heavy_tailed, run, shares, uniform
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.quota.limiter import RedisRateLimitResource
 
 WORKERS = 8
 SECONDS = 5.0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.simulator import Account, Simulator, expected
-from resources.postgres import Database
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.simulator import Account, Simulator, expected
+from resources.connections.postgres import Database
 
 STREAMS = ("dockets", "clusters", "opinions", "docket_entries")
 #: What each worker downloads; together they are the months of both courts, each once.

@@ -16,21 +16,21 @@ import yaml  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from courtlistener_assets.exporter import GAUGES, registry_of, serve
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.server import free_port
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from courtlistener_assets.operations.exporter import GAUGES, registry_of, serve
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
-from resources import metrics
-from resources.courtlistener import CourtListenerResource
-from resources.metrics import Publisher, totals
-from resources.permits import Outcome
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStore
-from resources.services import PostgresServer, RedisServer
-from resources.services.server import free_port
+from resources.connections.postgres import Database
+from resources.courtlistener.client import CourtListenerResource
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Outcome
+from resources.records.store import RecordStore
+from resources.telemetry import metrics
+from resources.telemetry.metrics import Publisher, totals
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "deploy" / "grafana" / "courtlistener.json"

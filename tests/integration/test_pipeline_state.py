@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from resources.failed_docket_lists import FailedDocket
-from resources.pipeline_state import PipelineState
-from resources.redis_connection import RedisAddress, connect
-from resources.redis_keys import RedisKeys
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.backlog.failure_lists import FailedDocket
+from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_keys import RedisKeys
+from resources.legacy.pipeline_state import PipelineState
 
 KEYS = RedisKeys()
 NOW = 1_700_000_000.0
@@ -88,7 +88,7 @@ def test_a_docket_that_comes_again_is_not_counted_again(state: PipelineState) ->
 def test_a_run_that_goes_on_for_days_keeps_its_last_dockets_only(
     state: PipelineState, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.pipeline_state.DOCKETS_KEPT", 30)
+    monkeypatch.setattr("resources.legacy.pipeline_state.DOCKETS_KEPT", 30)
     for page in range(5):
         clock.now += 1
         state.update_docket_processing_state("run", range(page * 20, page * 20 + 20))

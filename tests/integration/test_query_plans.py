@@ -21,20 +21,20 @@ import redis
 from prometheus_client import generate_latest
 from psycopg import sql
 
-from bench.scale_fill import ROWS, Size, fill
-from courtlistener_assets.exporter import registry_of
+from bench.scale.fill import ROWS, Size, fill
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.status import read_status
-from resources.courtlistener import account_of
-from resources.permits import Lane, Outcome, ServerWindow, Window
-from resources.pipeline_report import PROGRESS
-from resources.postgres import Database
-from resources.quota_report import requests_by_hour
-from resources.rate_limit import RedisRateLimitResource
-from resources.record import PageOfRecords, RecordFailure, SweepKey
-from resources.records import RecordStore
-from resources.services import PostgresServer, RedisServer
+from resources.backlog.progress import PROGRESS
+from resources.connections.postgres import Database
+from resources.courtlistener.client import account_of
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Lane, Outcome, ServerWindow, Window
+from resources.quota.report import requests_by_hour
+from resources.records.model import PageOfRecords, RecordFailure, SweepKey
+from resources.records.store import RecordStore
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
 
 SIZE = Size(courts=10, months=100, permits=24_000, permits_an_hour=1000, failures=10_000, deferrals=4500)

@@ -8,11 +8,11 @@ import time
 import pytest
 import redis
 
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.connections.postgres import Database
 from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError
-from resources.permits import Lane, Outcome, ServerWindow, Window, WindowUsage
-from resources.postgres import Database
-from resources.rate_limit import RateLimiter, RedisRateLimitResource
-from resources.services import RedisServer
+from resources.quota.limiter import RateLimiter, RedisRateLimitResource
+from resources.quota.permits import Lane, Outcome, ServerWindow, Window, WindowUsage
 
 
 @pytest.fixture

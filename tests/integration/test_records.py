@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from resources.connections.postgres import Database
 from resources.errors import PageRejected
-from resources.postgres import Database
-from resources.record import PageOfRecords, Record, RecordFailure, SweepKey, SweepPass
-from resources.records import RecordStore, storable
+from resources.records.model import PageOfRecords, Record, RecordFailure, SweepKey, SweepPass
+from resources.records.store import RecordStore, storable
 
 KEY = SweepKey("dockets", "ca9|2024-02-01", "filed")
 SERVED = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from resources.failed_dockets import RESOLVED_DAYS, FailedDockets
-from resources.permits import Outcome
-from resources.postgres import Database
-from resources.rate_limit import RateLimiter, RedisRateLimitResource
-from resources.record import RecordFailure, SweepKey
-from resources.records import RecordStore
-from resources.services import RedisServer
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.backlog.failures import RESOLVED_DAYS, FailedDockets
+from resources.connections.postgres import Database
+from resources.quota.limiter import RateLimiter, RedisRateLimitResource
+from resources.quota.permits import Outcome
+from resources.records.model import RecordFailure, SweepKey
+from resources.records.store import RecordStore
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 import redis
 
-from courtlistener_assets.sensors.requested_runs import LAUNCH_GRACE
-from courtlistener_assets.sensors.retry_failed_dockets import CLAIM_TAG, give_back_orphans
-from courtlistener_assets.simulator import Fault
-from resources.redis_keys import RedisKeys
+from courtlistener_assets.defs.sensors.requested_runs import LAUNCH_GRACE
+from courtlistener_assets.defs.sensors.retry_failed_dockets import CLAIM_TAG, give_back_orphans
+from courtlistener_assets.devkit.simulator import Fault
+from resources.connections.redis_keys import RedisKeys
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 

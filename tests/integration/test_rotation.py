@@ -16,20 +16,20 @@ import redis
 from psycopg import sql
 
 from courtlistener_assets.definitions import build_definitions
-from courtlistener_assets.doctor.examination import as_json, examine
-from courtlistener_assets.exporter import registry_of
-from courtlistener_assets.local.instance import open_instance, write_instance
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.session.instance import open_instance, write_instance
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.operations.doctor.examination import as_json, examine
+from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from resources.api_token import TokenFile
-from resources.courtlistener import API_USAGE_WINDOWS, CourtListenerClient
+from resources.connections.postgres import Database
+from resources.connections.redis_address import RedisAddress, connect
+from resources.courtlistener.client import API_USAGE_WINDOWS, CourtListenerClient
+from resources.courtlistener.token import TokenFile
 from resources.errors import AuthenticationFailed, SettingError, StoreUnavailable
-from resources.permits import Outcome
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStore
-from resources.redis_connection import RedisAddress, connect
-from resources.services import PostgresServer, RedisServer
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Outcome
+from resources.records.store import RecordStore
 from tests.conftest import _started
 from tests.integration.pipeline_harness import MONTH, Pipeline, environment
 

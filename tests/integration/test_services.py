@@ -22,9 +22,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from resources.postgres import Database
-from resources.services import EmbeddedServer, EmbeddedServerFailed, PostgresServer, RedisServer, unprivileged
-from resources.services.server import free_port, is_free
+from courtlistener_assets.devkit.servers import (
+    EmbeddedServer,
+    EmbeddedServerFailed,
+    PostgresServer,
+    RedisServer,
+    unprivileged,
+)
+from courtlistener_assets.devkit.servers.server import free_port, is_free
+from resources.connections.postgres import Database
 
 ROOT = Path(__file__).parents[2]
 SERVERS = pytest.mark.parametrize("make", [RedisServer, PostgresServer])
@@ -32,7 +38,7 @@ SERVERS = pytest.mark.parametrize("make", [RedisServer, PostgresServer])
 _OWNER = """
 import sys, time
 from pathlib import Path
-from resources.services import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
 with PostgresServer(Path(sys.argv[1]) / "postgres") as postgres, RedisServer(Path(sys.argv[1]) / "redis") as redis:
     print(postgres.pid, redis.pid, postgres.port, redis.port, flush=True)
     time.sleep(600)

@@ -15,21 +15,21 @@ import redis
 from click.testing import CliRunner
 from rich.console import Console
 
-from courtlistener_assets.assets.quota_usage import QUOTA_USAGE, quota_usage_asset, quota_usage_schedule
 from courtlistener_assets.cli import main
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.defs.assets.quota_usage import QUOTA_USAGE, quota_usage_asset, quota_usage_schedule
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.sweep import Sweeper
+from courtlistener_assets.operations.status import NothingYet, Status, as_json, plan_of, read_status, show
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.status import NothingYet, Status, as_json, plan_of, read_status, show
-from courtlistener_assets.streams import STREAMS
-from courtlistener_assets.sweep import Sweeper
-from resources.courtlistener import CourtListenerResource
-from resources.permits import Outcome, ServerWindow, Window
-from resources.postgres import Database
-from resources.quota_report import quota_report, requests_by_hour
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStore, RecordStoreResource
-from resources.services import PostgresServer, RedisServer
+from resources.connections.postgres import Database
+from resources.courtlistener.client import CourtListenerResource
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Outcome, ServerWindow, Window
+from resources.quota.report import quota_report, requests_by_hour
+from resources.records.store import RecordStore, RecordStoreResource
 
 NOW = datetime(2024, 3, 15, tzinfo=UTC)
 ENVIRON = {"COURTLISTENER_COURTS": "scotus,ca9", "COURTLISTENER_FIRST_MONTH": "2024-01"}

@@ -8,16 +8,16 @@ from datetime import date
 
 import pytest
 
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.simulator import Fault, Simulator
-from courtlistener_assets.streams import STREAMS, Stream
-from courtlistener_assets.sweep import Sweeper, SweepStopped
-from resources.courtlistener import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
+from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.simulator import Fault, Simulator
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS, Stream
+from courtlistener_assets.download.sweep import Sweeper, SweepStopped
+from resources.connections.postgres import Database
+from resources.courtlistener.client import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
 from resources.errors import TransientApiError
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.records import RecordStore
-from resources.services import RedisServer
+from resources.quota.limiter import RedisRateLimitResource
+from resources.records.store import RecordStore
 
 PARTITION = CourtMonth("scotus", date(2024, 1, 1))
 STREAM: dict[str, Stream] = {stream.name: stream for stream in STREAMS}

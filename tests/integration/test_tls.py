@@ -14,21 +14,21 @@ import redis
 import sqlalchemy
 import trustme
 
-from courtlistener_assets.doctor.api_checks import check_api
-from courtlistener_assets.doctor.findings import Finding, Severity
-from courtlistener_assets.doctor.postgres_checks import check_postgres
-from courtlistener_assets.doctor.redis_checks import check_redis
-from courtlistener_assets.local.session import dagster_variables
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.operations.doctor.api_checks import check_api
+from courtlistener_assets.operations.doctor.findings import Finding, Severity
+from courtlistener_assets.operations.doctor.postgres_checks import check_postgres
+from courtlistener_assets.operations.doctor.redis_checks import check_redis
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from resources.courtlistener import CourtListenerResource
+from resources.connections.postgres import Database
+from resources.connections.redis_address import RedisAddress, connect
+from resources.courtlistener.client import CourtListenerResource
 from resources.errors import RedisUnavailable, StoreUnavailable, UntrustedServer
-from resources.permits import Outcome
-from resources.postgres import Database
-from resources.rate_limit import RedisRateLimitResource
-from resources.redis_connection import RedisAddress, connect
-from resources.redis_ledger import RedisLedger
-from resources.services import PostgresServer, RedisServer
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Outcome
+from resources.quota.redis_ledger import RedisLedger
 from tests.integration.tls_front import TlsFront, expired, of_another_host, valid
 
 Certificate = Callable[[trustme.CA], trustme.LeafCert]

@@ -23,14 +23,14 @@ import redis
 from prometheus_client import generate_latest
 from psycopg import sql
 
-from courtlistener_assets.exporter import registry_of
-from courtlistener_assets.local.instance import write_instance
-from courtlistener_assets.local.session import dagster_variables
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.session.instance import write_instance
+from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.settings import Settings
-from courtlistener_assets.simulator import Simulator
-from courtlistener_assets.simulator.accounts import Account
-from resources.postgres import Database
-from resources.services import PostgresServer, RedisServer
+from resources.connections.postgres import Database
 from tests.integration.otlp_collector import Collector, listening
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from courtlistener_assets.simulator import Fault
-from courtlistener_assets.simulator.accounts import Account
-from resources import tracing
+from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.devkit.simulator.accounts import Account
+from resources.telemetry import tracing
 from tests.integration.otlp_collector import Collector, listening
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
@@ -149,7 +149,7 @@ def test_nothing_is_imported_and_nothing_recorded_without_an_endpoint() -> None:
     script = """
 import sys
 import courtlistener_assets.definitions
-from resources import tracing
+from resources.telemetry import tracing
 with tracing.trace("sweep", {}) as sweep, tracing.span("page") as page:
     page.set({"a": 1})
     assert not sweep.recording and not page.recording

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.errors import StoreUnavailable
-from resources.records import RecordStore
+from resources.records.store import RecordStore
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 JOB = "rebuild_vector_inputs"

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.checks.examination import DESCRIPTIONS, Finding, examine
 from courtlistener_assets.chunks.table import MAX_TOKENS, Document, rows_of, write_partition
-from courtlistener_assets.partitions import CourtMonth
-from resources.postgres import Database
-from resources.record import PageOfRecords, Record, SweepKey
-from resources.record_audit import RecordAudit
-from resources.records import RecordStore
+from courtlistener_assets.defs.checks.examination import DESCRIPTIONS, Finding, examine
+from courtlistener_assets.download.partitions import CourtMonth
+from resources.connections.postgres import Database
+from resources.records.audit import RecordAudit
+from resources.records.model import PageOfRecords, Record, SweepKey
+from resources.records.store import RecordStore
 
 PARTITION = CourtMonth("ca9", date(2024, 2, 1))
 TEXTS = {1: "The first opinion. " * 300, 2: "The second opinion.", 3: "The third opinion."}

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.assets.vector_inputs import chunks_path
 from courtlistener_assets.chunks.table import Document, rows_of, write_partition
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.defs.assets.vector_inputs import chunks_path
+from courtlistener_assets.download.partitions import CourtMonth
 
 PAGE = Path(__file__).parents[2] / "docs" / "vector-inputs.md"
 _BLOCK = re.compile(r"(?:^<!-- needs: (?P<needs>[^>]+) -->\n)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)

@@ -8,12 +8,22 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
+from courtlistener_assets.devkit.servers import RedisServer
+from resources.connections.redis_keys import RedisKeys, hour_stamp
+from resources.connections.scripts import SCRIPTS_DIRECTORY
 from resources.errors import RedisUnavailable
-from resources.permits import Fenced, JournaledPermit, Lane, LedgerState, Outcome, Permit, QuotaWindow, Wait, Window
-from resources.redis_keys import RedisKeys, hour_stamp
-from resources.redis_ledger import RedisLedger
-from resources.scripts import SCRIPTS_DIRECTORY
-from resources.services import RedisServer
+from resources.quota.permits import (
+    Fenced,
+    JournaledPermit,
+    Lane,
+    LedgerState,
+    Outcome,
+    Permit,
+    QuotaWindow,
+    Wait,
+    Window,
+)
+from resources.quota.redis_ledger import RedisLedger
 
 KEYS = RedisKeys("test")
 

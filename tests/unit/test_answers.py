@@ -8,7 +8,8 @@ import pytest
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from resources.answers import Answer, object_of, page_of, server_windows_of
+from resources.courtlistener.responses import Answer, object_of, page_of, server_windows_of
+from resources.courtlistener.unanswered import never_sent
 from resources.errors import (
     ApiError,
     AuthenticationFailed,
@@ -20,8 +21,7 @@ from resources.errors import (
     Throttled,
     TransientApiError,
 )
-from resources.permits import Outcome, ServerWindow, Window
-from resources.unanswered import never_sent
+from resources.quota.permits import Outcome, ServerWindow, Window
 
 URL = "https://www.courtlistener.com/api/rest/v4/dockets/"
 JSON = {"Content-Type": "application/json"}

@@ -15,7 +15,7 @@ from courtlistener_assets.chunks.chunking import Chunk, chunk
 from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts, ends_at_sentence
 from courtlistener_assets.chunks.token_counts import DEFAULT
 from courtlistener_assets.chunks.token_ruler import Ruler
-from courtlistener_assets.simulator import prose
+from courtlistener_assets.devkit.simulator import prose
 from resources.errors import SettingError
 
 PIECES = st.sampled_from(

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from courtlistener_assets.local.demo_plan import (
+from courtlistener_assets.devkit.demo.plan import (
     DOWNLOADS,
     GENERATED,
     VECTOR_INPUTS,
@@ -16,7 +16,7 @@ from courtlistener_assets.local.demo_plan import (
     ranges_of,
     stages,
 )
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.download.partitions import CourtMonth
 
 ALL = (*DOWNLOADS, VECTOR_INPUTS)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from courtlistener_assets.cli import main as command_line
-from courtlistener_assets.local.instance import write_instance
+from courtlistener_assets.devkit.session.instance import write_instance
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from courtlistener_assets.doctor import clock_checks, postgres_checks, redis_checks
-from courtlistener_assets.doctor.findings import Finding, Severity, address_of, is_loopback, without_secrets
+from courtlistener_assets.operations.doctor import clock_checks, postgres_checks, redis_checks
+from courtlistener_assets.operations.doctor.findings import Finding, Severity, address_of, is_loopback, without_secrets
 
 INFO: dict[str, Any] = {
     "redis_version": "7.4.1",

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from resources.eta import eta_seconds, in_words
-from resources.permits import Window, WindowUsage
+from resources.quota.eta import eta_seconds, in_words
+from resources.quota.permits import Window, WindowUsage
 
 FREE_ACCOUNT = Window.parse_all("5/min,50/hour,125/day")
 

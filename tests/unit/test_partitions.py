@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from courtlistener_assets.partitions import CourtMonth, check_courts
+from courtlistener_assets.download.partitions import CourtMonth, check_courts
 from resources.errors import InvalidPartitionKey, SettingError
 
 

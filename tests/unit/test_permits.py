@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from resources.errors import SettingError
-from resources.permits import Permit, QuotaWindow, Window, WindowUsage
-from resources.postgres_ledger import room, window_wait_us
+from resources.quota.permits import Permit, QuotaWindow, Window, WindowUsage
+from resources.quota.postgres_ledger import room, window_wait_us
 
 
 @pytest.mark.parametrize(

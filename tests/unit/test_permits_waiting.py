@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred
-from resources.permits import Answer, Blocked, Lane, Outcome, Permit, ServerWindow, Wait, Window
-from resources.rate_limit import RateLimiter
+from resources.quota.limiter import RateLimiter
+from resources.quota.permits import Answer, Blocked, Lane, Outcome, Permit, ServerWindow, Wait, Window
 
 
 class Time:

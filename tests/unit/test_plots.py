@@ -6,7 +6,7 @@ import base64
 import re
 from xml.etree import ElementTree
 
-from courtlistener_assets.plots import Gauge, columns, gauges, markdown_image
+from courtlistener_assets.defs.plots import Gauge, columns, gauges, markdown_image
 
 
 def widths(svg: str, colour: str) -> list[float]:

@@ -9,8 +9,8 @@ import sqlalchemy
 from psycopg.conninfo import conninfo_to_dict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from resources.connections.postgres_address import advice, is_local, tls_parameters, with_tls
 from resources.errors import SettingError
-from resources.postgres_address import advice, is_local, tls_parameters, with_tls
 
 
 @pytest.fixture(autouse=True)

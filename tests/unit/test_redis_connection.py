@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from resources.connections.redis_address import RedisAddress, connect
 from resources.errors import SettingError
-from resources.redis_connection import RedisAddress, connect
 
 
 @pytest.mark.parametrize(

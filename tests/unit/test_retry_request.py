@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from courtlistener_assets.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.assets.download_config import DownloadConfig, IdRange
-from courtlistener_assets.assets.failed_dockets import table
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.sensors.retry_failed_dockets import retry_request
-from courtlistener_assets.streams import STREAMS, Stream
-from resources.failed_docket_lists import FailedDocket
-from resources.failed_dockets import Claim
+from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.defs.assets.download_config import DownloadConfig, IdRange
+from courtlistener_assets.defs.assets.failed_dockets import table
+from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_request
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS, Stream
+from resources.backlog.failure_lists import FailedDocket
+from resources.backlog.failures import Claim
 
 MOMENT = datetime(2024, 1, 31, 13, 5, tzinfo=UTC)
 MONTH = "ca9|2024-01-01"

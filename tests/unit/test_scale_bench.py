@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.scale_fill import Size, body_of
-from bench.scale_plot import log_lines
-from bench.scale_report import as_text, growth, plot, redis_day_mb
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.streams import STREAMS
+from bench.scale.fill import Size, body_of
+from bench.scale.plot import log_lines
+from bench.scale.report import as_text, growth, plot, redis_day_mb
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
 
 TODAY = date(2026, 2, 17)
 SIZE = Size(courts=3, months=14, permits=1, permits_an_hour=1, failures=1, deferrals=1)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.simulator import Corpus, expected, generate
-from courtlistener_assets.simulator.endpoints import ENDPOINTS
-from courtlistener_assets.simulator.expected import months_between
-from courtlistener_assets.simulator.markup import TEXT_FIELDS
-from courtlistener_assets.simulator.pacific import parse_moment
+from courtlistener_assets.devkit.simulator import Corpus, expected, generate
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
+from courtlistener_assets.devkit.simulator.expected import months_between
+from courtlistener_assets.devkit.simulator.markup import TEXT_FIELDS
+from courtlistener_assets.devkit.simulator.pacific import parse_moment
 
 _DIGEST = """
 import hashlib, json
-from courtlistener_assets.simulator import generate
-from courtlistener_assets.simulator.endpoints import ENDPOINTS
+from courtlistener_assets.devkit.simulator import generate
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
 corpus = generate(seed=5, size=0.2)
 print(hashlib.sha256(json.dumps([corpus.table(name) for name in ENDPOINTS]).encode()).hexdigest())
 """

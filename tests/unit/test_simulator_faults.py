@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from courtlistener_assets.simulator import Account, Corpus, Fault, Simulator, generate
-from courtlistener_assets.simulator.faults import FaultPlan, Latency
+from courtlistener_assets.devkit.simulator import Account, Corpus, Fault, Simulator, generate
+from courtlistener_assets.devkit.simulator.faults import FaultPlan, Latency
 from resources.errors import SettingError
 
 PATH = "opinions/?id__gt=0&order_by=id"

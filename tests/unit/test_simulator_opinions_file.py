@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.simulator import expected, opinions_file
+from courtlistener_assets.devkit.simulator import expected, opinions_file
 from resources.errors import SettingError
 from tests.unit.wire_facts import OBJECT_TYPES
 

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.simulator import Corpus, expected, generate
-from courtlistener_assets.simulator.answers import Request
-from courtlistener_assets.simulator.cursors import Cursor, cursor_page
-from courtlistener_assets.simulator.endpoints import ENDPOINTS
-from courtlistener_assets.simulator.expected import sweeps
-from courtlistener_assets.simulator.pacific import parse_moment
-from courtlistener_assets.simulator.pagination import sort_rows
-from courtlistener_assets.simulator.views import Views
+from courtlistener_assets.devkit.simulator import Corpus, expected, generate
+from courtlistener_assets.devkit.simulator.cursors import Cursor, cursor_page
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
+from courtlistener_assets.devkit.simulator.expected import sweeps
+from courtlistener_assets.devkit.simulator.pacific import parse_moment
+from courtlistener_assets.devkit.simulator.pagination import sort_rows
+from courtlistener_assets.devkit.simulator.responses import Request
+from courtlistener_assets.devkit.simulator.views import Views
 
 Json = dict[str, Any]
 List = Callable[[str], Json]

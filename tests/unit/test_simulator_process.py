@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from courtlistener_assets.simulator import Simulator, generate
+from courtlistener_assets.devkit.simulator import Simulator, generate
 
 _ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[2]
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and the address that it printed."""
-    command = [sys.executable, "-m", "courtlistener_assets.simulator", "--size", "0.1", *arguments]
+    command = [sys.executable, "-m", "courtlistener_assets.devkit.simulator", "--size", "0.1", *arguments]
     process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -74,7 +74,7 @@ def test_it_serves_the_opinions_of_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_argument_is_named(arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "courtlistener_assets.simulator", *arguments]
+    command = [sys.executable, "-m", "courtlistener_assets.devkit.simulator", *arguments]
     run = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode != 0
     assert words in run.stderr

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courtlistener_assets.simulator import Account
-from courtlistener_assets.simulator.throttle import MICROSECONDS, SlidingLog, rate_text
-from resources.permits import Window
+from courtlistener_assets.devkit.simulator import Account
+from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS, SlidingLog, rate_text
+from resources.quota.permits import Window
 
 
 @dataclass

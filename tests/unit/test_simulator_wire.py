@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from courtlistener_assets.simulator import Account, Corpus, Simulator, generate
+from courtlistener_assets.devkit.simulator import Account, Corpus, Simulator, generate
 from tests.unit import wire_facts
 from tests.unit.wire_facts import FACTS, OBJECT_TYPES, ROOT, Fact
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.partitions import CourtMonth
-from courtlistener_assets.streams import STREAMS, Stream
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS, Stream
 
 PARTITION = CourtMonth("ca9", date(2024, 2, 1))
 STREAM: dict[str, Stream] = {stream.name: stream for stream in STREAMS}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.vector_inputs import characters_lost, cleaned, headline, visible
-from bench.vector_inputs_corpus import Sentences, opinions
-from bench.vector_inputs_peers import OURS, ours
+from bench.vector_inputs.__main__ import characters_lost, cleaned, headline, visible
+from bench.vector_inputs.corpus import Sentences, opinions
+from bench.vector_inputs.peers import OURS, ours
 
 
 def test_a_chunk_ends_a_sentence_only_where_the_sentence_is_whole() -> None:

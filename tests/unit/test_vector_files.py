@@ -12,12 +12,12 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from courtlistener_assets.assets.vector_inputs import chunks_path
 from courtlistener_assets.chunks.files import Location, location_of, opened, shown
 from courtlistener_assets.chunks.table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
-from courtlistener_assets.doctor.findings import Severity
-from courtlistener_assets.doctor.settings_checks import check_data_directory
-from courtlistener_assets.partitions import CourtMonth
+from courtlistener_assets.defs.assets.vector_inputs import chunks_path
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.operations.doctor.findings import Severity
+from courtlistener_assets.operations.doctor.settings_checks import check_data_directory
 from courtlistener_assets.settings import Settings
 from resources.errors import SettingError
 

@@ -11,8 +11,8 @@ import os
 
 import pytest
 
-from bench import limiter_faults
-from bench.limiter_faults import FAULTS, Fault, measure
+from bench.limiter import faults as limiter_faults
+from bench.limiter.faults import FAULTS, Fault, measure
 from resources.errors import CourtListenerAssetsError
 
 #: Nothing may be granted while Postgres is away, so grants stop for as long as the fault lasts.

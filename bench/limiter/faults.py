@@ -1,0 +1,339 @@
+"""Faults, each injected while real processes use the quota to the full, and what they cost.
+
+Belongs here: the faults, the figures. Does not belong here: expectations (`tests/integration/faults`).
+
+Two accounts run side by side: a tight one, whose server log shows permits granted too many or wasted, and a roomy one,
+whose grants follow so closely that a gap shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from multiprocessing import Value
+from typing import Any
+
+import psycopg
+import redis
+
+from bench.limiter.forwarder import Forwarder
+from bench.limiter.judge import Limit, ideal, merged, refused
+from bench.limiter.workers import WorkerLog, run, uniform
+from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from resources.connections.postgres import Database
+from resources.connections.redis_address import RedisAddress, connect
+from resources.quota.failover import FailoverLedger
+from resources.quota.lease import LedgerRow
+from resources.quota.limiter import RateLimiter, ledger_database, suspend_aware_clock
+from resources.quota.permits import Outcome, Window
+from resources.quota.postgres_ledger import PostgresLedger
+from resources.quota.redis_ledger import RedisLedger
+
+TIGHT: tuple[Limit, ...] = ((15, 1), (30, 3))
+ROOMY: tuple[Limit, ...] = ((100_000, 10),)
+TIGHT_WORKERS, ROOMY_WORKERS = 4, 3
+TTL_SECONDS = 3.0
+REDIS_TIMEOUT_SECONDS = 0.25
+#: When the fault is injected, after the start.
+FAULT_AT_SECONDS = 1.2
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a fault cost. `over_issue` counts requests that the server would have refused."""
+
+    fault: str
+    requests: int
+    over_issue: int
+    #: Permits that the server would have admitted and that were not used, out of `ideal` in the same time.
+    wasted: int
+    ideal: int
+    #: From the fault to the next grant (of whoever is left), seconds.
+    gap_seconds: float
+    #: From the end of the fault to the next grant by Redis, seconds.
+    recovery_seconds: float
+    by_postgres: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Rig:
+    """The servers of one experiment, and how its workers reach them."""
+
+    def __init__(self) -> None:
+        self.redis = RedisServer()
+        self.spare = RedisServer()
+        self.postgres = PostgresServer()
+        self.doors: list[Forwarder] = []
+        self.clock_offset_us = Value("q", 0)
+        self.worker_clock_offset = 0.0
+        self.healed_at = 0.0
+        self.cool_down_seconds = 1.0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Rig]:
+        with self.postgres, self.redis:
+            database = Database(self.postgres.url)
+            database.migrate()
+            database.close()
+            yield self
+            for door in self.doors:
+                door.close()
+        if self.spare.owned:
+            self.spare.stop()
+
+    def redis_url(self, number: int) -> str:
+        """Even workers go through the first door, odd ones through the second, if there are doors."""
+        return f"redis://127.0.0.1:{self.doors[number % 2].port}/0" if self.doors else self.redis.url
+
+    def limiter(self, number: int) -> RateLimiter:
+        roomy = number >= TIGHT_WORKERS
+        account = "roomy" if roomy else "tight"
+        windows = tuple(Window(limit, int(seconds)) for limit, seconds in (ROOMY if roomy else TIGHT))
+        row = LedgerRow(
+            ledger_database(self.postgres.url),
+            account,
+            fallback_windows=windows,
+            cool_down_seconds=self.cool_down_seconds,
+        )
+        client = connect(
+            RedisAddress(self.redis_url(number)),
+            timeout_seconds=REDIS_TIMEOUT_SECONDS,
+            connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
+        )
+        ledger = FailoverLedger(
+            RedisLedger(client, account, permit_ttl_seconds=TTL_SECONDS, clock_us=self._redis_clock()),
+            PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS),
+            row,
+            recovery_seconds=0.5,
+        )
+        offset = self.worker_clock_offset if number % 2 else 0.0
+        return RateLimiter(account, ledger, use_within_seconds=1.0, clock=lambda: suspend_aware_clock() + offset)
+
+    def _redis_clock(self) -> Callable[[], int] | None:
+        if self.clock_offset_us.value == 0:
+            return None
+        return lambda: time.time_ns() // 1000 + self.clock_offset_us.value
+
+    def connect(self, number: int) -> Callable[[], AbstractContextManager[str]]:
+        limiter = self.limiter(number)
+        if self.worker_clock_offset and number % 2:
+            real = time.time_ns
+            time.time_ns = lambda: real() + round(self.worker_clock_offset * 1e9)
+
+        @contextlib.contextmanager
+        def acquire() -> Iterator[str]:
+            permit = limiter.acquire()
+            while limiter.is_stale(permit):
+                limiter.settle(permit, Outcome.NOT_COUNTED)
+                permit = limiter.acquire()
+            try:
+                yield permit.holder
+            finally:
+                limiter.settle(permit, Outcome.COUNTED)
+
+        return acquire
+
+    # --- steps of faults ---
+
+    def open_doors(self) -> None:
+        self.doors = [Forwarder(self.redis.port), Forwarder(self.redis.port)]
+
+    def start_replica(self) -> None:
+        """Start `spare` as a replica."""
+        with redis.Redis(port=self.redis.port) as client:
+            client.config_set("repl-diskless-sync-delay", 0)
+        self.spare.start()
+        with redis.Redis(port=self.spare.port, decode_responses=True) as client:
+            client.replicaof("127.0.0.1", str(self.redis.port))
+            while client.info("replication")["master_link_status"] != "up":
+                time.sleep(0.02)
+
+    def promote_replica(self) -> None:
+        """Make `spare` a primary with the data of now."""
+        with redis.Redis(port=self.spare.port) as client:
+            client.replicaof("NO", "ONE")
+
+    def postgres_pids(self) -> list[int]:
+        """Postgres' processes."""
+        with psycopg.connect(self.postgres.url) as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            return [self.postgres.pid, *(pid for (pid,) in rows)]
+
+
+Fault = Callable[[Rig, Sequence[int]], None]
+
+
+def nothing(rig: Rig, pids: Sequence[int]) -> None:
+    """No fault: what the figures are without one."""
+
+
+def redis_killed(rig: Rig, pids: Sequence[int]) -> None:
+    """kill -9 of Redis, started again with its data after a second and a half."""
+    rig.redis.kill()
+    time.sleep(1.5)
+    rig.redis.restart()
+
+
+def redis_restarted_empty(rig: Rig, pids: Sequence[int]) -> None:
+    """Redis restarted without its data."""
+    rig.redis.restart(empty=True)
+
+
+def redis_flushed(rig: Rig, pids: Sequence[int]) -> None:
+    """FLUSHALL and SCRIPT FLUSH."""
+    with redis.Redis.from_url(rig.redis.url) as client:
+        client.flushall()
+        client.script_flush()
+
+
+def permits_deleted(rig: Rig, pids: Sequence[int]) -> None:
+    """Only the sorted set of permits is gone, as after an eviction."""
+    with redis.Redis.from_url(rig.redis.url) as client:
+        client.delete(*client.keys("courtlistener:permits:*"))
+
+
+def redis_hangs(rig: Rig, pids: Sequence[int]) -> None:
+    """SIGSTOP of Redis for a second and a half: connections stay open, nothing answers."""
+    rig.redis.pause()
+    time.sleep(1.5)
+    rig.redis.resume()
+
+
+def some_workers_cut_off(rig: Rig, pids: Sequence[int]) -> None:
+    """Every second worker cannot reach Redis for a second and a half."""
+    rig.doors[1].lead_to(None)
+    time.sleep(1.5)
+    rig.doors[1].lead_to(rig.redis.port)
+
+
+def failover_to_lagging_replica(rig: Rig, pids: Sequence[int]) -> None:
+    """A replica that has missed the last half second is promoted after kill -9 of the primary."""
+    rig.promote_replica()
+    time.sleep(0.5)
+    rig.redis.kill()
+    for door in rig.doors:
+        door.lead_to(rig.spare.port)
+
+
+def two_primaries(rig: Rig, pids: Sequence[int]) -> None:
+    """A replica is promoted while the primary lives on; every second worker goes to the new one."""
+    rig.promote_replica()
+    rig.doors[1].lead_to(rig.spare.port)
+    time.sleep(1.5)
+    rig.doors[0].lead_to(rig.spare.port)
+
+
+def postgres_killed(rig: Rig, pids: Sequence[int]) -> None:
+    """kill -9 of Postgres, started again after a second: nothing may be granted meanwhile."""
+    rig.postgres.kill()
+    time.sleep(1.0)
+    rig.postgres.restart()
+
+
+def postgres_hangs(rig: Rig, pids: Sequence[int]) -> None:
+    """SIGSTOP of all of Postgres for a second."""
+    stopped = rig.postgres_pids()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.0)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+
+def worker_killed(rig: Rig, pids: Sequence[int]) -> None:
+    """kill -9 of a worker in the middle of its request; its permit ages out."""
+    os.kill(pids[0], signal.SIGKILL)
+
+
+def worker_suspended(rig: Rig, pids: Sequence[int]) -> None:
+    """SIGSTOP of a worker for longer than a permit may be kept unused."""
+    os.kill(pids[0], signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(pids[0], signal.SIGCONT)
+
+
+def redis_clock_ahead(rig: Rig, pids: Sequence[int]) -> None:
+    """The clock of Redis jumps 90 s ahead, which would make every permit look old."""
+    rig.clock_offset_us.value += 90_000_000
+
+
+def redis_clock_back(rig: Rig, pids: Sequence[int]) -> None:
+    """The clock of Redis jumps 90 s back."""
+    rig.clock_offset_us.value -= 90_000_000
+
+
+def worker_clocks_differ(rig: Rig, pids: Sequence[int]) -> None:
+    """Every second worker's clock is 90 s ahead from the start."""
+
+
+FAULTS: tuple[Fault, ...] = (
+    nothing, redis_killed, redis_restarted_empty, redis_flushed, permits_deleted, redis_hangs, some_workers_cut_off,
+    failover_to_lagging_replica, two_primaries, postgres_killed, postgres_hangs, worker_killed, worker_suspended,
+    redis_clock_ahead, redis_clock_back, worker_clocks_differ,
+)  # fmt: skip
+_NEED_REPLICA = {failover_to_lagging_replica, two_primaries}
+_NEED_DOORS = {some_workers_cut_off, *_NEED_REPLICA}
+
+
+def measure(fault: Fault, *, seconds: float = 4.5, cool_down_seconds: float = 1.0) -> Figures:
+    """Inject one fault and say what it cost."""
+    rig = Rig()
+    rig.cool_down_seconds = cool_down_seconds
+    rig.clock_offset_us.value = 2 if fault in (redis_clock_ahead, redis_clock_back) else 0
+    rig.worker_clock_offset = 90.0 if fault is worker_clocks_differ else 0.0
+    moments: list[float] = []
+
+    def during(pids: Sequence[int]) -> None:
+        time.sleep(FAULT_AT_SECONDS)
+        moments.append(time.monotonic())
+        fault(rig, pids)
+        moments.append(time.monotonic())
+
+    with rig.running():
+        if fault in _NEED_DOORS:
+            rig.open_doors()
+        if fault in _NEED_REPLICA:
+            rig.start_replica()
+        logs = run(
+            rig.connect,
+            workers=TIGHT_WORKERS + ROOMY_WORKERS,
+            seconds=seconds,
+            latency=uniform(0.005, 0.025),
+            during=during,
+            patience_seconds=0.1,
+        )
+    return _figures(fault, logs, moments, seconds)
+
+
+def _figures(fault: Fault, logs: Sequence[WorkerLog], moments: Sequence[float], seconds: float) -> Figures:
+    arrivals = merged(log.arrivals for log in logs[:TIGHT_WORKERS])
+    roomy = sorted(pair for log in logs[TIGHT_WORKERS:] for pair in zip(log.grants, log.holders, strict=True))
+    fault_at, healed_at = moments
+    after = [at for at, _ in roomy if at > fault_at]
+    by_redis = [at for at, holder in roomy if at > healed_at and holder == "redis"]
+    ended_at = max(at for log in logs for at in log.grants)
+    best = ideal(TIGHT, seconds)
+    return Figures(
+        fault=fault.__name__,
+        requests=len(arrivals),
+        over_issue=refused(arrivals, TIGHT),
+        wasted=max(0, best - sum(at < arrivals[0] + seconds for at in arrivals)),
+        ideal=best,
+        gap_seconds=round(_longest_wait(fault_at, healed_at, [*after, ended_at]), 4),
+        recovery_seconds=round(by_redis[0] - healed_at, 3) if by_redis else float("inf"),
+        by_postgres=sum(holder == "postgres" for log in logs for holder in log.holders),
+    )
+
+
+def _longest_wait(fault_at: float, healed_at: float, grants: Sequence[float]) -> float:
+    """The longest time without a grant that began between the fault and half a second after its end."""
+    pairs = itertools.pairwise([fault_at, *grants])
+    return max((b - a for a, b in pairs if a <= healed_at + 0.5), default=float("inf"))

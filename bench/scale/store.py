@@ -1,0 +1,253 @@
+"""What the pipeline asks of Postgres and Redis, timed on a store that `scale_fill.py` has filled.
+
+Belongs here: calling the project's own code, and its times. Does not belong here: anything that Dagster
+does (`scale_dagster.py`), and writing figures down (`scale_report.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import redis
+from prometheus_client import generate_latest
+
+from bench.scale.fill import FIRST_ID, ROWS, Size, body_of
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.operations.doctor.examination import examine
+from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.status import read_status
+from courtlistener_assets.settings import Settings
+from resources.backlog.backlog import Bookkeeping
+from resources.connections.postgres import Database
+from resources.courtlistener.client import account_of
+from resources.quota.lease import LedgerRow
+from resources.quota.limiter import RedisRateLimitResource
+from resources.quota.permits import Outcome, Window
+from resources.quota.report import requests_by_hour
+from resources.records.model import PageOfRecords, Record, SweepKey
+from resources.records.store import RecordStore
+
+#: One page of the API.
+_PAGE = 20
+_NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+def milliseconds(call: Callable[[], object], *, times: int = 9) -> float:
+    """The shortest of a call's times, the first one left out: whatever else the machine does only adds to them."""
+    call()
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - began))
+    return round(min(taken), 3)
+
+
+@dataclass
+class FullStore:
+    """A filled store and what uses it; every call takes another partition, as a backfill does."""
+
+    database: Database
+    client: redis.Redis
+    books: Bookkeeping
+    size: Size
+    settings: Settings
+    environ: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self.store = RecordStore(self.database)
+        self.today = datetime.now(UTC).date()
+        # A stride that has no factor in common with the number of partitions visits all of them.
+        self._numbers = (1 + 7919 * step % self.size.partitions for step in count())
+        self._new_ids = count(2 * 10**9)
+
+    def number(self) -> int:
+        """The number of the next partition, never the last."""
+        return min(next(self._numbers), self.size.partitions - 2)
+
+    def month(self) -> CourtMonth:
+        """The next partition."""
+        return self.size.partition(self.number(), self.today)
+
+    # --- a partition run ----------------------------------------------------------------------------------------------
+
+    def walk(self) -> None:
+        """The store's side of a partition run: all sweeps of all streams, page by page, to the end."""
+        number = self.number()
+        month = str(self.size.partition(number, self.today))
+        for stream in STREAMS:
+            for sweep in stream.sweeps:
+                key = SweepKey(stream.name, month, sweep.name)
+                at = self.store.begin_pass(key, run_id=uuid4().hex, everything=True, overlap=timedelta(hours=1))
+                pages = list(_pages(self._records(stream.name, number)))
+                for place, page in enumerate(pages):
+                    at = self.store.store_page(
+                        at, page, after_id=page.records[-1].id, watermark=None, finished=place == len(pages) - 1
+                    )
+            self.store.open_failures(stream.name, month)
+            assert self.store.is_complete(stream.name, month, [sweep.name for sweep in stream.sweeps])
+        self.counts()
+
+    def _records(self, stream: str, number: int) -> list[Record]:
+        """A partition's objects again, modified now."""
+        rows, month = ROWS[stream], self.size.partition(number, self.today)
+        first, clusters = FIRST_ID + number * ROWS["dockets"] + 1, FIRST_ID + number * ROWS["clusters"] + 1
+        keys: Callable[[int], dict[str, Any]] = {
+            "dockets": lambda i: {"docket_id": first + i, "date_filed": month.month + timedelta(i % 28)},
+            "clusters": lambda i: {"docket_id": first + i, "cluster_id": clusters + i,
+                                   "date_filed": month.month + timedelta(i % 28)},
+            "opinions": lambda i: {"cluster_id": clusters + i % ROWS["clusters"]},
+            "docket_entries": lambda i: {"docket_id": first + i, "docket_entry_id": first + i,
+                                         "date_filed": month.month + timedelta(28)},
+        }[stream]  # fmt: skip
+        return [
+            Record(stream, FIRST_ID + number * rows + i + 1, body_of(stream, i), court_id=month.court,
+                   date_modified=datetime.now(UTC), **keys(i))
+            for i in range(rows)
+        ]  # fmt: skip
+
+    def new_page(self) -> None:
+        """A page of dockets that nobody has seen before, stored with its checkpoint."""
+        key = SweepKey("dockets", f"{self.size.court_ids[0]}|1900-01-01", uuid4().hex)
+        at = self.store.begin_pass(key, run_id="bench", everything=True, overlap=timedelta(hours=1))
+        records = [
+            Record("dockets", id, body_of("dockets", id), docket_id=id, court_id="none", date_filed=date(1900, 1, 1),
+                   date_modified=datetime.now(UTC))
+            for id in (next(self._new_ids) for _ in range(_PAGE))
+        ]  # fmt: skip
+        self.store.store_page(at, PageOfRecords(records), after_id=1, watermark=None, finished=True)
+
+    def counts(self) -> None:
+        month = self.month()
+        assert self.store.counts(month.court, month.month, month.next_month)["opinions"]
+
+    def documents(self) -> None:
+        month = self.month()
+        with self.store.documents(month.court, month.month, month.next_month) as rows:
+            assert sum(1 for _ in rows) == ROWS["opinions"] + ROWS["recap_documents"]
+
+    def changed_months(self) -> None:
+        self.books.audit.months_modified(self.month().court, self.today - timedelta(days=2))
+
+    # --- completeness -------------------------------------------------------------------------------------------------
+
+    def stored(self) -> None:
+        month = self.month()
+        for stream in STREAMS:
+            for sweep in stream.sweeps:
+                self.books.audit.stored(stream.name, sweep.name, month.court, month.month, month.next_month)
+
+    def orphans(self) -> None:
+        assert self.books.audit.orphans("docket_entries", self.month().court) == (0, [])
+
+    def sample(self) -> None:
+        assert self.books.audit.complete_partitions("dockets", ["filed", "decided"])
+
+    # --- permits ------------------------------------------------------------------------------------------------------
+
+    def limiter(self, redis_url: str = "") -> Any:
+        """The account's limiter; without Redis, Postgres decides."""
+        resource = RedisRateLimitResource(
+            redis_url=redis_url or self.settings.redis_url,
+            postgres_url=self.settings.postgres_url,
+            rate_limits=self.settings.rate_limits,
+        )
+        return resource.limiter(account_of(self.settings.api_token or ""))
+
+    def ledger_row(self) -> LedgerRow:
+        account = account_of(self.settings.api_token or "")
+        return LedgerRow(self.database, account, fallback_windows=Window.parse_all(self.settings.rate_limits))
+
+    def prune(self) -> None:
+        with self.database.transaction() as connection:
+            self.ledger_row().prune(connection)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> None:
+        assert read_status(self.settings, self.database).accounts
+
+    def scrape(self) -> None:
+        assert generate_latest(registry_of(self.settings, self.database, self.client))
+
+    def doctor(self) -> None:
+        assert len(examine(self.environ)) > 5
+
+    def history(self) -> None:
+        assert requests_by_hour(self.database, account_of(self.settings.api_token or ""), 48)
+
+
+def _pages(records: list[Record]) -> Iterator[PageOfRecords]:
+    for start in range(0, len(records), _PAGE):
+        yield PageOfRecords(records[start : start + _PAGE])
+
+
+def measure(full: FullStore) -> dict[str, float]:
+    """Milliseconds of everything, by what it is."""
+    failed, deferrals = full.books.failed, full.books.deferrals
+    some = [str(full.month()) for _ in range(20)]
+    figures = {
+        "partition run: all pages of all streams stored": milliseconds(full.walk, times=10),
+        "one page of 20 new dockets stored": milliseconds(full.new_page),
+        "a partition counted": milliseconds(full.counts),
+        "a partition's documents read": milliseconds(full.documents),
+        "months that a day's changes touch": milliseconds(full.changed_months),
+        "completeness: rows of a partition": milliseconds(full.stored),
+        "completeness: parents of a court's entries": milliseconds(full.orphans, times=3),
+        "completeness: complete partitions of an asset": milliseconds(full.sample),
+        "failures: claim what is due": milliseconds(failed.claim_due, times=5),
+        "failures: look for exhausted ones": milliseconds(failed.bury_exhausted),
+        "failures: compare the Redis lists": milliseconds(failed.refill),
+        "failures: counted": milliseconds(failed.counts),
+        "failures: 200 shown": milliseconds(lambda: failed.open(limit=200)),
+        "deferrals: what is due": milliseconds(deferrals.due),
+        "deferrals: runs requested": milliseconds(deferrals.requested),
+        "deferrals: requests left estimated": milliseconds(
+            lambda: deferrals.estimated_requests("dockets", some, ["filed", "decided"])
+        ),
+    }
+    return {**figures, **_permits(full), **_looks(full)}
+
+
+def _permits(full: FullStore) -> dict[str, float]:
+    def one(limiter: Any) -> None:
+        limiter.settle(limiter.acquire(), Outcome.COUNTED)
+
+    with_redis, without = full.limiter(), full.limiter(_NO_REDIS)
+    figures = {
+        "permit from Redis, journaled and settled": milliseconds(lambda: one(with_redis), times=50),
+        "quota read from the journal": milliseconds(with_redis.usage),
+        "journal pruned": milliseconds(full.prune, times=3),
+        "permit from Postgres": milliseconds(lambda: one(without), times=50),
+    }
+    with_redis.close()
+    without.close()
+    return figures
+
+
+def _looks(full: FullStore) -> dict[str, float]:
+    return {
+        "status": milliseconds(full.status),
+        "scrape of the exporter": milliseconds(full.scrape),
+        "doctor": milliseconds(full.doctor, times=2),
+        "48 hours of requests": milliseconds(full.history),
+    }
+
+
+def table_sizes(database: Database) -> list[dict[str, Any]]:
+    """Rows, and megabytes of rows and of indexes, of every table that grows."""
+    rows = database.rows(
+        "SELECT relname, reltuples::bigint, pg_table_size(oid), pg_indexes_size(oid) FROM pg_class "
+        "WHERE relnamespace = 'courtlistener'::regnamespace AND relkind = 'r' AND reltuples > 100 ORDER BY 3 DESC"
+    )
+    return [
+        {"table": name, "rows": int(count), "table_mb": round(table / 1e6, 1), "index_mb": round(index / 1e6, 1)}
+        for name, count, table, index in rows
+    ]

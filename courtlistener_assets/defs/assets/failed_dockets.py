@@ -1,0 +1,97 @@
+"""The asset that shows failed and deferred work in the UI.
+
+Belongs here: tables of what the books hold. Does not belong here: retrying (`sensors/`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.deferrals import Deferral
+from resources.backlog.failure_lists import FailedDocket
+from resources.quota.eta import in_words
+
+FAILED_DOCKETS = "failed_dockets"
+_MOST_ROWS = 200
+_Row = TypeVar("_Row")
+
+
+@dg.asset(
+    name=FAILED_DOCKETS,
+    description="What could not be downloaded, what is deferred, and what happens with it. Materialise it to see the "
+    "present state; the job requeue_dead_dockets tries dead dockets again.",
+    group_name="operations",
+    owners=["team:legal-data"],
+    kinds={"postgres"},
+)
+def failed_dockets(bookkeeping: BookkeepingResource) -> dg.MaterializeResult[Any]:
+    with bookkeeping.open() as books:
+        counts = books.failed.counts()
+        failures = books.failed.open(limit=_MOST_ROWS)
+        deferrals = books.deferrals.all(limit=_MOST_ROWS)
+    alive = [failure for failure in failures if failure.dead_at is None]
+    dead = [failure for failure in failures if failure.dead_at is not None]
+    return dg.MaterializeResult(
+        metadata={
+            **counts,
+            "deferred": len(deferrals),
+            "waiting_or_claimed_dockets": dg.MetadataValue.md(table(_ALIVE, alive)),
+            "dead_dockets": dg.MetadataValue.md(table(_DEAD, dead)),
+            "deferred_partitions": dg.MetadataValue.md(table(_DEFERRED, deferrals)),
+        }
+    )
+
+
+def table(columns: dict[str, Callable[[_Row], object]], rows: Sequence[_Row]) -> str:
+    """Rows as a Markdown table; what the cells hold can break neither cell nor line."""
+    if not rows:
+        return "none"
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(column(row)) for column in columns.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    text = " ".join(str(value).split())
+    text = text if len(text) <= 160 else text[:159] + "…"
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _what(failure: FailedDocket) -> str:
+    if failure.docket_id is not None:
+        return f"docket {failure.docket_id}"
+    if failure.object_id is not None:
+        return f"object {failure.object_id}"
+    return f"ids above {failure.after_id or 0} up to {failure.up_to_id}"
+
+
+_FAILURE: dict[str, Callable[[FailedDocket], object]] = {
+    "id": lambda one: one.id,
+    "asset": lambda one: one.asset,
+    "partition": lambda one: one.partition,
+    "sweep": lambda one: one.sweep,
+    "what": _what,
+    "error": lambda one: one.error,
+    "message": lambda one: one.message,
+    "tries": lambda one: one.tries,
+    "first failed": lambda one: one.first_at,
+    "last failed": lambda one: one.last_at,
+}
+_ALIVE = {**_FAILURE, "retry after": lambda one: "being retried" if one.claimed_by else one.due_at}
+_DEAD = {**_FAILURE, "given up": lambda one: one.dead_at}
+_DEFERRED: dict[str, Callable[[Deferral], object]] = {
+    "asset": lambda one: one.asset,
+    "partition": lambda one: one.partition,
+    "not before": lambda one: one.not_before,
+    "reason": lambda one: one.reason,
+    "times": lambda one: one.times,
+    "time left in its run": lambda one: None if one.eta_seconds is None else in_words(one.eta_seconds),
+    "run requested": lambda one: one.requested_at,
+}

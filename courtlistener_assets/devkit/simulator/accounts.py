@@ -1,0 +1,125 @@
+"""The accounts of the simulated server: who may ask, at which rates, and what an account has used so far.
+
+Belongs here: tokens, authentication, admission. Does not belong here: HTTP answers (`responses.py`) and the body of
+api-usage (`usage.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import collections
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from courtlistener_assets.devkit.simulator.pacific import PACIFIC
+from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS, Refusal, SlidingLog
+from resources.quota.permits import Window
+
+API_USAGE_WINDOWS = Window.parse_all("10/min,120/hour")
+_ANONYMOUS_RATES = "5/min,50/hour,125/day"
+
+
+@dataclass
+class Account:
+    """A user of the server. `rates` are as in `5/min,50/hour`; a limit of 0 blocks the account."""
+
+    name: str
+    token: str
+    rates: str
+    active: bool = True
+    membership: str | None = None
+    requests_by_day: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    def __post_init__(self) -> None:
+        self.lock = threading.Lock()
+        self.log = SlidingLog(Window.parse_all(self.rates))
+        self.usage_log = SlidingLog(API_USAGE_WINDOWS)
+
+    def set_rates(self, rates: str) -> None:
+        """Change the windows from now on; what was accepted stays accepted."""
+        windows = Window.parse_all(rates)
+        with self.lock:
+            self.rates, self.log.windows = rates, windows
+
+    def admit(self, now_us: int, *, api_usage: bool = False) -> Refusal | None:
+        """Log a request, or say which window is full. api-usage has a log of its own."""
+        with self.lock:
+            return (self.usage_log if api_usage else self.log).admit(now_us)
+
+    def record_success(self, now_us: int) -> None:
+        """Count an answered request into the history that api-usage shows, by Pacific day."""
+        day = datetime.fromtimestamp(now_us / MICROSECONDS, PACIFIC).date().isoformat()
+        with self.lock:
+            self.requests_by_day[day] += 1
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Credentials that the server does not accept: the wording, and an addition to WWW-Authenticate."""
+
+    detail: str
+    challenge: str = ""
+
+
+def default_accounts() -> list[Account]:
+    """The accounts of the recordings; each has the token `<name>-token`."""
+    rates = {
+        "wide": "1000000/min",
+        "bench": "60/min,5000/hour",
+        "probe": "5/min,8/hour",
+        "blocked": "0/min",
+        "plain": "5/min,50/hour,125/day",
+        "tier1": "10/min,75/hour,300/day",
+        "inactive": "5/min,50/hour,125/day",
+    }
+    accounts = [Account(name, f"{name}-token", text, active=name != "inactive") for name, text in rates.items()]
+    next(account for account in accounts if account.name == "tier1").membership = "CL Membership - Tier 1"
+    return accounts
+
+
+class Accounts:
+    """All accounts of a server, found by their credentials. Requests without any share one anonymous account."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self.by_name = {account.name: account for account in accounts}
+        self.anonymous = Account("anonymous", "", _ANONYMOUS_RATES)
+
+    def add(self, account: Account) -> None:
+        self.by_name[account.name] = account
+
+    def authenticate(self, authorization: str | None) -> Account | Rejected:
+        """The account behind an `Authorization` header; the anonymous one where there is no header."""
+        scheme, _, rest = (authorization or "").strip().partition(" ")
+        methods: dict[str, Callable[[str], Account | Rejected]] = {
+            "token": self._by_token,
+            "bearer": self._by_bearer,
+            "basic": self._by_password,
+        }
+        method = methods.get(scheme.lower())
+        found = method(rest.strip()) if method else self.anonymous
+        if isinstance(found, Account) and not found.active:
+            return Rejected("User inactive or deleted.")
+        return found
+
+    def _by_token(self, token: str) -> Account | Rejected:
+        if not token:
+            return Rejected("Invalid token header. No credentials provided.")
+        if " " in token:
+            return Rejected("Invalid token header. Token string should not contain spaces.")
+        account = next((one for one in self.by_name.values() if one.token == token), None)
+        return account or Rejected("Invalid token.")
+
+    def _by_bearer(self, _token: str) -> Rejected:
+        challenge = ',error="invalid_token",error_description="The access token is invalid."'
+        return Rejected("Invalid or expired bearer token.", challenge)
+
+    def _by_password(self, credentials: str) -> Account | Rejected:
+        try:
+            name, _, password = base64.b64decode(credentials).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return Rejected("Invalid basic header. Credentials not correctly base64 encoded.")
+        account = self.by_name.get(name)
+        return account if account and account.token == password else Rejected("Invalid username/password.")

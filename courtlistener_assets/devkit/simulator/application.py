@@ -1,0 +1,182 @@
+"""The simulated API: a request in, an answer out, in the order in which the server decides.
+
+Belongs here: addresses, content negotiation, authentication, permissions, the throttle, the truth log. Does not belong
+here: sockets and delays (`server.py`), what a list shows (`views.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, Rejected
+from courtlistener_assets.devkit.simulator.corpus import Corpus
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, ROOT_NAMES, Endpoint
+from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan
+from courtlistener_assets.devkit.simulator.metadata import options_body
+from courtlistener_assets.devkit.simulator.responses import (
+    DETAIL_METHODS,
+    LIST_METHODS,
+    READ_METHODS,
+    Answer,
+    Request,
+    detail,
+    html,
+    injected_429,
+    internal_error,
+    json_answer,
+    moved,
+    struck,
+    throttled,
+)
+from courtlistener_assets.devkit.simulator.shapes import API_ROOT
+from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS
+from courtlistener_assets.devkit.simulator.truth import Entry, TruthLog
+from courtlistener_assets.devkit.simulator.usage import usage_body
+from courtlistener_assets.devkit.simulator.views import Views
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_WITHOUT_TOKEN = ("", "courts")
+#: A list that ordinary accounts may not use.
+_FORBIDDEN = "recap"
+
+
+@dataclass(frozen=True)
+class _Route:
+    """Where an address leads: `name` is an endpoint, `api-usage`, `recap` or "" for the root; `key` the object's id."""
+
+    name: str
+    key: str | None = None
+
+    @property
+    def allow(self) -> str:
+        if self.name in ("", "api-usage"):
+            return READ_METHODS
+        return LIST_METHODS if self.key is None else DETAIL_METHODS
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    answer: Answer
+    account: str = ""
+    admitted: bool = False
+    refused: bool = False
+
+
+class Application:
+    """The API over a corpus. `clock` gives seconds since 1970; times of the throttle and the log are its."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        accounts: Accounts,
+        faults: FaultPlan,
+        truth: TruthLog,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.corpus, self.accounts, self.faults, self.truth, self.clock = corpus, accounts, faults, truth, clock
+        self._views = Views(corpus, clock)
+
+    def respond(self, request: Request, fault: Fault | None = None) -> Answer:
+        """Answer a request, struck by `fault` or not, and record what happened."""
+        now_us = round(self.clock() * MICROSECONDS)
+        route = _route(request.path)
+        outcome = self._decide(request, route, fault, now_us)
+        answer, name = outcome.answer, fault.kind if fault else None
+        if answer.status == 500 and not fault:
+            name = "poison"
+        status = 0 if fault and fault.kind.startswith("reset") else answer.status
+        endpoint = (route.name or "root") if route else ""
+        path = request.path + (f"?{request.query}" if request.query else "")
+        self.truth.record(
+            Entry(now_us / MICROSECONDS, outcome.account, request.method, path, endpoint, status,
+                  outcome.admitted, outcome.refused, name)
+        )  # fmt: skip
+        if request.method in ("HEAD", "OPTIONS") and "Vary" in answer.headers:
+            answer = Answer(answer.status, answer.headers | {"Vary": "Accept, origin"}, answer.body, answer.close)
+        return answer
+
+    def _decide(self, request: Request, route: _Route | None, fault: Fault | None, now_us: int) -> _Outcome:
+        if fault and fault.kind == "reset_before":
+            return _Outcome(Answer(0, {}))
+        if route is None:
+            return _Outcome(self._outside(request))
+        account = self.accounts.authenticate(request.headers.get("Authorization"))
+        refusal = _before_throttle(request, route, account)
+        name = account.name if isinstance(account, Account) else ""
+        if refusal or not isinstance(account, Account):
+            return _Outcome(refusal or internal_error(), name)
+        if fault and fault.kind == "429":
+            return _Outcome(injected_429(fault, route.allow), name)
+        full = account.admit(now_us, api_usage=route.name == "api-usage")
+        if full:
+            return _Outcome(throttled(full, route.allow), name, refused=True)
+        answer = struck(fault) or self._answer(request, route, account, now_us)
+        if answer.status < 400 and route.name != "api-usage":
+            account.record_success(now_us)
+        return _Outcome(answer, name, admitted=True)
+
+    def _outside(self, request: Request) -> Answer:
+        """An address that is not the API's: a slash is missing, or nothing is there."""
+        if not request.path.endswith("/") and _route(f"{request.path}/"):
+            query = f"?{request.query}" if request.query else ""
+            headers = {"Content-Type": "text/html; charset=utf-8", "Vary": "origin, Cookie"}
+            return moved(f"{request.path}/{query}", headers)
+        return html(404, "Page not found")
+
+    def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Answer:
+        if request.method not in _SAFE_METHODS:
+            return detail(405, f'Method "{request.method}" not allowed.', route.allow)
+        if route.name == "":
+            names = {name: f"{request.base_url}{API_ROOT}{name}/" for name in ROOT_NAMES}
+            return json_answer(200, names, route.allow)
+        if route.name == "api-usage":
+            return json_answer(200, usage_body(account, now_us), route.allow)
+        endpoint = ENDPOINTS[route.name]
+        if request.method == "OPTIONS":
+            return json_answer(200, options_body(endpoint, self.corpus, detail=route.key is not None), route.allow)
+        return self._objects(request, route, endpoint)
+
+    def _objects(self, request: Request, route: _Route, endpoint: Endpoint) -> Answer:
+        if route.key is None:
+            answer, shown = self._views.listing(endpoint, request)
+        else:
+            answer, shown = self._views.single(endpoint, route.key, request)
+        return internal_error() if self.faults.poisoned(endpoint.name, shown) else answer
+
+
+def _route(path: str) -> _Route | None:
+    if not path.startswith(API_ROOT) or not path.endswith("/"):
+        return None
+    parts = path.removeprefix(API_ROOT).strip("/").split("/")
+    if len(parts) == 1 and parts[0] in ("", "api-usage", _FORBIDDEN, *ENDPOINTS):
+        return _Route(parts[0])
+    if len(parts) == 2 and parts[0] in ENDPOINTS and parts[1]:
+        return _Route(parts[0], parts[1])
+    return None
+
+
+def _before_throttle(request: Request, route: _Route, account: Account | Rejected) -> Answer | None:
+    """Reasons to refuse that cost nothing: negotiation, then credentials, then permissions."""
+    asked_format = parse_qs(request.query).get("format", ["json"])[-1]
+    if asked_format not in ("json", "api", "xml"):
+        return detail(404, "Not found.", route.allow)
+    if not _accepts_json(request.headers.get("Accept")):
+        return detail(406, "Could not satisfy the request Accept header.", route.allow)
+    challenge = 'Bearer realm="api"'
+    if isinstance(account, Rejected):
+        return detail(401, account.detail, route.allow, www_authenticate=challenge + account.challenge)
+    if not account.token and route.name not in _WITHOUT_TOKEN:
+        text = "Authentication credentials were not provided."
+        return detail(401, text, route.allow, www_authenticate=challenge)
+    forbidden = request.method not in _SAFE_METHODS and route.name in ENDPOINTS
+    if forbidden or route.name == _FORBIDDEN:
+        return detail(403, "You do not have permission to perform this action.", route.allow)
+    return None
+
+
+def _accepts_json(accept: str | None) -> bool:
+    kinds = [one.partition(";")[0].strip() for one in (accept or "*/*").split(",")]
+    return any(kind in ("*/*", "application/*", "application/json") for kind in kinds)

@@ -1,0 +1,207 @@
+"""The simulator as an HTTP server: threads, keep-alive, and faults that need the socket.
+
+Belongs here: sockets and time. Does not belong here: what is answered (`application.py`, `control.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, default_accounts
+from courtlistener_assets.devkit.simulator.application import Application
+from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, Control
+from courtlistener_assets.devkit.simulator.corpus import Corpus
+from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan, Latency
+from courtlistener_assets.devkit.simulator.generator import generate
+from courtlistener_assets.devkit.simulator.responses import Answer, Request
+from courtlistener_assets.devkit.simulator.truth import Entry, TruthLog
+
+_IDLE_SECONDS = 2.0
+_LARGEST_BODY = 4_000_000
+
+
+class Simulator:
+    """A stand-in CourtListener server on the loopback interface.
+
+        with Simulator(corpus=generate(seed=1)) as simulator:
+            requests.get(simulator.url + "/api/rest/v4/dockets/", headers={"Authorization": "Token wide-token"})
+
+    `accounts` come on top of the default ones. `latency` is as in `Latency`. `clock` gives seconds since 1970 and
+    `sleep` waits; tests replace both. `port` 0 takes a free port.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus | None = None,
+        accounts: Iterable[Account] = (),
+        *,
+        faults: Iterable[Fault] = (),
+        latency: str = "fixed:0",
+        seed: int = 1,
+        port: int = 0,
+        log_path: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.corpus = corpus or generate(seed)
+        self.accounts = Accounts([*default_accounts(), *accounts])
+        self.faults = FaultPlan(faults, seed)
+        self.truth = TruthLog(log_path)
+        self.latency = Latency(latency, seed)
+        self.application = Application(self.corpus, self.accounts, self.faults, self.truth, clock)
+        self.control = Control(self.application)
+        self.clock, self.sleep = clock, sleep
+        self._server = _Server(("127.0.0.1", port), self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The server's address without a path, `http://127.0.0.1:8000`."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def api_url(self) -> str:
+        """The API's address, `http://127.0.0.1:8000/api/rest/v4/`."""
+        return f"{self.url}/api/rest/v4/"
+
+    @property
+    def log(self) -> list[Entry]:
+        """The truth: every request so far."""
+        return self.truth.entries
+
+    def summary(self) -> dict[str, Any]:
+        return self.truth.summary()
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving, close every connection and the log file."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+        self._server.close_connections()
+        self.truth.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(self, where: tuple[str, int], simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._connections: set[socket.socket] = set()
+        self.to_reset: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(where, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+            reset = request in self.to_reset
+            self.to_reset.discard(request)
+        # A shutdown would say goodbye first; a bare close with nothing to linger for is a reset.
+        (self.close_request if reset else super().shutdown_request)(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away in the middle are no news; anything else is a defect of the simulator."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+    def close_connections(self) -> None:
+        with self._lock:
+            connections, self._connections = self._connections, set()
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
+    # One write an answer and no Nagle, or every answer on a kept connection would wait 40 ms for an acknowledgement.
+    wbufsize = 65536
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        simulator = self.server.simulator
+        request = self._request()
+        if request.path.startswith(CONTROL_ROOT):
+            self._send(simulator.control.respond(request))
+            return
+        fault = simulator.faults.draw(request.path)
+        before_seconds, after_seconds = simulator.latency.draw()
+        self._wait(before_seconds)
+        answer = simulator.application.respond(request, fault)
+        self._wait(after_seconds)
+        if fault and fault.kind.startswith("reset"):
+            self._reset()
+        else:
+            self._send(answer, cut=bool(fault and fault.kind == "cut"))
+
+    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+    def _request(self) -> Request:
+        path, _, query = self.path.partition("?")
+        length = min(int(self.headers.get("Content-Length") or 0), _LARGEST_BODY)
+        headers = {name.title(): value for name, value in self.headers.items()}
+        host = headers.get("Host", f"127.0.0.1:{self.server.server_address[1]}")
+        return Request(self.command, path, query, headers, host, self.rfile.read(length) if length else b"")
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self.server.simulator.sleep(seconds)
+
+    def _send(self, answer: Answer, *, cut: bool = False) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.close or cut:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
+        self.wfile.flush()
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.server.to_reset.add(self.connection)
+        self.close_connection = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return formatdate(self.server.simulator.clock() if timestamp is None else timestamp, usegmt=True)
+
+    def version_string(self) -> str:
+        return "simulator"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the truth log is the log."""

@@ -1,0 +1,43 @@
+"""Finding out what has become of objects that a full refresh no longer meets.
+
+Belongs here: asking for them one by one. Does not belong here: merged clusters that their successor names, which are
+marked with the page that says so (`resources/records/store.py`).
+"""
+
+from __future__ import annotations
+
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import Stream
+from resources.courtlistener.client import CourtListenerClient
+from resources.errors import Gone, NotFound
+from resources.records.audit import RecordAudit
+from resources.records.store import RecordStore
+
+#: Streams whose objects have a court and a date of their own, so that a partition's rows are known without the server.
+DATED = ("dockets", "clusters")
+
+
+def bury_missing(
+    client: CourtListenerClient,
+    store: RecordStore,
+    audit: RecordAudit,
+    stream: Stream,
+    partition: CourtMonth,
+    run_id: str,
+) -> int:
+    """Mark as gone what is stored, was not met by the run's pass over everything, and no longer exists.
+
+    Costs one request for each row that was not met. What still exists has moved to another court or month, whose own
+    sweep brings it. Returns how many are newly marked.
+    """
+    gone = 0
+    court, first_day, next_month = partition.court, partition.month, partition.next_month
+    for id in audit.not_seen_since(stream.name, court, first_day, next_month, run_id):
+        try:
+            client.object(stream.endpoint, id)
+        except Gone as error:
+            reason = f"merged into {error.location}" if error.location else "removed by CourtListener (410)"
+            gone += store.bury(stream.name, [id], reason)
+        except NotFound:
+            gone += store.bury(stream.name, [id], "not found (404)")
+    return gone

@@ -1,0 +1,95 @@
+"""Is Dagster's instance one that several processes can share, and does one daemon, and only one, run?
+
+Belongs here: what the instance in DAGSTER_HOME tells. Does not belong here: whether DAGSTER_HOME is set
+(`settings_checks.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from courtlistener_assets.operations.doctor.findings import Finding, error, ok, warning
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+#: A daemon writes a heartbeat every 30 s.
+_ALIVE_SECONDS = 90.0
+_LOOK_SECONDS = 2.0
+_ONE_DAEMON = (
+    "Stop all daemons but one (`dagster dev` and `courtlistener dev` start one each); if a daemon was just restarted, "
+    "look again in a minute."
+)
+
+
+def check_dagster(
+    environ: Mapping[str, str],
+    *,
+    watch_seconds: float = 0.0,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Finding]:
+    """All checks of the instance. With `watch_seconds` (40 is enough), look that long for a second daemon."""
+    home = environ.get("DAGSTER_HOME", "").strip()
+    if not home or not (Path(home) / "dagster.yaml").exists():
+        return []
+    import dagster as dg  # Two seconds, which only this check needs.
+
+    try:
+        with dg.DagsterInstance.from_config(home) as instance:
+            findings = [*check_storage(instance), *check_retries(instance)]
+            return [*findings, *check_daemons(instance, watch_seconds=watch_seconds, clock=clock, sleep=sleep)]
+    except Exception as problem:  # Dagster, SQLAlchemy and the driver each raise their own.
+        text = " ".join(str(problem).split())[:500]
+        remedy = "Correct dagster.yaml and the variables that it names (DAGSTER_POSTGRES_URL)."
+        return [error("dagster", f"The instance in {home} cannot be opened: {text}", remedy)]
+
+
+def check_storage(instance: dg.DagsterInstance) -> list[Finding]:
+    """SQLite locks up when several runs write at once."""
+    kind = type(instance.event_log_storage).__name__
+    if "Sqlite" not in kind and "InMemory" not in kind:
+        return [ok("dagster storage", "shared by all processes")]
+    message = f"Dagster keeps its events in {kind}: several runs at once lock each other out."
+    return [error("dagster storage", message, "Set `storage: postgres:` in dagster.yaml, as `courtlistener dev` does.")]
+
+
+def check_retries(instance: dg.DagsterInstance) -> list[Finding]:
+    """Whether runs that failed for good would be started again and again."""
+    if not instance.run_retries_enabled or not instance.run_retries_retry_on_asset_or_op_failure:
+        return []
+    message = "run_retries.retry_on_asset_or_op_failure is on: a run that failed for a lasting reason is started again."
+    remedy = "Set it to false in dagster.yaml; failed dockets have their own sensor."
+    return [warning("dagster retries", message, remedy)]
+
+
+def check_daemons(
+    instance: dg.DagsterInstance,
+    *,
+    watch_seconds: float = 0.0,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Finding]:
+    """One daemon must run. Only the last heartbeat of each kind is kept, so a second daemon shows itself over time."""
+    seen = _daemon_ids(instance, clock())
+    until = clock() + watch_seconds
+    while len(seen) < 2 and clock() < until:
+        sleep(_LOOK_SECONDS)
+        seen |= _daemon_ids(instance, clock())
+    if len(seen) > 1:
+        message = (
+            f"{len(seen)} Dagster daemons work on this instance; each starts the runs of all sensors and schedules."
+        )
+        return [error("dagster daemon", message, _ONE_DAEMON)]
+    if not seen:
+        message = "No Dagster daemon runs: schedules, sensors, retries and the run queue stand still."
+        return [warning("dagster daemon", message, "Start `courtlistener dev` or `dagster-daemon run`.")]
+    return [ok("dagster daemon", "one is running")]
+
+
+def _daemon_ids(instance: dg.DagsterInstance, now: float) -> set[str]:
+    heartbeats = instance.get_daemon_heartbeats().values()
+    return {str(beat.daemon_id) for beat in heartbeats if now - beat.timestamp < _ALIVE_SECONDS}

@@ -1,0 +1,152 @@
+"""How far the downloads are, what failed and what is deferred, read from Postgres.
+
+Belongs here: reading for people and for metrics. Does not belong here: anything that writes (`store.py`), and the
+quota (`report.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from resources.backlog.deferrals import Deferral, Deferrals
+from resources.connections.postgres import Database
+
+# What counts the partitions must look at all their sweeps, so it does that once for all assets.
+# A sweep has been walked to its end at least once if it is finished, or if its present pass looks for changes only.
+PROGRESS = """
+    WITH plan AS (
+        SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
+        FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
+    ), partitions AS (
+        SELECT asset, partition, needed,
+               count(*) FILTER (WHERE finished_at IS NOT NULL OR since IS NOT NULL) AS walked,
+               bool_and(since IS NULL AND finished_at IS NOT NULL) AS first_pass,
+               sum(pages) AS pages, sum(records) AS records
+        FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
+        WHERE split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+        GROUP BY asset, partition, needed
+    )
+    SELECT asset,
+           count(*) FILTER (WHERE walked >= needed),
+           count(*) FILTER (WHERE walked < needed),
+           coalesce(sum(records), 0),
+           coalesce(sum(pages), 0),
+           coalesce(sum(pages) FILTER (WHERE walked < needed), 0),
+           avg(pages) FILTER (WHERE first_pass AND walked >= needed)
+    FROM partitions GROUP BY asset
+"""
+_FAILURES = """
+    SELECT count(*) FILTER (WHERE dead_at IS NULL AND claimed_by IS NULL),
+           count(*) FILTER (WHERE dead_at IS NULL AND claimed_by IS NOT NULL),
+           count(*) FILTER (WHERE dead_at IS NOT NULL)
+    FROM courtlistener.failures WHERE resolved_at IS NULL
+"""
+
+
+@dataclass(frozen=True)
+class AssetProgress:
+    """The partitions of one download asset.
+
+    `records` and `pages` count the last pass of each sweep. `pages_a_partition` is the mean of the partitions that were
+    downloaded in one pass, None if there is none yet; `expected` is how many partitions there are.
+    """
+
+    asset: str
+    expected: int
+    complete: int
+    in_progress: int
+    records: int
+    pages: int
+    pages_in_progress: int
+    pages_a_partition: float | None
+    sweeps: int
+
+    @property
+    def not_begun(self) -> int:
+        return max(0, self.expected - self.complete - self.in_progress)
+
+    @property
+    def requests_left(self) -> float:
+        """Estimate of the requests that the rest takes; every sweep takes one at least."""
+        mean = max(float(self.sweeps), self.pages_a_partition or 0.0)
+        return max(0.0, self.in_progress * mean - self.pages_in_progress) + self.not_begun * mean
+
+
+@dataclass(frozen=True)
+class FailureCounts:
+    """Failures that are not resolved: waiting for a retry, being retried, given up."""
+
+    open: int
+    claimed: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to download: the partitions, and the names of the sweeps of each asset."""
+
+    courts: Sequence[str]
+    first_month: date
+    partitions: int
+    sweeps: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class PipelineReport:
+    """The downloads as they stand now."""
+
+    assets: tuple[AssetProgress, ...]
+    failures: FailureCounts
+    deferrals: tuple[Deferral, ...]
+
+    @property
+    def requests_left(self) -> float:
+        return sum(asset.requests_left for asset in self.assets)
+
+    @property
+    def requests_a_docket(self) -> float | None:
+        """Requests of all assets for each docket, at the present mix; None before the first docket."""
+        dockets = sum(asset.records for asset in self.assets if asset.asset == "dockets")
+        return sum(asset.pages for asset in self.assets) / dockets if dockets else None
+
+
+def pipeline_report(database: Database, plan: Plan) -> PipelineReport:
+    """How far the plan has come; raises StoreUnavailable. The database must be migrated."""
+    [failures] = database.rows(_FAILURES)
+    planned = [(asset, sweep) for asset, sweeps in plan.sweeps.items() for sweep in sweeps]
+    rows = database.rows(
+        PROGRESS,
+        {
+            "assets": [asset for asset, _ in planned],
+            "sweeps": [sweep for _, sweep in planned],
+            "courts": list(plan.courts),
+            "first_month": plan.first_month.isoformat(),
+        },
+    )
+    begun = {asset: counts for asset, *counts in rows}
+    return PipelineReport(
+        assets=tuple(_progress(plan, asset, begun.get(asset, _NOT_BEGUN)) for asset in plan.sweeps),
+        failures=FailureCounts(*failures),
+        deferrals=tuple(Deferrals(database).all()),
+    )
+
+
+_NOT_BEGUN = (0, 0, 0, 0, 0, None)
+
+
+def _progress(plan: Plan, asset: str, counts: Sequence[Any]) -> AssetProgress:
+    complete, in_progress, records, pages, pages_in_progress, mean = counts
+    return AssetProgress(
+        asset=asset,
+        expected=plan.partitions,
+        complete=complete,
+        in_progress=in_progress,
+        records=int(records),
+        pages=int(pages),
+        pages_in_progress=int(pages_in_progress),
+        pages_a_partition=None if mean is None else float(mean),
+        sweeps=len(plan.sweeps[asset]),
+    )
