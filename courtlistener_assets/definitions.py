@@ -22,12 +22,12 @@ from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quot
 from courtlistener_assets.defs.assets.vector_inputs import vector_inputs_asset
 from courtlistener_assets.defs.checks.downloads import completeness, nothing_is_dead
 from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
-from courtlistener_assets.defs.jobs import ASSET_JOBS, BOOKKEEPING_JOBS
+from courtlistener_assets.defs.jobs import ASSET_JOBS, BACKLOG_JOBS
 from courtlistener_assets.defs.schedules import schedules
 from courtlistener_assets.defs.sensors import sensors
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.settings import Settings
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.courtlistener.client import CourtListenerResource
 from resources.quota.limiter import RedisRateLimitResource
 from resources.records.store import RecordStoreResource
@@ -56,7 +56,7 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
             completeness,
         ],
         asset_checks=[nothing_is_dead, vector_inputs_checks(partitions_def, settings.data_dir)],
-        jobs=[*ASSET_JOBS, *BOOKKEEPING_JOBS],
+        jobs=[*ASSET_JOBS, *BACKLOG_JOBS],
         sensors=sensors(partitions_def, days),
         schedules=[*schedules(settings.courts, partitions_def, days), quota_usage_schedule()],
         resources=_resources(settings, environ),
@@ -94,7 +94,7 @@ def _resources(settings: Settings, environ: Mapping[str, str]) -> dict[str, obje
             rate_limit=rate_limit,
         ),
         "records": RecordStoreResource(postgres_url=postgres_url),
-        "bookkeeping": BookkeepingResource(
+        "backlog": BacklogResource(
             postgres_url=postgres_url,
             redis_url=redis_url,
             redis_prefix=settings.redis_prefix,

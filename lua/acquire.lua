@@ -1,12 +1,12 @@
 -- Grant permits for one account, or say how long to wait.
--- KEYS  1 permits (zset)  2 epoch (hash)  3 windows (hash)  4 line (zset)  5 line deadlines (zset)
+-- KEYS  1 permits (zset)  2 epoch (hash)  3 windows (hash)  4 waiters (zset)  5 waiter deadlines (zset)
 --       6 rate_limit of the hour (string)
 -- ARGV  1 time to live of a permit, us  2 reserve, thousandths of each limit  3 "1" for the priority lane
 --       4 grace for a waiter, us  5 end of the hour of KEYS[6], us  6 limit shared through KEYS[6], 0 for none
 --       7 clock for simulations, us, "" for the server's  8.. request ids
 -- Reply granted, epoch, granted at us, now us | wait, us, ahead, now us | fenced, reason | blocked, reason
 --       | hour, now us (KEYS[6] is not the hour's key)
-local permits, epoch, windows, line, deadlines, charged = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local permits, epoch, windows, waiters, deadlines, charged = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ttl_us, reserve, priority = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
 local grace_us, hour_end_us, shared_limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local first, count = ARGV[8], #ARGV - 7
@@ -30,19 +30,19 @@ local held = redis.call('ZSCORE', permits, first)
 if held then return {'granted', tonumber(state[1]), tonumber(held) - 1 - ttl_us, now_us} end
 if now_us >= hour_end_us or now_us < hour_end_us - 3600000000 then return {'hour', now_us} end
 
-local account = redis.call('HMGET', windows, 'spec', 'not_before_us', 'blocked', 'keep', 'keep_ms')
+local account = redis.call('HMGET', windows, 'spec', 'held_until_us', 'blocked', 'keep', 'keep_ms')
 if account[3] ~= '' then return {'blocked', account[3]} end
 
--- The place in the line: priority waiters carry negative tickets, so that they stand before all others.
-local waiting, rank, ahead = redis.call('ZCARD', line), false, 0
+-- The place among the waiters: those in the priority lane carry negative tickets, so that they come first.
+local waiting, rank, ahead = redis.call('ZCARD', waiters), false, 0
 if waiting > 0 then
   local gone = redis.call('ZRANGEBYSCORE', deadlines, '-inf', string.format('%.0f', now_us), 'LIMIT', 0, 500)
   if #gone > 0 then
-    redis.call('ZREM', line, unpack(gone))
+    redis.call('ZREM', waiters, unpack(gone))
     redis.call('ZREM', deadlines, unpack(gone))
   end
-  rank = redis.call('ZRANK', line, first)
-  ahead = rank or (priority and redis.call('ZCOUNT', line, '-inf', '(0') or redis.call('ZCARD', line))
+  rank = redis.call('ZRANK', waiters, first)
+  ahead = rank or (priority and redis.call('ZCOUNT', waiters, '-inf', '(0') or redis.call('ZCARD', waiters))
 end
 
 local wait_us = math.max(0, tonumber(account[2]) - now_us)
@@ -80,11 +80,11 @@ if wait_us > 0 then
   local deadline_us = string.format('%.0f', now_us + wait_us + grace_us)
   local ticket = rank and 0 or redis.call('HINCRBY', epoch, 'ticket', count)
   for i = 8, #ARGV do
-    if not rank then redis.call('ZADD', line, ticket + i - (priority and 4503599627370496 or 0), ARGV[i]) end
+    if not rank then redis.call('ZADD', waiters, ticket + i - (priority and 4503599627370496 or 0), ARGV[i]) end
     redis.call('ZADD', deadlines, deadline_us, ARGV[i])
   end
   local keep_ms = math.ceil((wait_us + grace_us) / 1000) + 60000
-  redis.call('PEXPIRE', line, keep_ms)
+  redis.call('PEXPIRE', waiters, keep_ms)
   redis.call('PEXPIRE', deadlines, keep_ms)
   return {'wait', wait_us, ahead, now_us}
 end
@@ -94,7 +94,7 @@ local granted_us = now_us - now_us % 2
 local ages_from_us = granted_us + ttl_us + 1
 for i = 8, #ARGV do redis.call('ZADD', permits, ages_from_us, ARGV[i]) end
 if rank then
-  redis.call('ZREM', line, unpack(ARGV, 8))
+  redis.call('ZREM', waiters, unpack(ARGV, 8))
   redis.call('ZREM', deadlines, unpack(ARGV, 8))
 end
 local size = tonumber(state[4]) + count

@@ -1,5 +1,5 @@
--- Give up a place in the line.
--- KEYS  1 line (zset)  2 line deadlines (zset)
+-- Give up a place among the waiters.
+-- KEYS  1 waiters (zset)  2 waiter deadlines (zset)
 -- ARGV  request ids
 -- Reply the number of places given up
 redis.call('ZREM', KEYS[2], unpack(ARGV))

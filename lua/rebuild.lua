@@ -1,8 +1,8 @@
 -- Put this server in charge of an account under a new epoch, with the permits that were collected from the journal.
--- KEYS  1 permits (zset)  2 epoch (hash)  3 windows (hash)  4 line (zset)  5 line deadlines (zset)
+-- KEYS  1 permits (zset)  2 epoch (hash)  3 windows (hash)  4 waiters (zset)  5 waiter deadlines (zset)
 --       6 collected permits (zset), gone if there are none
 -- ARGV  1 epoch  2 hold, us from now, 0 for none  3 reason of a block, "" for none  4 permits to keep
---       5 time to live of the keys, ms  6 "1" to keep the line of waiters
+--       5 time to live of the keys, ms  6 "1" to keep the waiters
 --       7 replication id and  8 clock, us, of the server when the collection began  9 number of collected permits
 --       10 clock for simulations, us, "" for the server's
 --       then for each window: limit, seconds, foreign, how long foreign counts, us
@@ -23,13 +23,13 @@ for i = 11, #ARGV, 4 do
   table.insert(spec, string.format('%s %s %s %.0f;', ARGV[i], ARGV[i + 1], ARGV[i + 2], until_us))
 end
 
--- Other parts of the epoch hash (tickets of the line, mean latency) outlive a rebuild.
+-- Other parts of the epoch hash (tickets of waiters, mean latency) outlive a rebuild.
 redis.call('DEL', permits)
 if count > 0 then redis.call('RENAME', collected, permits) end
 if ARGV[6] ~= '1' then redis.call('DEL', KEYS[4], KEYS[5]) end
 redis.call('HSET', epoch, 'epoch', ARGV[1], 'replid', replid, 'last_us', string.format('%.0f', now_us),
   'count', count)
-redis.call('HSET', windows, 'spec', table.concat(spec), 'not_before_us', string.format('%.0f', now_us + ARGV[2]),
+redis.call('HSET', windows, 'spec', table.concat(spec), 'held_until_us', string.format('%.0f', now_us + ARGV[2]),
   'blocked', ARGV[3], 'keep', ARGV[4], 'keep_ms', ARGV[5])
 for _, key in ipairs({permits, epoch, windows}) do redis.call('PEXPIRE', key, ARGV[5]) end
 return 'rebuilt'

@@ -17,7 +17,7 @@ from resources.connections.postgres import Database
 from resources.connections.redis_address import RedisAddress, connect
 from resources.connections.redis_keys import RedisKeys
 from resources.quota.failover import FailoverLedger
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.permits import JournaledPermit, Lane, LedgerState, Outcome, Permit, QuotaWindow, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
@@ -102,7 +102,7 @@ def _server_us(client: redis.Redis, call: Callable[[int], Any], calls: int) -> f
 
 
 def _with_journal(client: redis.Redis, database: Database, calls: int) -> tuple[float, float]:
-    row = LedgerRow(database, "cost-journal", fallback_windows=tuple(quota.window for quota in _ROOMY))
+    row = LeaseStore(database, "cost-journal", fallback_windows=tuple(quota.window for quota in _ROOMY))
     ledger = RedisLedger(client, "cost-journal", permit_ttl_seconds=120, keys=RedisKeys("cost-journal"))
     both = FailoverLedger(ledger, PostgresLedger(row, permit_ttl_seconds=120), row)
     both.acquire(["first"], Lane.BACKFILL)
@@ -111,14 +111,14 @@ def _with_journal(client: redis.Redis, database: Database, calls: int) -> tuple[
 
 def _postgres_alone(database: Database, calls: int) -> float:
     windows = tuple(quota.window for quota in _ROOMY)
-    ledger = PostgresLedger(LedgerRow(database, "cost-postgres", fallback_windows=windows), permit_ttl_seconds=120)
+    ledger = PostgresLedger(LeaseStore(database, "cost-postgres", fallback_windows=windows), permit_ttl_seconds=120)
     seconds = [_timed(lambda n=n: ledger.acquire([f"p{n}"], Lane.BACKFILL)) for n in range(calls)]  # type: ignore[misc]
     return round(calls / sum(seconds), 0)
 
 
 def _rebuild(client: redis.Redis, database: Database) -> float:
     """Milliseconds to fill Redis with a full hour of permits from the journal; the median of five."""
-    row = LedgerRow(database, "cost-rebuild", fallback_windows=WINDOWS)
+    row = LeaseStore(database, "cost-rebuild", fallback_windows=WINDOWS)
     ledger = RedisLedger(client, "cost-rebuild", permit_ttl_seconds=120, keys=RedisKeys("cost-rebuild"))
     row.give_to(ledger)
     with database.transaction() as connection:

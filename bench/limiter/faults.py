@@ -29,7 +29,7 @@ from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
 from resources.connections.postgres import Database
 from resources.connections.redis_address import RedisAddress, connect
 from resources.quota.failover import FailoverLedger
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.limiter import RateLimiter, ledger_database, suspend_aware_clock
 from resources.quota.permits import Outcome, Window
 from resources.quota.postgres_ledger import PostgresLedger
@@ -97,7 +97,7 @@ class Rig:
         roomy = number >= TIGHT_WORKERS
         account = "roomy" if roomy else "tight"
         windows = tuple(Window(limit, int(seconds)) for limit, seconds in (ROOMY if roomy else TIGHT))
-        row = LedgerRow(
+        row = LeaseStore(
             ledger_database(self.postgres.url),
             account,
             fallback_windows=windows,

@@ -28,7 +28,7 @@ from bench.scale.store import FullStore, measure, table_sizes
 from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
 from courtlistener_assets.devkit.simulator import Simulator
 from courtlistener_assets.settings import Settings
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.connections.postgres import Database
 from resources.courtlistener.client import account_of
 
@@ -73,8 +73,8 @@ def _measured(size: Size) -> dict[str, Any]:
         fill(database, size, account=account_of(TOKEN), windows=WINDOWS, threads=os.cpu_count() or 1)
         print(f"{size.dockets:,} dockets in {time.perf_counter() - began:.0f} s", flush=True)
         tables = table_sizes(database)
-        with BookkeepingResource(postgres_url=postgres.url, redis_url=redis_server.url).open() as books:
-            full = FullStore(database, client, books, size, Settings.from_environ(environ), environ)
+        with BacklogResource(postgres_url=postgres.url, redis_url=redis_server.url).open() as backlog:
+            full = FullStore(database, client, backlog, size, Settings.from_environ(environ), environ)
             milliseconds = measure(full)
         milliseconds |= _dagster(environ, postgres.url, Path(directory))
         client.close()

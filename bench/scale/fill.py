@@ -195,7 +195,7 @@ def _vacuum(database: Database, table: str) -> None:
             connection.autocommit = False
 
 
-# --- books ------------------------------------------------------------------------------------------------------------
+# --- backlog ----------------------------------------------------------------------------------------------------------
 
 # All partitions but the last hundredth are downloaded; of those, every other one has begun.
 _SWEEPS = """
@@ -226,7 +226,7 @@ _FAILURES = """
 """
 # A tenth is due.
 _DEFERRALS = """
-    INSERT INTO courtlistener.deferrals (asset, partition, not_before, reason, run_id, config, downstream)
+    INSERT INTO courtlistener.deferrals (asset, partition, deferred_until, reason, run_id, config, downstream)
     SELECT (%(targets)s::text[])[1 + d / %(partitions)s], (%(courts)s::text[])[1 + d %% %(court_count)s] || '|'
             || (%(first_month)s::date + make_interval(months => d / %(court_count)s %% %(months)s))::date,
         now() + make_interval(mins => d - %(deferrals)s / 10), 'QuotaDeferred: no room within 60 s', md5(d::text),

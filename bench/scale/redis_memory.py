@@ -14,7 +14,7 @@ import redis
 
 from bench.scale.fill import ROWS
 from courtlistener_assets.devkit.servers import RedisServer
-from resources.backlog.failure_lists import FailedDocket, FailedDocketLists
+from resources.backlog.failure_lists import FailureLists, OpenFailure
 from resources.legacy.pipeline_state import PipelineState
 from resources.quota.permits import JournaledPermit, LedgerState, QuotaWindow, Window
 from resources.quota.redis_ledger import RedisLedger
@@ -78,10 +78,10 @@ def _pages(client: redis.Redis, pages: int, partitions_a_run: int) -> None:
 def _failures(client: redis.Redis) -> None:
     now = datetime.now(UTC)
     failures = [
-        FailedDocket(id=number, asset="docket_entries", partition="ca9|2024-01-01", sweep="filed",
+        OpenFailure(id=number, asset="docket_entries", partition="ca9|2024-01-01", sweep="filed",
                      docket_id=60_000_000 + number, object_id=None, after_id=None, up_to_id=None,
                      error="TransientApiError", message="The server answered with 502. " * 5, tries=2, requests=10,
                      first_at=now - timedelta(minutes=number), last_at=now, due_at=now)
         for number in range(_FAILURES)
     ]  # fmt: skip
-    FailedDocketLists(client).file(failures)
+    FailureLists(client).file(failures)

@@ -24,10 +24,10 @@ from courtlistener_assets.operations.doctor.examination import examine
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
-from resources.backlog.backlog import Bookkeeping
+from resources.backlog.backlog import Backlog
 from resources.connections.postgres import Database
 from resources.courtlistener.client import account_of
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.limiter import RedisRateLimitResource
 from resources.quota.permits import Outcome, Window
 from resources.quota.report import requests_by_hour
@@ -56,7 +56,7 @@ class FullStore:
 
     database: Database
     client: redis.Redis
-    books: Bookkeeping
+    backlog: Backlog
     size: Size
     settings: Settings
     environ: Mapping[str, str]
@@ -85,7 +85,7 @@ class FullStore:
         for stream in STREAMS:
             for sweep in stream.sweeps:
                 key = SweepKey(stream.name, month, sweep.name)
-                at = self.store.begin_pass(key, run_id=uuid4().hex, everything=True, overlap=timedelta(hours=1))
+                at = self.store.begin_pass(key, run_id=uuid4().hex, full_refresh=True, overlap=timedelta(hours=1))
                 pages = list(_pages(self._records(stream.name, number)))
                 for place, page in enumerate(pages):
                     at = self.store.store_page(
@@ -116,7 +116,7 @@ class FullStore:
     def new_page(self) -> None:
         """A page of dockets that nobody has seen before, stored with its checkpoint."""
         key = SweepKey("dockets", f"{self.size.court_ids[0]}|1900-01-01", uuid4().hex)
-        at = self.store.begin_pass(key, run_id="bench", everything=True, overlap=timedelta(hours=1))
+        at = self.store.begin_pass(key, run_id="bench", full_refresh=True, overlap=timedelta(hours=1))
         records = [
             Record("dockets", id, body_of("dockets", id), docket_id=id, court_id="none", date_filed=date(1900, 1, 1),
                    date_modified=datetime.now(UTC))
@@ -134,7 +134,7 @@ class FullStore:
             assert sum(1 for _ in rows) == ROWS["opinions"] + ROWS["recap_documents"]
 
     def changed_months(self) -> None:
-        self.books.audit.months_modified(self.month().court, self.today - timedelta(days=2))
+        self.backlog.audit.months_modified(self.month().court, self.today - timedelta(days=2))
 
     # --- completeness -------------------------------------------------------------------------------------------------
 
@@ -142,13 +142,13 @@ class FullStore:
         month = self.month()
         for stream in STREAMS:
             for sweep in stream.sweeps:
-                self.books.audit.stored(stream.name, sweep.name, month.court, month.month, month.next_month)
+                self.backlog.audit.stored(stream.name, sweep.name, month.court, month.month, month.next_month)
 
     def orphans(self) -> None:
-        assert self.books.audit.orphans("docket_entries", self.month().court) == (0, [])
+        assert self.backlog.audit.orphans("docket_entries", self.month().court) == (0, [])
 
     def sample(self) -> None:
-        assert self.books.audit.complete_partitions("dockets", ["filed", "decided"])
+        assert self.backlog.audit.complete_partitions("dockets", ["filed", "decided"])
 
     # --- permits ------------------------------------------------------------------------------------------------------
 
@@ -161,9 +161,9 @@ class FullStore:
         )
         return resource.limiter(account_of(self.settings.api_token or ""))
 
-    def ledger_row(self) -> LedgerRow:
+    def ledger_row(self) -> LeaseStore:
         account = account_of(self.settings.api_token or "")
-        return LedgerRow(self.database, account, fallback_windows=Window.parse_all(self.settings.rate_limits))
+        return LeaseStore(self.database, account, fallback_windows=Window.parse_all(self.settings.rate_limits))
 
     def prune(self) -> None:
         with self.database.transaction() as connection:
@@ -190,8 +190,8 @@ def _pages(records: list[Record]) -> Iterator[PageOfRecords]:
 
 
 def measure(full: FullStore) -> dict[str, float]:
-    """Milliseconds of everything, by what it is."""
-    failed, deferrals = full.books.failed, full.books.deferrals
+    """Milliseconds of full_refresh, by what it is."""
+    failed, deferrals = full.backlog.failures, full.backlog.deferrals
     some = [str(full.month()) for _ in range(20)]
     figures = {
         "partition run: all pages of all streams stored": milliseconds(full.walk, times=10),
@@ -203,7 +203,7 @@ def measure(full: FullStore) -> dict[str, float]:
         "completeness: parents of a court's entries": milliseconds(full.orphans, times=3),
         "completeness: complete partitions of an asset": milliseconds(full.sample),
         "failures: claim what is due": milliseconds(failed.claim_due, times=5),
-        "failures: look for exhausted ones": milliseconds(failed.bury_exhausted),
+        "failures: look for exhausted ones": milliseconds(failed.dead_letter_exhausted),
         "failures: compare the Redis lists": milliseconds(failed.refill),
         "failures: counted": milliseconds(failed.counts),
         "failures: 200 shown": milliseconds(lambda: failed.open(limit=200)),

@@ -18,7 +18,7 @@ import dagster as dg
 
 from courtlistener_assets.defs.step_errors import NO_RUN_RETRY
 from resources.backlog.deferrals import Deferrals
-from resources.backlog.failures import FailedDockets
+from resources.backlog.failures import Failures
 from resources.errors import (
     ApiError,
     BadRequest,
@@ -102,8 +102,8 @@ def is_deferrable(error: CourtListenerAssetsError, retries_left: int) -> bool:
     return isinstance(error, TransientApiError) and retries_left <= 0
 
 
-def put_off_claim(
-    context: dg.AssetExecutionContext, failed: FailedDockets, claim_id: str, error: CourtListenerAssetsError
+def release_claim(
+    context: dg.AssetExecutionContext, failures: Failures, claim_id: str, error: CourtListenerAssetsError
 ) -> dg.Failure | None:
     """Give a claim back without a try more if its dockets are not to blame; returns the failure that ends the step.
 
@@ -114,7 +114,7 @@ def put_off_claim(
     wait_seconds = STOPPED_SECONDS
     if error.retryable:
         wait_seconds = error.wait_seconds if isinstance(error, QuotaDeferred) else OUTAGE_SECONDS
-    count = failed.put_off(claim_id, context.asset_key.to_user_string(), wait_seconds)
+    count = failures.release(claim_id, context.asset_key.to_user_string(), wait_seconds)
     what = f"{count} failed dockets are tried again in {in_words(wait_seconds)} at the earliest"
     return _failure(context, f"{type(error).__name__}: {error}; {what}.", {"error": type(error).__name__})
 

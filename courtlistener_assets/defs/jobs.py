@@ -1,6 +1,6 @@
 """One job a use; every job works from the UI, from `dagster job` and as a backfill.
 
-Belongs here: what the jobs select, and the few ops that keep the books in order. Does not belong here: what the assets
+Belongs here: what the jobs select, and the few ops that look after the backlog. Does not belong here: what the assets
 do (`assets/`), or who starts a job by itself (`sensors/`, `schedules.py`).
 """
 
@@ -13,7 +13,7 @@ from courtlistener_assets.defs.checks.downloads import COMPLETENESS
 from courtlistener_assets.defs.step_errors import NO_RUN_RETRY
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.logs import run_log, step
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 
 _DOWNLOADS = dg.AssetSelection.assets(*(stream.name for stream in STREAMS))
 _VECTOR_INPUTS = dg.AssetSelection.assets("vector_inputs")
@@ -74,9 +74,9 @@ class RequeueConfig(dg.Config):
 
 
 @dg.op(description="Put dead failures back among those that wait for a retry.")
-def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, bookkeeping: BookkeepingResource) -> None:
-    with step(context), bookkeeping.open() as books:
-        count = books.failed.requeue_dead(config.failure_ids or None)
+def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, backlog: BacklogResource) -> None:
+    with step(context), backlog.open() as open_backlog:
+        count = open_backlog.failures.requeue_dead(config.failure_ids or None)
         run_log.info(f"{count} failed dockets are tried again")
 
 
@@ -92,10 +92,10 @@ class ForgetConfig(dg.Config):
 
 
 @dg.op(description="Do not go on with deferred partitions; what they have stored stays.")
-def forget_deferred(context: dg.OpExecutionContext, config: ForgetConfig, bookkeeping: BookkeepingResource) -> None:
-    with step(context), bookkeeping.open() as books:
-        partitions = config.partitions or [each.partition for each in books.deferrals.all(limit=1_000_000)]
-        count = books.deferrals.forget(partitions)
+def forget_deferred(context: dg.OpExecutionContext, config: ForgetConfig, backlog: BacklogResource) -> None:
+    with step(context), backlog.open() as open_backlog:
+        partitions = config.partitions or [each.partition for each in open_backlog.deferrals.all(limit=1_000_000)]
+        count = open_backlog.deferrals.forget(partitions)
         run_log.info(f"{count} deferrals are forgotten")
 
 
@@ -105,9 +105,9 @@ def forget_deferred_partitions() -> None:
 
 
 @dg.op(description="Remove the state of old runs from Redis, if it has not expired by itself.")
-def remove_expired_keys(context: dg.OpExecutionContext, bookkeeping: BookkeepingResource) -> None:
-    with step(context), bookkeeping.open() as books:
-        run_log.info(f"{books.state.cleanup_expired_keys()} keys are gone")
+def remove_expired_keys(context: dg.OpExecutionContext, backlog: BacklogResource) -> None:
+    with step(context), backlog.open() as open_backlog:
+        run_log.info(f"{open_backlog.state.cleanup_expired_keys()} keys are gone")
 
 
 @dg.job(description="Remove the state of old runs from Redis, if it has not expired by itself.")
@@ -115,4 +115,4 @@ def cleanup_expired_keys() -> None:
     remove_expired_keys()
 
 
-BOOKKEEPING_JOBS = [requeue_dead_dockets, forget_deferred_partitions, cleanup_expired_keys]
+BACKLOG_JOBS = [requeue_dead_dockets, forget_deferred_partitions, cleanup_expired_keys]

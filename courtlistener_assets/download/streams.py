@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from courtlistener_assets.download.partitions import Selection
 from resources.errors import UnusableRecord
-from resources.records.model import PageOfRecords, Record, RecordFailure
+from resources.records.model import Failure, PageOfRecords, Record
 
 Body = Mapping[str, Any]
 _ID_OF_URL = re.compile(r"/(\d+)/?(?:\?.*)?$")
@@ -205,7 +205,7 @@ STREAMS: tuple[Stream, ...] = (
 )
 
 
-def _failure_of(body: Any, error: UnusableRecord) -> RecordFailure:
+def _failure_of(body: Any, error: UnusableRecord) -> Failure:
     """Keep what can be known of an object that does not fit, so that a retry finds its docket."""
     object_id = docket_id = None
     if isinstance(body, Mapping):
@@ -214,7 +214,7 @@ def _failure_of(body: Any, error: UnusableRecord) -> RecordFailure:
             docket_id = _id_of_url(body, "docket")
         except UnusableRecord:
             docket_id = body["docket_id"] if is_id(body.get("docket_id")) else None
-    return RecordFailure(type(error).__name__, str(error), docket_id=docket_id, object_id=object_id)
+    return Failure(type(error).__name__, str(error), docket_id=docket_id, object_id=object_id)
 
 
 def _mapping(body: Any) -> Body:

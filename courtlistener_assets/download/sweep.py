@@ -18,7 +18,7 @@ from courtlistener_assets.logs import bound_fields, detail_log, run_log
 from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.responses import Page
 from resources.errors import ApiError, PageRejected, ResponseTooLarge, TransientApiError
-from resources.records.model import PageOfRecords, RecordFailure, SweepKey, SweepPass
+from resources.records.model import Failure, PageOfRecords, SweepKey, SweepPass
 from resources.records.store import RecordStore
 from resources.telemetry import metrics, tracing
 
@@ -44,7 +44,7 @@ class Sweeper:
     client: CourtListenerClient
     store: RecordStore
     run_id: str
-    everything: bool = False
+    full_refresh: bool = False
     stopped: Callable[[], bool] = lambda: False
     stored: Callable[[SweepPass, PageOfRecords], None] = lambda before, page: None
     asset: str = ""
@@ -56,7 +56,7 @@ class Sweeper:
         """
         key = SweepKey(self.asset or stream.name, str(partition), sweep.name)
         current = self.store.begin_pass(
-            key, run_id=self.run_id, everything=self.everything, overlap=OVERLAP, after_id=sweep.after_id
+            key, run_id=self.run_id, full_refresh=self.full_refresh, overlap=OVERLAP, after_id=sweep.after_id
         )
         walk = _Walk(self, stream, sweep, partition)
         with tracing.trace("sweep", _named({**bound_fields(), **asdict(key), "pass": current.number})):
@@ -183,7 +183,7 @@ class _Walk:
         return self._halve(self._halve(current, bounds[:half]), bounds[half:])
 
     def _record(self, current: SweepPass, id: int, error: Exception) -> SweepPass:
-        failure = RecordFailure(
+        failure = Failure(
             error=type(error).__name__,
             message=str(error),
             object_id=id,
@@ -195,13 +195,13 @@ class _Walk:
         return self._keep(current, PageOfRecords([], [failure]), after_id=id, watermark=current.watermark)
 
 
-def _placed(failure: RecordFailure, after_id: int, up_to_id: int) -> RecordFailure:
+def _placed(failure: Failure, after_id: int, up_to_id: int) -> Failure:
     if failure.object_id is not None or failure.docket_id is not None:
         return failure
     return replace(failure, after_id=after_id, up_to_id=up_to_id)
 
 
-def _tell_of_failure(key: SweepKey, failure: RecordFailure, place: dict[str, str]) -> None:
+def _tell_of_failure(key: SweepKey, failure: Failure, place: dict[str, str]) -> None:
     ids = ("docket_id", "object_id", "after_id", "up_to_id")
     known = {name: getattr(failure, name) for name in ids if getattr(failure, name) is not None}
     what = ", ".join(f"{name} {id}" for name, id in known.items())

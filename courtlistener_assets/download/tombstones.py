@@ -17,7 +17,7 @@ from resources.records.store import RecordStore
 DATED = ("dockets", "clusters")
 
 
-def bury_missing(
+def mark_missing(
     client: CourtListenerClient,
     store: RecordStore,
     audit: RecordAudit,
@@ -37,7 +37,7 @@ def bury_missing(
             client.object(stream.endpoint, id)
         except Gone as error:
             reason = f"merged into {error.location}" if error.location else "removed by CourtListener (410)"
-            gone += store.bury(stream.name, [id], reason)
+            gone += store.mark_gone(stream.name, [id], reason)
         except NotFound:
-            gone += store.bury(stream.name, [id], "not found (404)")
+            gone += store.mark_gone(stream.name, [id], "not found (404)")
     return gone

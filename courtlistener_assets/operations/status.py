@@ -174,7 +174,7 @@ def _show_pipeline(pipeline: PipelineReport, console: Console) -> None:
     )
     for deferral in pipeline.deferrals[:10]:
         console.print(
-            f"  {deferral.asset} {deferral.partition}: not before {deferral.not_before:%Y-%m-%d %H:%M:%S} UTC "
+            f"  {deferral.asset} {deferral.partition}: not before {deferral.deferred_until:%Y-%m-%d %H:%M:%S} UTC "
             f"({deferral.reason})",
             markup=False,
         )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from resources.backlog.deferrals import Deferrals
-from resources.backlog.failure_lists import FailedDocketLists
-from resources.backlog.failures import FailedDockets, RetryRule
+from resources.backlog.failure_lists import FailureLists
+from resources.backlog.failures import Failures, RetryRule
 from resources.connections.postgres import Database
 from resources.connections.redis_address import RedisAddress, connect
 from resources.connections.redis_keys import RedisKeys
@@ -22,17 +22,17 @@ from resources.records.audit import RecordAudit
 
 
 @dataclass(frozen=True)
-class Bookkeeping:
-    """The books of all runs. `failed` and `deferrals` need Postgres; without Redis only `state` is missing."""
+class Backlog:
+    """What all runs have left to do. `failures` and `deferrals` need Postgres; without Redis, only `state` is empty."""
 
-    failed: FailedDockets
+    failures: Failures
     deferrals: Deferrals
     state: PipelineState
     audit: RecordAudit
 
 
-class BookkeepingResource(dg.ConfigurableResource["BookkeepingResource"]):
-    """The books of all runs as a Dagster resource."""
+class BacklogResource(dg.ConfigurableResource["BacklogResource"]):
+    """The backlog of all runs as a Dagster resource."""
 
     postgres_url: str
     redis_url: str
@@ -43,7 +43,7 @@ class BookkeepingResource(dg.ConfigurableResource["BookkeepingResource"]):
     max_tries: int = 5
 
     @contextmanager
-    def open(self) -> Iterator[Bookkeeping]:
+    def open(self) -> Iterator[Backlog]:
         """With connections of its own, closed at the end; brings the schema up to date."""
         database = Database(self.postgres_url, max_connections=4)
         client = connect(RedisAddress(self.redis_url))
@@ -51,8 +51,8 @@ class BookkeepingResource(dg.ConfigurableResource["BookkeepingResource"]):
         rule = RetryRule(base_seconds=self.retry_base_seconds, max_tries=self.max_tries)
         try:
             database.migrate()
-            yield Bookkeeping(
-                FailedDockets(database, FailedDocketLists(client, keys), rule),
+            yield Backlog(
+                Failures(database, FailureLists(client, keys), rule),
                 Deferrals(database),
                 PipelineState(client, keys),
                 RecordAudit(database),

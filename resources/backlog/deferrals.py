@@ -23,7 +23,7 @@ MOST_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Deferral:
-    """An asset's partition that waits until `not_before`.
+    """An asset's partition that waits until `deferred_until`.
 
     `run_id` is the run whose passes the next one goes on with, `config` what that run was told about the asset,
     `downstream` the other assets it was to make. `attempts` counts the runs requested since it was last deferred, of
@@ -32,7 +32,7 @@ class Deferral:
 
     asset: str
     partition: str
-    not_before: datetime
+    deferred_until: datetime
     reason: str
     run_id: str
     config: dict[str, Any] = field(default_factory=dict)
@@ -51,18 +51,18 @@ class Deferral:
 
 
 _COLUMNS = (
-    "asset, partition, not_before, reason, run_id, config, downstream, times, eta_seconds, deferred_at, requested_at, "
-    "request, attempts"
+    "asset, partition, deferred_until, reason, run_id, config, downstream, times, eta_seconds, deferred_at, "
+    "requested_at, request, attempts"
 )
 
 # A run that was to take the whole partition is not replaced by one that wanted a few of its dockets.
 _RECORD = """
 INSERT INTO courtlistener.deferrals AS kept
-    (asset, partition, not_before, reason, run_id, config, downstream, eta_seconds)
+    (asset, partition, deferred_until, reason, run_id, config, downstream, eta_seconds)
 VALUES (%(asset)s, %(partition)s, now() + make_interval(secs => %(wait)s), %(reason)s, %(run_id)s, %(config)s,
         %(downstream)s, %(eta)s)
 ON CONFLICT (asset, partition) DO UPDATE SET
-    not_before = excluded.not_before, reason = excluded.reason, eta_seconds = excluded.eta_seconds,
+    deferred_until = excluded.deferred_until, reason = excluded.reason, eta_seconds = excluded.eta_seconds,
     run_id = CASE WHEN kept.config ? 'docket_ids' OR NOT excluded.config ? 'docket_ids'
         THEN excluded.run_id ELSE kept.run_id END,
     config = CASE WHEN kept.config ? 'docket_ids' OR NOT excluded.config ? 'docket_ids'
@@ -141,7 +141,7 @@ class Deferrals:
     def due(self, *, now: datetime | None = None, limit: int = 1000) -> list[Deferral]:
         """What may go on now and is not waiting for a run, by partition; not what is stuck."""
         return self._select(
-            "not_before <= coalesce(%(now)s, now()) AND requested_at IS NULL AND attempts < %(max_attempts)s "
+            "deferred_until <= coalesce(%(now)s, now()) AND requested_at IS NULL AND attempts < %(max_attempts)s "
             "ORDER BY partition, asset LIMIT %(limit)s",
             now=now,
             max_attempts=MOST_ATTEMPTS,
@@ -154,7 +154,7 @@ class Deferrals:
 
     def all(self, *, limit: int = 1000) -> list[Deferral]:
         """All deferrals, the next one first."""
-        return self._select("TRUE ORDER BY not_before, partition, asset LIMIT %(limit)s", limit=limit)
+        return self._select("TRUE ORDER BY deferred_until, partition, asset LIMIT %(limit)s", limit=limit)
 
     def mark_requested(self, deferrals: Sequence[Deferral], request: str) -> None:
         """A run named `request` goes on with these."""
@@ -164,14 +164,14 @@ class Deferrals:
         )
         self._for_each(query, [_key(each) for each in deferrals], request=request)
 
-    def put_off(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> int:
+    def defer_again(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> int:
         """No run goes on with these now: the one that was requested ended and left them as they were, or none can.
 
         Returns how many that were; those that were deferred or requested anew since they were read stay as they are.
         """
         query = (
             "UPDATE courtlistener.deferrals SET requested_at = NULL, "
-            "not_before = now() + make_interval(secs => %(wait)s) WHERE asset = %(asset)s "
+            "deferred_until = now() + make_interval(secs => %(wait)s) WHERE asset = %(asset)s "
             "AND partition = %(partition)s AND request IS NOT DISTINCT FROM %(request)s"
         )
         return self._for_each(query, [{**_key(each), "request": each.request} for each in deferrals], wait=wait_seconds)

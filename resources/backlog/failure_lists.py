@@ -19,7 +19,7 @@ from typing import Any
 import redis
 
 from resources.connections import scripts
-from resources.connections.best_effort_redis import OptionalRedis
+from resources.connections.best_effort_redis import BestEffortRedis
 from resources.connections.redis_keys import RedisKeys, hour_stamp
 
 #: Lists expire, the failures do not: they are filed again.
@@ -27,7 +27,7 @@ LIST_TTL_SECONDS = 7 * 86_400
 
 
 @dataclass(frozen=True)
-class FailedDocket:
+class OpenFailure:
     """Something that could not be downloaded or stored.
 
     Where no docket is known, `object_id`, or the ids above `after_id` up to `up_to_id`, say what in the sweep it is.
@@ -65,31 +65,31 @@ class FailedDocket:
         return json.dumps({name: _plain(value) for name, value in shown.items()})
 
 
-class FailedDocketLists:
+class FailureLists:
     """Keeps the lists in line; without Redis it does nothing."""
 
     def __init__(self, client: redis.Redis, keys: RedisKeys | None = None) -> None:
-        self._redis = OptionalRedis(client)
+        self._redis = BestEffortRedis(client)
         self._keys = keys or RedisKeys()
         self._script = scripts.register(client, "move_failures")
 
-    def claim(self, claim_id: str, failures: Sequence[FailedDocket]) -> None:
+    def claim(self, claim_id: str, failures: Sequence[OpenFailure]) -> None:
         """From the hours' lists to the claim's."""
         hours = sorted({self._keys.failed(failure.hour) for failure in failures})
         self._move(self._keys.claimed(claim_id), hours, failures)
 
-    def file(self, failures: Iterable[FailedDocket], *, claim_id: str = "") -> None:
+    def file(self, failures: Iterable[OpenFailure], *, claim_id: str = "") -> None:
         """To the lists of their hours, from the claim's list (if there was a claim) or from the dead."""
         sources = [self._keys.claimed(claim_id)] if claim_id else [self._keys.dead()]
         for hour, group in groupby(sorted(failures, key=lambda one: one.hour), key=lambda one: one.hour):
             self._move(self._keys.failed(hour), sources, list(group))
 
-    def bury(self, failures: Sequence[FailedDocket]) -> None:
+    def dead_letter(self, failures: Sequence[OpenFailure]) -> None:
         """From the hours' lists to the dead."""
         hours = sorted({self._keys.failed(failure.hour) for failure in failures})
         self._move(self._keys.dead(), hours, failures)
 
-    def resolve(self, claim_id: str, failures: Sequence[FailedDocket]) -> None:
+    def resolve(self, claim_id: str, failures: Sequence[OpenFailure]) -> None:
         """Out of the claim's list: they have succeeded."""
         self._move(self._keys.claimed(claim_id), [], failures, append=False)
 
@@ -104,7 +104,7 @@ class FailedDocketLists:
 
         return self._redis.attempt(ask, {}) if places else {}
 
-    def replace(self, contents: Mapping[str, Sequence[FailedDocket]]) -> None:
+    def replace(self, contents: Mapping[str, Sequence[OpenFailure]]) -> None:
         """Write whole lists anew."""
 
         def write() -> None:
@@ -127,7 +127,7 @@ class FailedDocketLists:
         return self._keys.claimed(name) if kind == "claimed" else self._keys.failed(name)
 
     def _move(
-        self, destination: str, sources: Sequence[str], failures: Sequence[FailedDocket], *, append: bool = True
+        self, destination: str, sources: Sequence[str], failures: Sequence[OpenFailure], *, append: bool = True
     ) -> None:
         if failures:
             entries = [failure.entry() for failure in failures]

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from psycopg.rows import class_row
 
-from resources.backlog.failure_lists import LIST_TTL_SECONDS, FailedDocket, FailedDocketLists
+from resources.backlog.failure_lists import LIST_TTL_SECONDS, FailureLists, OpenFailure
 from resources.connections.postgres import Connection, Database
 
 #: What was resolved stays to be looked at, in SQL, for so long.
@@ -45,10 +45,10 @@ class Claim:
     id: str
     partition: str
     number: int
-    failures: tuple[FailedDocket, ...]
+    failures: tuple[OpenFailure, ...]
 
 
-_DUE = """greatest(not_before, last_at + make_interval(secs =>
+_DUE = """greatest(retry_after, last_at + make_interval(secs =>
     least(%(longest)s, %(base)s * power(2.0, least(tries, 30) - 1))
     * (1 + %(jitter)s * ((id * 7919 + tries * 104729) %% 1000) / 1000.0)))"""
 
@@ -61,12 +61,10 @@ _PLACE = """CASE WHEN dead_at IS NOT NULL THEN 'dead' WHEN claimed_by IS NOT NUL
     ELSE 'failed ' || to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD_HH24') END"""
 
 
-class FailedDockets:
+class Failures:
     """All failures of the downloads. `lists` may be None: the Redis lists are then left alone."""
 
-    def __init__(
-        self, database: Database, lists: FailedDocketLists | None = None, rule: RetryRule | None = None
-    ) -> None:
+    def __init__(self, database: Database, lists: FailureLists | None = None, rule: RetryRule | None = None) -> None:
         self._database = database
         self._lists = lists
         self._rule = rule or RetryRule()
@@ -92,7 +90,7 @@ class FailedDockets:
                 f"AND {_DUE} <= coalesce(%(now)s, now()) ORDER BY last_at, id LIMIT 5000 FOR UPDATE SKIP LOCKED",
                 now=now,
             )
-            groups: dict[tuple[str, str], list[FailedDocket]] = defaultdict(list)
+            groups: dict[tuple[str, str], list[OpenFailure]] = defaultdict(list)
             for failure in due:
                 groups[failure.partition, failure.asset if failure.asset in apart else ""].append(failure)
             claims = [
@@ -104,11 +102,11 @@ class FailedDockets:
                 self._lists.claim(claim.id, claim.failures)
         return claims
 
-    def _claim(self, connection: Connection, partition: str, failures: list[FailedDocket]) -> Claim:
+    def _claim(self, connection: Connection, partition: str, failures: list[OpenFailure]) -> Claim:
         claim_id = uuid4().hex[:16]
         rows = connection.execute(
             "UPDATE courtlistener.failures SET claimed_by = %(claim)s, claimed_at = clock_timestamp(), "
-            "not_before = NULL, claims = claims + 1 WHERE id = ANY(%(ids)s) RETURNING claims",
+            "retry_after = NULL, claims = claims + 1 WHERE id = ANY(%(ids)s) RETURNING claims",
             {"claim": claim_id, "ids": [failure.id for failure in failures]},
         ).fetchall()
         return Claim(claim_id, partition, max(number for (number,) in rows), tuple(failures))
@@ -137,10 +135,10 @@ class FailedDockets:
         if self._lists:
             self._lists.resolve(claim_id, resolved)
             self._lists.file(failed, claim_id=claim_id)
-        self.bury_exhausted()
+        self.dead_letter_exhausted()
         return len(resolved), len(failed)
 
-    def give_back(self, claim_id: str) -> int:
+    def release_orphaned(self, claim_id: str) -> int:
         """The claim's run is gone: one more try for all that it has not acknowledged; returns how many."""
         with self._database.transaction() as connection:
             back = self._update(
@@ -152,15 +150,15 @@ class FailedDockets:
             )
         if self._lists:
             self._lists.file(back, claim_id=claim_id)
-        self.bury_exhausted()
+        self.dead_letter_exhausted()
         return len(back)
 
-    def put_off(self, claim_id: str, asset: str, wait_seconds: float) -> int:
+    def release(self, claim_id: str, asset: str, wait_seconds: float) -> int:
         """The quota had no room: back to waiting, without a try more; returns how many."""
         with self._database.transaction() as connection:
             back = self._update(
                 connection,
-                "claimed_by = NULL, claimed_at = NULL, not_before = now() + make_interval(secs => %(wait)s)",
+                "claimed_by = NULL, claimed_at = NULL, retry_after = now() + make_interval(secs => %(wait)s)",
                 "claimed_by = %(claim)s AND asset = %(asset)s AND resolved_at IS NULL",
                 claim=claim_id,
                 asset=asset,
@@ -170,7 +168,7 @@ class FailedDockets:
             self._lists.file(back, claim_id=claim_id)
         return len(back)
 
-    def bury_exhausted(self) -> int:
+    def dead_letter_exhausted(self) -> int:
         """Give up what has failed too often; returns how many."""
         with self._database.transaction() as connection:
             dead = self._update(
@@ -180,7 +178,7 @@ class FailedDockets:
                 max_tries=self._rule.max_tries,
             )
         if self._lists:
-            self._lists.bury(dead)
+            self._lists.dead_letter(dead)
         return len(dead)
 
     def requeue_dead(self, failure_ids: Sequence[int] | None = None) -> int:
@@ -188,7 +186,7 @@ class FailedDockets:
         with self._database.transaction() as connection:
             back = self._update(
                 connection,
-                "dead_at = NULL, tries = 1, last_at = now(), not_before = NULL",
+                "dead_at = NULL, tries = 1, last_at = now(), retry_after = NULL",
                 "resolved_at IS NULL AND dead_at IS NOT NULL AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))",
                 ids=None if failure_ids is None else list(failure_ids),
             )
@@ -206,14 +204,14 @@ class FailedDockets:
         )
         return {str(claim): made for claim, made in rows}
 
-    def open(self, *, limit: int = 1000) -> list[FailedDocket]:
+    def open(self, *, limit: int = 1000) -> list[OpenFailure]:
         """What is not resolved: the dead first, then by when it is due."""
         with self._database.transaction() as connection:
             return self._select(
                 connection, "resolved_at IS NULL ORDER BY dead_at NULLS LAST, due_at, id LIMIT %(limit)s", limit=limit
             )
 
-    def of_partition(self, asset: str, partition: str, *, dead_too: bool = False) -> list[FailedDocket]:
+    def of_partition(self, asset: str, partition: str, *, dead_too: bool = False) -> list[OpenFailure]:
         """An asset's failures in a partition that wait for a retry; with `dead_too` all that are not resolved."""
         with self._database.transaction() as connection:
             return self._select(
@@ -242,7 +240,7 @@ class FailedDockets:
         found = self._lists.lengths(list(wanted))
         wrong = [place for place, length in found.items() if length != wanted[place]]
         if wrong:
-            contents: dict[str, list[FailedDocket]] = {place: [] for place in wrong}
+            contents: dict[str, list[OpenFailure]] = {place: [] for place in wrong}
             with self._database.transaction() as connection:
                 for failure in self._select(
                     connection, f"resolved_at IS NULL AND {_PLACE} = ANY(%(places)s) ORDER BY id", places=wrong
@@ -253,13 +251,13 @@ class FailedDockets:
 
     # --- SQL ------------------------------------------------------------------------------------------------------
 
-    def _select(self, connection: Connection, where: str, **params: object) -> list[FailedDocket]:
-        with connection.cursor(row_factory=class_row(FailedDocket)) as cursor:
+    def _select(self, connection: Connection, where: str, **params: object) -> list[OpenFailure]:
+        with connection.cursor(row_factory=class_row(OpenFailure)) as cursor:
             query = f"SELECT {_COLUMNS} FROM courtlistener.failures WHERE {where}"
             return cursor.execute(query.encode(), {**self._rule_params(), **params}).fetchall()
 
-    def _update(self, connection: Connection, change: str, where: str, **params: object) -> list[FailedDocket]:
-        with connection.cursor(row_factory=class_row(FailedDocket)) as cursor:
+    def _update(self, connection: Connection, change: str, where: str, **params: object) -> list[OpenFailure]:
+        with connection.cursor(row_factory=class_row(OpenFailure)) as cursor:
             query = f"UPDATE courtlistener.failures SET {change} WHERE {where} RETURNING {_COLUMNS}"
             return cursor.execute(query.encode(), {**self._rule_params(), **params}).fetchall()
 
@@ -290,7 +288,7 @@ SELECT 'dead', 0 WHERE NOT EXISTS (
 """
 
 
-def _place_of(failure: FailedDocket) -> str:
+def _place_of(failure: OpenFailure) -> str:
     if failure.dead_at:
         return "dead"
     return f"claimed {failure.claimed_by}" if failure.claimed_by else f"failed {failure.hour}"

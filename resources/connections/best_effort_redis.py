@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
-class OptionalRedis:
+class BestEffortRedis:
     """A client whose failures cost a value, never an exception.
 
     After a failure Redis is left alone for `pause_seconds`, so that an outage does not cost a timeout a call.

@@ -41,16 +41,16 @@ class RedisKeys:
         return f"{self.prefix}:epoch:{account}"
 
     def windows(self, account: str) -> str:
-        """hash: what the account may do: spec, not_before_us, blocked, keep, keep_ms."""
+        """hash: what the account may do: spec, held_until_us, blocked, keep, keep_ms."""
         return f"{self.prefix}:windows:{account}"
 
-    def line(self, account: str) -> str:
+    def waiters(self, account: str) -> str:
         """zset: who waits, member request id, score its ticket."""
-        return f"{self.prefix}:line:{account}"
+        return f"{self.prefix}:waiters:{account}"
 
-    def line_deadlines(self, account: str) -> str:
+    def waiter_deadlines(self, account: str) -> str:
         """zset: who waits, member request id, score the microsecond by which it must ask again."""
-        return f"{self.prefix}:line_deadlines:{account}"
+        return f"{self.prefix}:waiter_deadlines:{account}"
 
     def scripts(self) -> str:
         """zset: versions of the scripts that workers run, score the second in which one of them began."""

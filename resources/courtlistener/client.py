@@ -20,8 +20,8 @@ import urllib3
 
 from resources.connections.tls import refusal_of
 from resources.courtlistener.responses import (
-    Answer,
     Page,
+    Response,
     asked_for,
     detail_of,
     object_of,
@@ -174,7 +174,7 @@ class CourtListenerClient:
         """Close all connections."""
         self._session.close()
 
-    def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Answer:
+    def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Response:
         """Send one request, the nth for the same thing, under one permit, and settle the permit whatever happens."""
         token = self._token.read(patience_seconds=REWRITE_SECONDS)
         permit = self._fresh_permit(limiter)
@@ -208,7 +208,7 @@ class CourtListenerClient:
                 return permit
             limiter.settle(permit, Outcome.NOT_COUNTED)
 
-    def _traced(self, url: str, params: Mapping[str, str], token: str, nth: int) -> Answer:
+    def _traced(self, url: str, params: Mapping[str, str], token: str, nth: int) -> Response:
         with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
             answer = self._send(url, params, token)
             span.set({"http.response.status_code": answer.status})
@@ -216,7 +216,7 @@ class CourtListenerClient:
                 span.fail(str(answer.status))
             return answer
 
-    def _send(self, url: str, params: Mapping[str, str], token: str) -> Answer:
+    def _send(self, url: str, params: Mapping[str, str], token: str) -> Response:
         """One request and its whole answer, within ATTEMPT_SECONDS (and one more read) and the size limit."""
         with self._counting:
             self.requests_sent += 1
@@ -239,7 +239,7 @@ class CourtListenerClient:
                     )
                 if self._clock() > deadline:
                     raise requests.Timeout(f"the answer took longer than {ATTEMPT_SECONDS:.0f} s")
-            return Answer(response.url, response.status_code, response.headers, bytes(body))
+            return Response(response.url, response.status_code, response.headers, bytes(body))
 
 
 def _request_attributes(url: str, nth: int) -> dict[str, str | int]:

@@ -34,7 +34,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """One complete HTTP answer; `url` is the address that was asked."""
 
     url: str
@@ -65,7 +65,7 @@ class Page:
     served_at: datetime
 
 
-def page_of(answer: Answer) -> Page:
+def page_of(answer: Response) -> Page:
     """Read a page of a list; raises what `object_of` raises, and ForeignHost if `next` leads elsewhere."""
     body = object_of(answer)
     objects = body.get("results")
@@ -77,7 +77,7 @@ def page_of(answer: Answer) -> Page:
     return Page(objects, has_next=following is not None, served_at=answer.served_at)
 
 
-def object_of(answer: Answer) -> dict[str, Any]:
+def object_of(answer: Response) -> dict[str, Any]:
     """Read a JSON object; raises the ApiError that fits the status, or TransientApiError if it is not JSON."""
     _raise_for_status(answer)
     if "json" not in answer.headers.get("Content-Type", ""):
@@ -112,7 +112,7 @@ def asked_for(url: str) -> str:
     return unquote(url.partition("/api/rest/v4")[2].replace("order_by=id&", "") or url)
 
 
-def _raise_for_status(answer: Answer) -> None:
+def _raise_for_status(answer: Response) -> None:
     status, asked = answer.status, asked_for(answer.url)
     if status in _REDIRECTS:
         location = urljoin(answer.url, answer.headers.get("Location", ""))
@@ -135,7 +135,7 @@ def _raise_for_status(answer: Answer) -> None:
         raise BadRequest(f"{said} ({detail_of(answer)}): {asked}. No other answer than 200 was expected")
 
 
-def detail_of(answer: Answer) -> str:
+def detail_of(answer: Response) -> str:
     """What the server said in its `detail`, or the beginning of whatever it said."""
     try:
         body = json.loads(answer.body)
@@ -146,7 +146,7 @@ def detail_of(answer: Answer) -> str:
     return answer.body[:500].decode("utf-8", "replace")
 
 
-def retry_after_seconds(answer: Answer) -> float | None:
+def retry_after_seconds(answer: Response) -> float | None:
     """How long the server asked to wait, None if it named no time."""
     value = answer.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):

@@ -16,9 +16,9 @@ from typing import Any, cast
 
 import redis
 
-from resources.backlog.failure_lists import LIST_TTL_SECONDS, FailedDocket
+from resources.backlog.failure_lists import LIST_TTL_SECONDS, OpenFailure
 from resources.connections import scripts
-from resources.connections.best_effort_redis import OptionalRedis
+from resources.connections.best_effort_redis import BestEffortRedis
 from resources.connections.redis_keys import RedisKeys, hour_stamp
 
 STATE_TTL_SECONDS = 2 * 86_400
@@ -37,7 +37,7 @@ class PipelineState:
     def __init__(
         self, client: redis.Redis, keys: RedisKeys | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._redis = OptionalRedis(client)
+        self._redis = BestEffortRedis(client)
         self._keys = keys or RedisKeys()
         self._clock = clock
         self._update = scripts.register(client, "update_docket_processing_state")
@@ -76,7 +76,7 @@ class PipelineState:
         self,
         run_id: str,
         docket_ids: Sequence[int],
-        failures: Sequence[FailedDocket] = (),
+        failures: Sequence[OpenFailure] = (),
         *,
         pages: int = 1,
         records: int = 0,

@@ -19,9 +19,9 @@ from circuitbreaker import CircuitBreaker
 from psycopg.errors import IdleInTransactionSessionTimeout
 
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.permits import (
-    Answer,
+    Decision,
     Fenced,
     Lane,
     Outcome,
@@ -51,15 +51,15 @@ class FailoverLedger:
         self,
         redis: RedisLedger | None,
         postgres: PostgresLedger,
-        row: LedgerRow,
+        leases: LeaseStore,
         *,
         recovery_seconds: float = 2.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
         self._postgres = postgres
-        self._row = row
-        self._windows = AccountWindows(row)
+        self._leases = leases
+        self._windows = AccountWindows(leases)
         self._monotonic = monotonic
         self._breaker = CircuitBreaker(
             failure_threshold=1, recovery_timeout=recovery_seconds, expected_exception=RedisUnavailable
@@ -69,11 +69,11 @@ class FailoverLedger:
         self._postgres_until = 0.0
         self._configured = False
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Answer:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Decision:
         """See `Ledger.acquire`; never Fenced. `hour_limit` also applies to the clock hour while Redis is in charge."""
         return self._with_postgres(lambda: self._acquire(request_ids, lane, hour_limit))
 
-    def _acquire(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
+    def _acquire(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Decision:
         self._configure()
         for _ in range(_ATTEMPTS):
             answer = self._try_redis(request_ids, lane, hour_limit)
@@ -87,7 +87,7 @@ class FailoverLedger:
             self._breaker.reset()
         raise LedgerUnavailable("the quota ledger keeps moving between Redis and Postgres")
 
-    def _try_redis(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
+    def _try_redis(self, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Decision:
         if self._redis is None:
             self._failed_at = self._monotonic()
             return Fenced("there is no Redis")
@@ -96,10 +96,12 @@ class FailoverLedger:
         try:
             return self._from_redis(self._redis, request_ids, lane, hour_limit)
         except RedisUnavailable as error:
-            _log.warning("account %s: Redis cannot grant, Postgres does: %s", self._row.account, error)
+            _log.warning("account %s: Redis cannot grant, Postgres does: %s", self._leases.account, error)
             return Fenced(str(error))
 
-    def _from_redis(self, redis: RedisLedger, request_ids: Sequence[str], lane: Lane, hour_limit: int | None) -> Answer:
+    def _from_redis(
+        self, redis: RedisLedger, request_ids: Sequence[str], lane: Lane, hour_limit: int | None
+    ) -> Decision:
         """Ask Redis; if it is not in charge, put it in charge if that is allowed, and ask once more."""
         for last in (False, True):
             answer = self._guarded(lambda: redis.acquire(request_ids, lane, hour_limit=hour_limit))
@@ -107,8 +109,8 @@ class FailoverLedger:
                 answer = self._journaled(redis, answer)
             if not isinstance(answer, Fenced) or last:
                 return answer
-            _log.info("account %s: Redis is fenced: %s", self._row.account, answer.reason)
-            cooling_seconds = self._row.give_to(redis)
+            _log.info("account %s: Redis is fenced: %s", self._leases.account, answer.reason)
+            cooling_seconds = self._leases.give_to(redis)
             if cooling_seconds > 0:
                 self._postgres_until = self._monotonic() + cooling_seconds
                 return answer
@@ -117,7 +119,7 @@ class FailoverLedger:
     def _journaled(self, redis: RedisLedger, permits: tuple[Permit, ...]) -> tuple[Permit, ...] | Fenced:
         names = [permit.request_id for permit in permits]
         try:
-            gained_us = self._row.journal(names, permits[0].epoch, permits[0].granted_at_us, redis.ttl_us)
+            gained_us = self._leases.journal(names, permits[0].epoch, permits[0].granted_at_us, redis.ttl_us)
         except StoreUnavailable:
             self._give_back(redis, permits)
             raise
@@ -127,8 +129,8 @@ class FailoverLedger:
         if gained_us > _CLOCK_TOLERANCE_US:
             # A clock that ran ahead has made others look old: these may be too many, and are asked for anew.
             self._give_back(redis, permits)
-            self._row.withdraw(names, permits[0].epoch)
-            self._row.give_to(redis, even_if_intact=True)
+            self._leases.withdraw(names, permits[0].epoch)
+            self._leases.give_to(redis, even_if_intact=True)
             return Fenced("the clock of Redis ran ahead")
         return permits
 
@@ -180,7 +182,7 @@ class FailoverLedger:
         """Close all connections."""
         if self._redis is not None:
             self._redis.close()
-        self._row.database.close()
+        self._leases.database.close()
 
     def _configure(self) -> None:
         """The first call of a worker: windows from its settings count until CourtListener's own are known."""
@@ -199,7 +201,7 @@ class FailoverLedger:
         try:
             self._guarded(lambda: call(redis))
         except RedisUnavailable as error:
-            _log.debug("account %s: Redis was not told: %s", self._row.account, error)
+            _log.debug("account %s: Redis was not told: %s", self._leases.account, error)
 
     def _guarded(self, call: Callable[[], _Result]) -> _Result:
         if self._breaker.opened:

@@ -28,7 +28,7 @@ _STABLE = timedelta(seconds=60)
 _PERMITS_A_PAGE = 5_000
 
 _READ = """
-    SELECT epoch, holder, changed_at, cool_down_seconds, windows, not_before, blocked, observed_at
+    SELECT epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at
     FROM courtlistener.ledgers WHERE account = %(account)s
 """
 _LOCK = _READ + " FOR UPDATE"
@@ -76,7 +76,7 @@ def as_json(windows: Sequence[Window]) -> list[dict[str, int]]:
 
 
 @dataclass
-class Custody:
+class Lease:
     """The locked row of one account, valid until the transaction ends. `now` was read after the lock was granted."""
 
     epoch: int
@@ -84,7 +84,7 @@ class Custody:
     changed_at: datetime
     cool_down_seconds: float
     windows: tuple[dict[str, int], ...]
-    not_before: datetime
+    held_until: datetime
     blocked: str
     observed_at: datetime
     now: datetime
@@ -115,7 +115,7 @@ class Custody:
         return (self.cool_down_seconds if self.holder == POSTGRES else shortest) - self.held_seconds
 
 
-class LedgerRow:
+class LeaseStore:
     """One account's row in Postgres.
 
     `cool_down_seconds` is how long Postgres keeps the ledger at least; it doubles each time Redis fails within a minute
@@ -148,15 +148,15 @@ class LedgerRow:
         assert row is not None
         return row[0]  # type: ignore[no-any-return]
 
-    def lock(self, connection: Connection) -> Custody:
+    def lock(self, connection: Connection) -> Lease:
         """Lock the row until the end of the transaction; the account is entered if it is new."""
         return self._get(connection, _LOCK)
 
-    def read(self, connection: Connection) -> Custody:
+    def read(self, connection: Connection) -> Lease:
         """The row as it is now, without a lock: for reports."""
         return self._get(connection, _READ)
 
-    def _get(self, connection: Connection, query: str) -> Custody:
+    def _get(self, connection: Connection, query: str) -> Lease:
         row = connection.execute(query.encode(), {"account": self.account}).fetchone()
         if row is None:
             connection.execute(
@@ -165,33 +165,33 @@ class LedgerRow:
             )
             row = connection.execute(query.encode(), {"account": self.account}).fetchone()
         assert row is not None
-        epoch, holder, changed_at, cool_down_seconds, windows, not_before, blocked, observed_at = row
-        return Custody(
+        epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at = row
+        return Lease(
             epoch=epoch,
             holder=holder,
             changed_at=changed_at,
             cool_down_seconds=cool_down_seconds,
             windows=tuple(windows),
-            not_before=not_before,
+            held_until=held_until,
             blocked=blocked,
             observed_at=observed_at,
             now=self.now(connection),
         )
 
-    def take_over(self, connection: Connection, custody: Custody) -> None:
+    def take_over(self, connection: Connection, lease: Lease) -> None:
         """Put Postgres in charge. What Redis still grants from now on is void."""
         seconds = self._cool_down_seconds
-        if custody.now - custody.changed_at < _STABLE:
-            seconds = min(max(seconds, 2 * custody.cool_down_seconds), _LONGEST_COOL_DOWN_SECONDS)
-        custody.epoch, custody.holder, custody.changed_at = custody.next_epoch, POSTGRES, custody.now
-        custody.cool_down_seconds = seconds
+        if lease.now - lease.changed_at < _STABLE:
+            seconds = min(max(seconds, 2 * lease.cool_down_seconds), _LONGEST_COOL_DOWN_SECONDS)
+        lease.epoch, lease.holder, lease.changed_at = lease.next_epoch, POSTGRES, lease.now
+        lease.cool_down_seconds = seconds
         connection.execute(
             "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'postgres', changed_at = %s, cool_down_seconds = %s "
             "WHERE account = %s",
-            (custody.epoch, custody.now, seconds, self.account),
+            (lease.epoch, lease.now, seconds, self.account),
         )
         # Whoever stood here when Redis took over has queued there since.
-        connection.execute("DELETE FROM courtlistener.permit_line WHERE account = %s", (self.account,))
+        connection.execute("DELETE FROM courtlistener.permit_waiters WHERE account = %s", (self.account,))
 
     def give_to(self, redis: RedisLedger, *, even_if_intact: bool = False) -> float:
         """Put Redis in charge, with a fresh copy of the journal if it needs one; 0 if it is in charge now.
@@ -200,44 +200,44 @@ class LedgerRow:
         been put in charge too recently to trust it again.
         """
         with self.database.transaction() as connection:
-            custody = self.lock(connection)
+            lease = self.lock(connection)
             try:
-                intact = custody.holder == REDIS and redis.is_intact(custody.epoch)
+                intact = lease.holder == REDIS and redis.is_intact(lease.epoch)
                 if intact and not even_if_intact:
                     return 0.0
-                cooling_seconds = 0.0 if intact else custody.cooling_seconds(self._cool_down_seconds)
+                cooling_seconds = 0.0 if intact else lease.cooling_seconds(self._cool_down_seconds)
                 if cooling_seconds <= 0:
-                    custody.changed_at = custody.now
-                    self.rebuild(connection, custody, redis)
+                    lease.changed_at = lease.now
+                    self.rebuild(connection, lease, redis)
                     return 0.0
             except RedisUnavailable:
                 cooling_seconds = self._cool_down_seconds
-            if custody.holder == REDIS:
-                self.take_over(connection, custody)
-                cooling_seconds = custody.cool_down_seconds
+            if lease.holder == REDIS:
+                self.take_over(connection, lease)
+                cooling_seconds = lease.cool_down_seconds
             return cooling_seconds
 
-    def rebuild(self, connection: Connection, custody: Custody, redis: RedisLedger) -> None:
+    def rebuild(self, connection: Connection, lease: Lease, redis: RedisLedger) -> None:
         """Put Redis in charge with a fresh copy; raises RedisUnavailable, and what Redis may have got is void."""
-        windows = custody.quota_windows()
-        since = custody.now - timedelta(seconds=max((quota.window.seconds for quota in windows), default=0))
+        windows = lease.quota_windows()
+        since = lease.now - timedelta(seconds=max((quota.window.seconds for quota in windows), default=0))
         # Page by page, since Postgres ends a transaction that is idle for long.
         with connection.cursor(name="young_permits") as rows:
             rows.itersize = _PERMITS_A_PAGE
             rows.execute(_YOUNG_PERMITS, {"account": self.account, "since": since})
             state = LedgerState(
-                epoch=custody.next_epoch,
+                epoch=lease.next_epoch,
                 windows=windows,
-                hold_us=max(0, us(custody.not_before) - us(custody.now)),
-                blocked=custody.blocked,
-                permits=(JournaledPermit(name, us(custody.now) - us(at), flying) for name, at, flying in rows),
-                keep_line=custody.holder == REDIS,
+                hold_us=max(0, us(lease.held_until) - us(lease.now)),
+                blocked=lease.blocked,
+                permits=(JournaledPermit(name, us(lease.now) - us(at), flying) for name, at, flying in rows),
+                keep_waiters=lease.holder == REDIS,
             )
             redis_us = redis.load(state)
         connection.execute(
             "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'redis', changed_at = %s, clock_offset_us = %s "
             "WHERE account = %s",
-            (state.epoch, custody.changed_at, us(custody.now) - redis_us, self.account),
+            (state.epoch, lease.changed_at, us(lease.now) - redis_us, self.account),
         )
 
     def journal(self, request_ids: Sequence[str], epoch: int, granted_at_us: int, ttl_us: int) -> int | None:

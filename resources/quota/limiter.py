@@ -25,7 +25,7 @@ from resources.connections.redis_keys import RedisKeys
 from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError
 from resources.legacy.hourly_status import rate_limit_status
 from resources.quota.failover import FailoverLedger
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.permits import Blocked, Lane, Outcome, Permit, ServerWindow, Wait, Window, WindowUsage
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
@@ -264,7 +264,7 @@ class RedisRateLimitResource(dg.ConfigurableResource["RedisRateLimitResource"]):
         Raises SettingError for settings that cannot be used; opens connections only when first needed.
         """
         windows = fallback_windows or Window.parse_all(self.rate_limits)
-        row = LedgerRow(ledger_database(self.postgres_url), account, fallback_windows=windows)
+        row = LeaseStore(ledger_database(self.postgres_url), account, fallback_windows=windows)
         address = RedisAddress(self.redis_url)
         redis_ledger = RedisLedger(
             metrics.count_operations(connect(address, timeout_seconds=self.redis_timeout_seconds)),

@@ -149,7 +149,7 @@ class JournaledPermit:
 class LedgerState:
     """All that a ledger must know to go on where another one stopped. Times are relative, so clocks need not agree.
 
-    `permits` are read once. Without `keep_line`, a line of waiters that the ledger may still have is forgotten: they
+    `permits` are read once. Without `keep_waiters`, a line of waiters that the ledger may still have is forgotten: they
     queue elsewhere since.
     """
 
@@ -158,16 +158,16 @@ class LedgerState:
     hold_us: int = 0
     blocked: str = ""
     permits: Iterable[JournaledPermit] = ()
-    keep_line: bool = True
+    keep_waiters: bool = True
 
 
-Answer = tuple[Permit, ...] | Wait | Fenced | Blocked
+Decision = tuple[Permit, ...] | Wait | Fenced | Blocked
 
 
 class Ledger(Protocol):
     """A place that grants permits for one account. Implemented by Redis and by Postgres, with the same behaviour."""
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane) -> Answer:
+    def acquire(self, request_ids: Sequence[str], lane: Lane) -> Decision:
         """Ask for one permit a request id, all or none.
 
         The same ids get the same permits, so a lost answer costs nothing. A `Wait` keeps the caller's place in the line

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from resources.connections.postgres import Connection
-from resources.quota.lease import POSTGRES, Custody, LedgerRow, us
+from resources.quota.lease import POSTGRES, Lease, LeaseStore, us
 from resources.quota.permits import (
-    Answer,
     Blocked,
+    Decision,
     Fenced,
     Lane,
     Outcome,
@@ -27,14 +27,14 @@ from resources.quota.permits import (
 
 _PLACE = """
     WITH gone AS (
-        DELETE FROM courtlistener.permit_line WHERE account = %(account)s AND deadline <= %(now)s
+        DELETE FROM courtlistener.permit_waiters WHERE account = %(account)s AND deadline <= %(now)s
     ), mine AS (
-        SELECT ticket FROM courtlistener.permit_line
+        SELECT ticket FROM courtlistener.permit_waiters
         WHERE account = %(account)s AND request_id = %(first)s AND deadline > %(now)s
     )
     SELECT
         (SELECT granted_at FROM courtlistener.permits WHERE account = %(account)s AND request_id = %(first)s),
-        (SELECT count(*) FROM courtlistener.permit_line
+        (SELECT count(*) FROM courtlistener.permit_waiters
          WHERE account = %(account)s AND deadline > %(now)s
            AND (priority > %(priority)s
                 OR priority = %(priority)s AND ticket < coalesce((SELECT ticket FROM mine), 9223372036854775807)))
@@ -50,9 +50,9 @@ _GRANT = """
     SELECT %(account)s, request_id, %(epoch)s, 'postgres', %(now)s, %(now)s + %(ttl)s
     FROM unnest(%(request_ids)s::text[]) AS request_id
 """
-_LEAVE = "DELETE FROM courtlistener.permit_line WHERE account = %(account)s AND request_id = ANY(%(request_ids)s)"
+_LEAVE = "DELETE FROM courtlistener.permit_waiters WHERE account = %(account)s AND request_id = ANY(%(request_ids)s)"
 _QUEUE = """
-    INSERT INTO courtlistener.permit_line (account, request_id, priority, deadline)
+    INSERT INTO courtlistener.permit_waiters (account, request_id, priority, deadline)
     SELECT %(account)s, request_id, %(priority)s, %(deadline)s FROM unnest(%(request_ids)s::text[]) AS request_id
     ON CONFLICT (account, request_id) DO UPDATE SET deadline = excluded.deadline
 """
@@ -73,36 +73,36 @@ class PostgresLedger:
     """
 
     def __init__(
-        self, row: LedgerRow, *, permit_ttl_seconds: float, reserve_share: float = 0.0, grace_seconds: float = 2.0
+        self, leases: LeaseStore, *, permit_ttl_seconds: float, reserve_share: float = 0.0, grace_seconds: float = 2.0
     ) -> None:
-        self._row = row
-        self._account = row.account
+        self._leases = leases
+        self._account = leases.account
         self._ttl = timedelta(seconds=permit_ttl_seconds)
         self._reserve_share = reserve_share
         self._grace = timedelta(seconds=grace_seconds)
 
     def acquire(
         self, request_ids: Sequence[str], lane: Lane, *, redis_failed_seconds_ago: float | None = None
-    ) -> Answer:
+    ) -> Decision:
         """See `Ledger.acquire`. The ledger is taken from Redis first if Redis has failed since it was put in charge."""
-        with self._row.database.transaction() as connection:
-            custody = self._row.lock(connection)
-            if custody.holder != POSTGRES:
-                if redis_failed_seconds_ago is None or redis_failed_seconds_ago > custody.held_seconds:
+        with self._leases.database.transaction() as connection:
+            lease = self._leases.lock(connection)
+            if lease.holder != POSTGRES:
+                if redis_failed_seconds_ago is None or redis_failed_seconds_ago > lease.held_seconds:
                     return Fenced("Redis is in charge")
-                self._row.take_over(connection, custody)
-            if custody.blocked:
-                return Blocked(custody.blocked)
-            return self._decide(connection, custody, request_ids, lane)
+                self._leases.take_over(connection, lease)
+            if lease.blocked:
+                return Blocked(lease.blocked)
+            return self._decide(connection, lease, request_ids, lane)
 
-    def _decide(self, connection: Connection, custody: Custody, request_ids: Sequence[str], lane: Lane) -> Answer:
+    def _decide(self, connection: Connection, lease: Lease, request_ids: Sequence[str], lane: Lane) -> Decision:
         params: dict[str, Any] = {
             "account": self._account,
-            "now": custody.now,
+            "now": lease.now,
             "first": request_ids[0],
             "request_ids": list(request_ids),
             "priority": lane is Lane.PRIORITY,
-            "epoch": custody.epoch,
+            "epoch": lease.epoch,
             "ttl": self._ttl,
         }
         place = connection.execute(_PLACE, params).fetchone()
@@ -110,47 +110,47 @@ class PostgresLedger:
         granted_at, ahead = place
         if granted_at is None:
             needed = ahead + len(request_ids)
-            wait_us = self._wait_us(connection, custody, needed, len(request_ids), lane)
+            wait_us = self._wait_us(connection, lease, needed, len(request_ids), lane)
             if wait_us > 0:
-                params["deadline"] = custody.now + timedelta(microseconds=wait_us) + self._grace
+                params["deadline"] = lease.now + timedelta(microseconds=wait_us) + self._grace
                 connection.execute(_QUEUE, params)
                 return Wait(wait_ms=-(-wait_us // 1000), ahead=ahead)
             connection.execute(_GRANT, params)
-            granted_at = custody.now
+            granted_at = lease.now
         connection.execute(_LEAVE, params)
-        age_us = us(custody.now) - us(granted_at)
-        return tuple(Permit(name, custody.epoch, us(granted_at), POSTGRES, age_us) for name in request_ids)
+        age_us = us(lease.now) - us(granted_at)
+        return tuple(Permit(name, lease.epoch, us(granted_at), POSTGRES, age_us) for name in request_ids)
 
-    def _wait_us(self, connection: Connection, custody: Custody, needed: int, count: int, lane: Lane) -> int:
+    def _wait_us(self, connection: Connection, lease: Lease, needed: int, count: int, lane: Lane) -> int:
         reserve_share = 0.0 if lane is Lane.PRIORITY else self._reserve_share
-        windows = custody.quota_windows()
+        windows = lease.quota_windows()
         rooms = [room(quota, reserve_share) for quota in windows]
         nths = [room - (needed - 1) % room if room >= count else 1 for room in rooms]
         scores = connection.execute(_SCORES, {"account": self._account, "nths": nths}).fetchall()
-        waits = [us(custody.not_before) - us(custody.now), 0]
+        waits = [us(lease.held_until) - us(lease.now), 0]
         for quota, space, (score,) in zip(windows, rooms, scores, strict=True):
-            waits.append(window_wait_us(quota, space, needed, count, score and _age_us(custody.now, score)))
+            waits.append(window_wait_us(quota, space, needed, count, score and _age_us(lease.now, score)))
         return max(waits)
 
     def settle(self, permit: Permit, outcome: Outcome) -> None:
         """See `Ledger.settle`."""
-        with self._row.database.transaction() as connection:
+        with self._leases.database.transaction() as connection:
             params = {"account": self._account, "request_id": permit.request_id, "outcome": outcome.value,
-                      "counted": outcome is Outcome.COUNTED, "now": self._row.now(connection)}  # fmt: skip
+                      "counted": outcome is Outcome.COUNTED, "now": self._leases.now(connection)}  # fmt: skip
             connection.execute(_SETTLE, params)
 
     def leave(self, request_ids: Sequence[str]) -> None:
         """See `Ledger.leave`."""
-        with self._row.database.transaction() as connection:
+        with self._leases.database.transaction() as connection:
             connection.execute(_LEAVE, {"account": self._account, "request_ids": list(request_ids)})
 
     def usage(self) -> tuple[WindowUsage, ...]:
         """How full every window is now, whoever is in charge."""
         rows = []
-        with self._row.database.transaction() as connection:
-            custody = self._row.read(connection)
-            for quota in custody.quota_windows():
-                since = custody.now - timedelta(seconds=quota.window.seconds)
+        with self._leases.database.transaction() as connection:
+            lease = self._leases.read(connection)
+            for quota in lease.quota_windows():
+                since = lease.now - timedelta(seconds=quota.window.seconds)
                 row = connection.execute(_COUNT, {"account": self._account, "since": since}).fetchone()
                 assert row is not None
                 rows.append(WindowUsage(quota.window, row[0] + quota.foreign, quota.foreign))

@@ -19,8 +19,8 @@ from resources.connections.redis_keys import RedisKeys, hour_stamp
 from resources.connections.tls import refusal_of
 from resources.errors import LedgerFenced, RedisUnavailable
 from resources.quota.permits import (
-    Answer,
     Blocked,
+    Decision,
     Fenced,
     JournaledPermit,
     Lane,
@@ -74,9 +74,9 @@ class RedisLedger:
         self._scripts = {name: scripts.register(client, name) for name in names}
         self._permits, self._epoch = self._keys.permits(account), self._keys.epoch(account)
         self._windows = self._keys.windows(account)
-        self._line = [self._keys.line(account), self._keys.line_deadlines(account)]
+        self._waiters = [self._keys.waiters(account), self._keys.waiter_deadlines(account)]
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Answer:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Decision:
         """See `Ledger.acquire`; `hour_limit` replaces `shared_hour_limit` for this call."""
         reply: list[Any] = ["hour", 0]
         # The second try has learnt the server's hour from the first.
@@ -85,7 +85,7 @@ class RedisLedger:
             hour_end_us = now_us - now_us % _HOUR_US + _HOUR_US
             reply = self._run(
                 "acquire",
-                [self._permits, self._epoch, self._windows, *self._line, self._keys.rate_limit(_hour(now_us))],
+                [self._permits, self._epoch, self._windows, *self._waiters, self._keys.rate_limit(_hour(now_us))],
                 [
                     self.ttl_us,
                     0 if lane is Lane.PRIORITY else self._reserve,
@@ -123,7 +123,7 @@ class RedisLedger:
 
     def leave(self, request_ids: Sequence[str]) -> None:
         """See `Ledger.leave`."""
-        self._run("leave", self._line, list(request_ids))
+        self._run("leave", self._waiters, list(request_ids))
 
     def hour_counts(self) -> tuple[int, int]:
         """Requests charged in this clock hour (UTC), and requests made in it."""
@@ -156,11 +156,14 @@ class RedisLedger:
         longest = max((quota.window.seconds for quota in state.windows), default=0)
         keep = max((quota.window.limit for quota in state.windows), default=0)
         keep_ms = max(longest * 1000 + self.ttl_us // 1000, 3_600_000) + 3_600_000
-        args: list[Any] = [state.epoch, state.hold_us, state.blocked, keep, keep_ms, int(state.keep_line)]
+        args: list[Any] = [state.epoch, state.hold_us, state.blocked, keep, keep_ms, int(state.keep_waiters)]
         args += [replid, began_us, count, self._clock()]
         for quota in state.windows:
             args += [quota.window.limit, quota.window.seconds, quota.foreign, round(quota.foreign_seconds * 1_000_000)]
-        if self._run("rebuild", [self._permits, self._epoch, self._windows, *self._line, loading], args) != "rebuilt":
+        if (
+            self._run("rebuild", [self._permits, self._epoch, self._windows, *self._waiters, loading], args)
+            != "rebuilt"
+        ):
             raise RedisUnavailable("Redis was replaced, or its clock set, while it was filled from the journal")
         return began_us
 
@@ -205,7 +208,7 @@ def _hour(now_us: int) -> str:
     return hour_stamp(datetime.fromtimestamp(now_us / 1_000_000, UTC))
 
 
-def _answer(reply: list[Any], request_ids: Sequence[str]) -> Answer:
+def _answer(reply: list[Any], request_ids: Sequence[str]) -> Decision:
     word = reply[0]
     if word == "granted":
         _, epoch, granted_us, now_us = reply

@@ -19,7 +19,7 @@ from resources.quota.permits import Window, WindowUsage
 USAGE_SUFFIX = ":api_usage"
 
 _LEDGERS = """
-    SELECT account, epoch, holder, changed_at, windows, not_before, blocked, observed_at, clock_timestamp()
+    SELECT account, epoch, holder, changed_at, windows, held_until, blocked, observed_at, clock_timestamp()
     FROM courtlistener.ledgers ORDER BY account
 """
 _COUNTS = """
@@ -128,7 +128,7 @@ def _account(
     holder: str,
     changed_at: datetime,
     windows: list[dict[str, int]],
-    not_before: datetime,
+    held_until: datetime,
     blocked: str,
     observed_at: datetime,
     now: datetime,
@@ -141,7 +141,7 @@ def _account(
         holder=holder,
         changed_at=_known(changed_at),
         observed_at=_known(observed_at),
-        held_seconds=max(0.0, (not_before - now).total_seconds()),
+        held_seconds=max(0.0, (held_until - now).total_seconds()),
         blocked=blocked,
         in_flight=in_flight,
         granted_by={"redis": by_redis, "postgres": by_postgres},

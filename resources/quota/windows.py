@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection
 from resources.errors import RedisUnavailable
-from resources.quota.lease import EPOCH, REDIS, Custody, LedgerRow, as_json, us, window_row
+from resources.quota.lease import EPOCH, REDIS, Lease, LeaseStore, as_json, us, window_row
 from resources.quota.permits import ServerWindow
 from resources.quota.redis_ledger import RedisLedger
 
@@ -37,8 +37,8 @@ class AccountWindows:
     Every method raises StoreUnavailable if Postgres does not answer.
     """
 
-    def __init__(self, row: LedgerRow) -> None:
-        self._row = row
+    def __init__(self, leases: LeaseStore) -> None:
+        self._leases = leases
 
     def change(
         self,
@@ -55,29 +55,29 @@ class AccountWindows:
         under the same lock; if it cannot be reached, Postgres takes the ledger over, so that no worker goes on with
         the old windows.
         """
-        with self._row.database.transaction() as connection:
-            custody = self._row.lock(connection)
-            before = (custody.windows, custody.not_before, custody.blocked)
-            if configured and custody.observed_at == EPOCH:
-                custody.windows = tuple(as_json(self._row.fallback_windows))
+        with self._leases.database.transaction() as connection:
+            lease = self._leases.lock(connection)
+            before = (lease.windows, lease.held_until, lease.blocked)
+            if configured and lease.observed_at == EPOCH:
+                lease.windows = tuple(as_json(self._leases.fallback_windows))
             if hold_seconds is not None:
-                custody.not_before = max(custody.not_before, custody.now + timedelta(seconds=hold_seconds))
+                lease.held_until = max(lease.held_until, lease.now + timedelta(seconds=hold_seconds))
             if blocked is not None:
-                custody.blocked = blocked
+                lease.blocked = blocked
             if observed is not None:
-                self._take_up(connection, custody, observed)
-            self._write(connection, custody, throttled=hold_seconds is not None or bool(blocked))
-            if custody.holder == REDIS and before != (custody.windows, custody.not_before, custody.blocked):
+                self._take_up(connection, lease, observed)
+            self._write(connection, lease, throttled=hold_seconds is not None or bool(blocked))
+            if lease.holder == REDIS and before != (lease.windows, lease.held_until, lease.blocked):
                 try:
                     if redis is None:
                         raise RedisUnavailable
-                    self._row.rebuild(connection, custody, redis)
+                    self._leases.rebuild(connection, lease, redis)
                 except RedisUnavailable:
-                    self._row.take_over(connection, custody)
+                    self._leases.take_over(connection, lease)
 
-    def _take_up(self, connection: Connection, custody: Custody, observed: Sequence[ServerWindow]) -> None:
-        custody.observed_at = custody.now
-        custody.blocked = "CourtListener reports the account as blocked" if any(w.blocked for w in observed) else ""
+    def _take_up(self, connection: Connection, lease: Lease, observed: Sequence[ServerWindow]) -> None:
+        lease.observed_at = lease.now
+        lease.blocked = "CourtListener reports the account as blocked" if any(w.blocked for w in observed) else ""
         # api-usage lists the fullest window first; in an order of their own the same windows are no change.
         usable = sorted(
             (row for row in observed if row.window.limit > 0), key=lambda row: (row.window.seconds, row.window.limit)
@@ -86,34 +86,34 @@ class AccountWindows:
             return
         windows = []
         for row in usable:
-            since = custody.now - timedelta(seconds=row.window.seconds) - _OBSERVATION_SLACK
+            since = lease.now - timedelta(seconds=row.window.seconds) - _OBSERVATION_SLACK
             counted = connection.execute(
                 "SELECT count(*) FROM courtlistener.permits WHERE account = %s AND ages_from > %s",
-                (self._row.account, since),
+                (self._leases.account, since),
             ).fetchone()
             assert counted is not None
             foreign = max(0, row.used - counted[0])
-            until_us = us(custody.now) + row.window.seconds * 1_000_000 if foreign else 0
+            until_us = us(lease.now) + row.window.seconds * 1_000_000 if foreign else 0
             windows.append(window_row(row.window, foreign, until_us))
-        custody.windows = tuple(windows)
+        lease.windows = tuple(windows)
         if all(row.used < row.window.limit for row in usable):
-            custody.not_before = EPOCH
+            lease.held_until = EPOCH
 
-    def _write(self, connection: Connection, custody: Custody, *, throttled: bool) -> None:
+    def _write(self, connection: Connection, lease: Lease, *, throttled: bool) -> None:
         connection.execute(
-            "UPDATE courtlistener.ledgers SET windows = %s, not_before = %s, blocked = %s, observed_at = %s, "
+            "UPDATE courtlistener.ledgers SET windows = %s, held_until = %s, blocked = %s, observed_at = %s, "
             "throttled_at = CASE WHEN %s THEN %s ELSE throttled_at END WHERE account = %s",
-            (Jsonb(list(custody.windows)), custody.not_before, custody.blocked, custody.observed_at,
-             throttled, custody.now, self._row.account),
+            (Jsonb(list(lease.windows)), lease.held_until, lease.blocked, lease.observed_at,
+             throttled, lease.now, self._leases.account),
         )  # fmt: skip
 
     def claim_observation(self, max_age_seconds: float) -> bool:
         """Whether the caller, and nobody else, should ask the server for the account's usage now."""
-        with self._row.database.transaction() as connection:
-            self._row.lock(connection)
-            params = {"account": self._row.account, "max_age": timedelta(seconds=max_age_seconds),
+        with self._leases.database.transaction() as connection:
+            self._leases.lock(connection)
+            params = {"account": self._leases.account, "max_age": timedelta(seconds=max_age_seconds),
                       "claim": _OBSERVATION_CLAIM}  # fmt: skip
             claimed = connection.execute(_CLAIM_OBSERVATION, params).fetchone() is not None
             if claimed:
-                self._row.prune(connection)
+                self._leases.prune(connection)
         return claimed

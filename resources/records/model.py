@@ -32,7 +32,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class RecordFailure:
+class Failure:
     """Something that could not be downloaded or stored; `error` is the class name of what happened."""
 
     error: str
@@ -76,4 +76,4 @@ class PageOfRecords:
     """What one page brings to the store."""
 
     records: list[Record]
-    failures: list[RecordFailure] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)

@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
-from resources.records.model import PageOfRecords, Record, RecordFailure, SweepKey, SweepPass
+from resources.records.model import Failure, PageOfRecords, Record, SweepKey, SweepPass
 
 _PASS_COLUMNS = "pass, after_id, since, watermark, finished_at IS NOT NULL, pages, records"
 
@@ -71,7 +71,7 @@ class RecordStore:
     # --- sweeps ---------------------------------------------------------------------------------------------------
 
     def begin_pass(
-        self, key: SweepKey, *, run_id: str, everything: bool, overlap: timedelta, after_id: int = 0
+        self, key: SweepKey, *, run_id: str, full_refresh: bool, overlap: timedelta, after_id: int = 0
     ) -> SweepPass:
         """Go on with the sweep's unfinished pass, or begin a new one.
 
@@ -86,10 +86,10 @@ class RecordStore:
                 asdict(key),
             ).fetchone()
             last = _pass_of(key, row) if row else None
-            if last and row and self._is_to_be_gone_on_with(last, own=row[-1] == run_id, everything=everything):
+            if last and row and self._is_to_be_gone_on_with(last, own=row[-1] == run_id, full_refresh=full_refresh):
                 return last
             since = None
-            if last and last.finished and last.watermark and not everything:
+            if last and last.finished and last.watermark and not full_refresh:
                 since = last.watermark - overlap
             new = SweepPass(key, number=(last.number + 1 if last else 1), after_id=after_id, since=since)
             params = {**asdict(key), "pass": new.number, "after_id": after_id, "since": since, "run_id": run_id}
@@ -97,8 +97,8 @@ class RecordStore:
             return new
 
     @staticmethod
-    def _is_to_be_gone_on_with(last: SweepPass, *, own: bool, everything: bool) -> bool:
-        if everything:
+    def _is_to_be_gone_on_with(last: SweepPass, *, own: bool, full_refresh: bool) -> bool:
+        if full_refresh:
             return own and last.since is None
         return own or not last.finished
 
@@ -152,16 +152,16 @@ class RecordStore:
             connection.cursor().executemany(_UPSERT, rows)
         for record in newest.values():
             if record.replaces:
-                self._bury(connection, record.stream, record.replaces, f"merged into {record.id}")
+                self._mark_gone(connection, record.stream, record.replaces, f"merged into {record.id}")
 
     # --- tombstones -----------------------------------------------------------------------------------------------
 
-    def bury(self, stream: str, ids: Sequence[int], reason: str) -> int:
+    def mark_gone(self, stream: str, ids: Sequence[int], reason: str) -> int:
         """Mark objects as gone, with the opinions of gone clusters; returns how many are newly marked."""
         with self._database.transaction() as connection:
-            return self._bury(connection, stream, ids, reason)
+            return self._mark_gone(connection, stream, ids, reason)
 
-    def _bury(self, connection: Connection, stream: str, ids: Sequence[int], reason: str) -> int:
+    def _mark_gone(self, connection: Connection, stream: str, ids: Sequence[int], reason: str) -> int:
         return connection.execute(
             "UPDATE courtlistener.records SET gone_at = now(), gone_reason = %(reason)s WHERE gone_at IS NULL "
             "AND ((stream = %(stream)s AND id = ANY(%(ids)s)) "
@@ -171,12 +171,12 @@ class RecordStore:
 
     # --- failures -------------------------------------------------------------------------------------------------
 
-    def record_failure(self, key: SweepKey, failure: RecordFailure) -> None:
+    def record_failure(self, key: SweepKey, failure: Failure) -> None:
         """Remember something that failed, in a transaction of its own."""
         with self._database.transaction() as connection:
             self._record_failures(connection, key, [failure])
 
-    def _record_failures(self, connection: Connection, key: SweepKey, failures: Sequence[RecordFailure]) -> None:
+    def _record_failures(self, connection: Connection, key: SweepKey, failures: Sequence[Failure]) -> None:
         for failure in failures:
             connection.execute(_RECORD_FAILURE, {**asdict(key), **storable(asdict(failure))})
 

@@ -131,8 +131,8 @@ class DagsterRuns(Backfill):
 
     def _left(self, court: str) -> bool:
         """Whether a partition of the court is neither complete nor left to the sensors."""
-        with self._location.books() as books:
-            deferred = {(each.asset, each.partition) for each in books.deferrals.all(limit=10_000)}
+        with self._location.backlog() as backlog:
+            deferred = {(each.asset, each.partition) for each in backlog.deferrals.all(limit=10_000)}
         return any(
             (stream.name, key) not in deferred and key not in self._location.materialized(stream.name)
             for stream in STREAMS

@@ -62,16 +62,16 @@ class Sweepers(Backfill):
 
     def finish(self) -> None:
         """What the retry sensor and its runs do."""
-        with tools(self.addresses, Lane.PRIORITY) as (client, store, books):
-            while claims := books.failed.claim_due(now=datetime.now(UTC) + timedelta(days=30)):
+        with tools(self.addresses, Lane.PRIORITY) as (client, store, backlog):
+            while claims := backlog.failures.claim_due(now=datetime.now(UTC) + timedelta(days=30)):
                 for claim in claims:
                     ops = retry_request(claim).run_config["ops"]
                     for stream in (stream for stream in STREAMS if stream.name in ops):
                         config = DownloadConfig(**ops[stream.name]["config"])
-                        sweeper = Sweeper(client, store, f"retry-{claim.id}", everything=True)
+                        sweeper = Sweeper(client, store, f"retry-{claim.id}", full_refresh=True)
                         for sweep in config.sweeps(stream):
                             sweeper.walk(stream, sweep, CourtMonth.parse(claim.partition))
-                        books.failed.acknowledge(claim.id, stream.name)
+                        backlog.failures.acknowledge(claim.id, stream.name)
 
     def _start(self, number: int) -> None:
         share = list(self.partitions[number :: self.workers])

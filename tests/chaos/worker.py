@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.sweep import Sweeper
-from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.backlog.backlog import Backlog, BacklogResource
 from resources.connections.postgres import Database
 from resources.courtlistener.client import API_USAGE_WINDOWS, CourtListenerClient
 from resources.errors import CourtListenerAssetsError
@@ -28,8 +28,8 @@ PERMIT_TTL_SECONDS = 6.0
 
 
 @contextmanager
-def tools(addresses: Addresses, lane: Lane) -> Iterator[tuple[CourtListenerClient, RecordStore, Bookkeeping]]:
-    """A client, a store and the books, with connections of their own."""
+def tools(addresses: Addresses, lane: Lane) -> Iterator[tuple[CourtListenerClient, RecordStore, Backlog]]:
+    """A client, a store and the backlog, with connections of their own."""
     rate_limit = RedisRateLimitResource(
         redis_url=addresses.redis_url, postgres_url=addresses.postgres_url, rate_limits=addresses.rate_limits
     )
@@ -46,9 +46,9 @@ def tools(addresses: Addresses, lane: Lane) -> Iterator[tuple[CourtListenerClien
         sleep=lambda seconds: time.sleep(min(seconds, 0.1)),
     )
     database = Database(addresses.postgres_url, max_connections=2)
-    books = BookkeepingResource(postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
+    backlog = BacklogResource(postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
     try:
-        with books.open() as opened:
+        with backlog.open() as opened:
             yield client, RecordStore(database), opened
     finally:
         client.close()
@@ -60,22 +60,22 @@ def work(addresses: Addresses, number: int, partitions: Sequence[str]) -> None:
     logging.disable(logging.CRITICAL)  # The storm is expected; its figures are in the verdict.
     while True:
         try:
-            with tools(addresses, Lane.BACKFILL) as (client, store, books):
-                _walk(client, store, books, f"chaos-{number}", partitions)
+            with tools(addresses, Lane.BACKFILL) as (client, store, backlog):
+                _walk(client, store, backlog, f"chaos-{number}", partitions)
             return
         except CourtListenerAssetsError:
             time.sleep(0.05)  # Postgres is away, or the server had a bad time: the checkpoints stand.
 
 
 def _walk(
-    client: CourtListenerClient, store: RecordStore, books: Bookkeeping, run_id: str, partitions: Sequence[str]
+    client: CourtListenerClient, store: RecordStore, backlog: Backlog, run_id: str, partitions: Sequence[str]
 ) -> None:
     def note(before: SweepPass, page: PageOfRecords) -> None:
         dockets = [record.docket_id for record in page.records if record.docket_id]
-        failures = books.failed.of_partition(before.key.asset, before.key.partition) if page.failures else []
-        books.state.update_docket_processing_state(run_id, dockets, failures, records=len(page.records))
+        failures = backlog.failures.of_partition(before.key.asset, before.key.partition) if page.failures else []
+        backlog.state.update_docket_processing_state(run_id, dockets, failures, records=len(page.records))
 
-    books.state.initialize_pipeline_state(run_id)
+    backlog.state.initialize_pipeline_state(run_id)
     sweeper = Sweeper(client, store, run_id, stored=note)
     for partition in map(CourtMonth.parse, partitions):
         for stream in STREAMS:

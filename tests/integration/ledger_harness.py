@@ -10,9 +10,9 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Database
 from resources.connections.redis_keys import RedisKeys
-from resources.quota.lease import LedgerRow, moment
+from resources.quota.lease import LeaseStore, moment
 from resources.quota.permits import (
-    Answer,
+    Decision,
     JournaledPermit,
     Lane,
     Ledger,
@@ -53,7 +53,7 @@ class Bench:
     windows: tuple[QuotaWindow, ...]
     permits: dict[str, Permit] = field(default_factory=dict)
 
-    def ask(self, name: str, lane: Lane = Lane.BACKFILL) -> Answer:
+    def ask(self, name: str, lane: Lane = Lane.BACKFILL) -> Decision:
         answer = self.ledger.acquire([name], lane)
         if isinstance(answer, tuple):
             self.permits[name] = answer[0]
@@ -117,7 +117,7 @@ def postgres_bench(
     blocked: str = "",
 ) -> Bench:
     clock = Clock()
-    row = LedgerRow(database, account, fallback_windows=(), clock_us=clock)
+    row = LeaseStore(database, account, fallback_windows=(), clock_us=clock)
     ledger = PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS, reserve_share=reserve_share)
     spec = [
         {
@@ -131,7 +131,7 @@ def postgres_bench(
     with database.transaction() as connection:
         row.lock(connection)
         connection.execute(
-            "UPDATE courtlistener.ledgers SET windows = %s, not_before = %s, blocked = %s WHERE account = %s",
+            "UPDATE courtlistener.ledgers SET windows = %s, held_until = %s, blocked = %s WHERE account = %s",
             (Jsonb(spec), moment(clock.us + round(hold_seconds * 1_000_000)), blocked, account),
         )
     return Bench(clock, ledger, quotas(windows))

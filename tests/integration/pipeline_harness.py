@@ -16,7 +16,7 @@ import pytest
 
 from courtlistener_assets.definitions import build_definitions
 from courtlistener_assets.devkit.simulator import Simulator
-from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.backlog.backlog import Backlog, BacklogResource
 from resources.connections.postgres import Database
 from resources.courtlistener.client import CourtListenerResource
 from resources.quota.limiter import RedisRateLimitResource
@@ -42,10 +42,10 @@ class CodeLocation:
             return list(definition.evaluate_tick(built).run_requests or [])
 
     @contextmanager
-    def books(self) -> Iterator[Bookkeeping]:
-        """The books, as the runs see them."""
-        with self.resources()["bookkeeping"].open() as books:
-            yield books
+    def backlog(self) -> Iterator[Backlog]:
+        """The backlog, as the runs see them."""
+        with self.resources()["backlog"].open() as backlog:
+            yield backlog
 
     def resources(self) -> dict[str, Any]:
         """What a sensor is given."""
@@ -54,7 +54,7 @@ class CodeLocation:
             redis_url=redis_url, postgres_url=postgres_url, rate_limits=self.environ["COURTLISTENER_RATE_LIMITS"]
         )
         return {
-            "bookkeeping": BookkeepingResource(postgres_url=postgres_url, redis_url=redis_url),
+            "backlog": BacklogResource(postgres_url=postgres_url, redis_url=redis_url),
             "courtlistener": CourtListenerResource(
                 base_url=self.environ["COURTLISTENER_BASE_URL"],
                 api_token=self.environ["COURTLISTENER_API_TOKEN"],
@@ -69,10 +69,10 @@ class CodeLocation:
         """Let the delay of every failure that nobody is trying again, and of every deferral, pass."""
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', not_before = NULL "
+                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', retry_after = NULL "
                 "WHERE claimed_by IS NULL"
             )
-            connection.execute("UPDATE courtlistener.deferrals SET not_before = now() - interval '1 second'")
+            connection.execute("UPDATE courtlistener.deferrals SET deferred_until = now() - interval '1 second'")
 
     def materialized(self, asset: str) -> set[str]:
         return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))

@@ -9,12 +9,12 @@ import pytest
 import redis
 
 from courtlistener_assets.devkit.servers import RedisServer
-from resources.backlog.failure_lists import FailedDocketLists
-from resources.backlog.failures import FailedDockets, RetryRule
+from resources.backlog.failure_lists import FailureLists
+from resources.backlog.failures import Failures, RetryRule
 from resources.connections.postgres import Database
 from resources.connections.redis_address import RedisAddress, connect
 from resources.connections.redis_keys import RedisKeys
-from resources.records.model import RecordFailure, SweepKey
+from resources.records.model import Failure, SweepKey
 from resources.records.store import RecordStore
 
 PARTITION = "ca9|2024-02-01"
@@ -23,14 +23,14 @@ KEYS = RedisKeys()
 
 
 @pytest.fixture
-def failed(database: Database, redis_server: RedisServer, redis_client: redis.Redis) -> FailedDockets:
-    lists = FailedDocketLists(connect(RedisAddress(redis_server.url)))
-    return FailedDockets(database, lists, RetryRule(base_seconds=60, max_tries=3))
+def failed(database: Database, redis_server: RedisServer, redis_client: redis.Redis) -> Failures:
+    lists = FailureLists(connect(RedisAddress(redis_server.url)))
+    return Failures(database, lists, RetryRule(base_seconds=60, max_tries=3))
 
 
 def fail(database: Database, *docket_ids: int, key: SweepKey = KEY) -> None:
     for docket_id in docket_ids:
-        RecordStore(database).record_failure(key, RecordFailure("TransientApiError", "500", docket_id=docket_id))
+        RecordStore(database).record_failure(key, Failure("TransientApiError", "500", docket_id=docket_id))
 
 
 def later(seconds: float) -> datetime:
@@ -41,26 +41,24 @@ def listed(client: redis.Redis, key: str) -> list[int]:
     return sorted(json.loads(entry)["docket_id"] for entry in client.lrange(key, 0, -1))
 
 
-def hour_key(failed: FailedDockets) -> str:
+def hour_key(failed: Failures) -> str:
     return KEYS.failed(failed.open()[0].hour)
 
 
-def test_nothing_is_due_before_the_first_delay_and_everything_after_it(
-    failed: FailedDockets, database: Database
-) -> None:
+def test_nothing_is_due_before_the_first_delay_and_everything_after_it(failed: Failures, database: Database) -> None:
     fail(database, 1, 2)
     assert failed.claim_due(now=later(50)) == []
     [claim] = failed.claim_due(now=later(100))
     assert (claim.partition, [one.docket_id for one in claim.failures]) == (PARTITION, [1, 2])
 
 
-def test_what_is_claimed_cannot_be_claimed_again(failed: FailedDockets, database: Database) -> None:
+def test_what_is_claimed_cannot_be_claimed_again(failed: Failures, database: Database) -> None:
     fail(database, 1)
     assert len(failed.claim_due(now=later(100))) == 1
     assert failed.claim_due(now=later(100_000)) == []
 
 
-def test_the_delay_doubles_and_differs_between_failures(failed: FailedDockets, database: Database) -> None:
+def test_the_delay_doubles_and_differs_between_failures(failed: Failures, database: Database) -> None:
     fail(database, *range(1, 9))
     first = {one.docket_id: (one.due_at - one.last_at).total_seconds() for one in failed.open()}
     fail(database, *range(1, 9))
@@ -70,7 +68,7 @@ def test_the_delay_doubles_and_differs_between_failures(failed: FailedDockets, d
     assert all(120 <= delay < 180 for delay in second.values())
 
 
-def test_each_partition_becomes_one_claim(failed: FailedDockets, database: Database) -> None:
+def test_each_partition_becomes_one_claim(failed: Failures, database: Database) -> None:
     fail(database, 1)
     fail(database, 2, key=SweepKey("dockets", "scotus|2024-02-01", "filed"))
     fail(database, 1, key=SweepKey("clusters", PARTITION, "dated"))
@@ -81,7 +79,7 @@ def test_each_partition_becomes_one_claim(failed: FailedDockets, database: Datab
     ]
 
 
-def test_success_resolves_and_a_new_failure_waits_again(failed: FailedDockets, database: Database) -> None:
+def test_success_resolves_and_a_new_failure_waits_again(failed: Failures, database: Database) -> None:
     fail(database, 1, 2)
     [claim] = failed.claim_due(now=later(100))
     fail(database, 2, key=SweepKey("dockets", PARTITION, "docket:2"))  # the retry met it under another sweep
@@ -90,7 +88,7 @@ def test_success_resolves_and_a_new_failure_waits_again(failed: FailedDockets, d
     assert (left.docket_id, left.tries, left.claimed_by, left.sweep) == (2, 2, None, "filed")
 
 
-def test_only_the_assets_that_were_tried_are_acknowledged(failed: FailedDockets, database: Database) -> None:
+def test_only_the_assets_that_were_tried_are_acknowledged(failed: Failures, database: Database) -> None:
     fail(database, 1)
     fail(database, 1, key=SweepKey("clusters", PARTITION, "dated"))
     [claim] = failed.claim_due(now=later(100))
@@ -98,41 +96,39 @@ def test_only_the_assets_that_were_tried_are_acknowledged(failed: FailedDockets,
     assert [(one.asset, one.claimed_by) for one in failed.open()] == [("clusters", claim.id)]
 
 
-def test_a_crashed_run_costs_one_try(failed: FailedDockets, database: Database) -> None:
+def test_a_crashed_run_costs_one_try(failed: Failures, database: Database) -> None:
     fail(database, 1, 2)
     [claim] = failed.claim_due(now=later(100))
     fail(database, 2)  # recorded by the run before it crashed: that is the try
-    assert failed.give_back(claim.id) == 2
+    assert failed.release_orphaned(claim.id) == 2
     assert sorted((one.docket_id, one.tries) for one in failed.open()) == [(1, 2), (2, 2)]
     assert failed.claims() == {}
 
 
-def test_no_room_in_the_quota_costs_no_try(failed: FailedDockets, database: Database) -> None:
+def test_no_room_in_the_quota_costs_no_try(failed: Failures, database: Database) -> None:
     fail(database, 1)
     [claim] = failed.claim_due(now=later(100))
-    failed.put_off(claim.id, "dockets", 3600)
+    failed.release(claim.id, "dockets", 3600)
     assert failed.claim_due(now=later(3500)) == []
     [again] = failed.claim_due(now=later(3700))
     assert (again.failures[0].tries, again.number) == (1, 2)
 
 
-def test_the_same_failures_are_claimed_under_another_number_each_time(
-    failed: FailedDockets, database: Database
-) -> None:
+def test_the_same_failures_are_claimed_under_another_number_each_time(failed: Failures, database: Database) -> None:
     fail(database, 1)
     numbers = []
     for _ in range(2):
         [claim] = failed.claim_due(now=later(100_000))
         numbers.append(claim.number)
-        failed.give_back(claim.id)
+        failed.release_orphaned(claim.id)
     assert numbers == [1, 2]
 
 
-def test_after_the_last_try_it_is_dead_until_it_is_requeued(failed: FailedDockets, database: Database) -> None:
+def test_after_the_last_try_it_is_dead_until_it_is_requeued(failed: Failures, database: Database) -> None:
     fail(database, 1)
     for _ in range(2):
         [claim] = failed.claim_due(now=later(100_000))
-        failed.give_back(claim.id)
+        failed.release_orphaned(claim.id)
     assert failed.counts() == {"waiting": 0, "claimed": 0, "dead": 1}
     assert failed.claim_due(now=later(1_000_000)) == []
     assert failed.requeue_dead() == 1
@@ -141,7 +137,7 @@ def test_after_the_last_try_it_is_dead_until_it_is_requeued(failed: FailedDocket
 
 
 def test_the_lists_follow_a_failure_through_its_life(
-    failed: FailedDockets, database: Database, redis_client: redis.Redis
+    failed: Failures, database: Database, redis_client: redis.Redis
 ) -> None:
     fail(database, 1, 2)
     assert failed.refill() == [f"failed {failed.open()[0].hour}"]
@@ -156,7 +152,7 @@ def test_the_lists_follow_a_failure_through_its_life(
     assert (listed(redis_client, hour), listed(redis_client, KEYS.claimed(claim.id))) == ([2], [])
 
     [claim] = failed.claim_due(now=later(1000))
-    failed.give_back(claim.id)
+    failed.release_orphaned(claim.id)
     assert (listed(redis_client, hour), listed(redis_client, KEYS.dead())) == ([], [2])
 
     failed.requeue_dead()
@@ -165,7 +161,7 @@ def test_the_lists_follow_a_failure_through_its_life(
 
 
 def test_lists_that_redis_lost_are_filled_again(
-    failed: FailedDockets, database: Database, redis_client: redis.Redis
+    failed: Failures, database: Database, redis_client: redis.Redis
 ) -> None:
     fail(database, 1, 2, 3)
     failed.refill()
@@ -175,19 +171,19 @@ def test_lists_that_redis_lost_are_filled_again(
 
 
 def test_a_list_that_missed_a_success_is_emptied(
-    failed: FailedDockets, database: Database, redis_client: redis.Redis
+    failed: Failures, database: Database, redis_client: redis.Redis
 ) -> None:
     fail(database, 1)
     failed.refill()
     hour = hour_key(failed)
-    without_redis = FailedDockets(database)
+    without_redis = Failures(database)
     [claim] = without_redis.claim_due(now=later(100))
     without_redis.acknowledge(claim.id, "dockets")
     failed.refill()
     assert listed(redis_client, hour) == []
 
 
-def test_every_list_expires(failed: FailedDockets, database: Database, redis_client: redis.Redis) -> None:
+def test_every_list_expires(failed: Failures, database: Database, redis_client: redis.Redis) -> None:
     fail(database, 1)
     failed.refill()
     assert 0 < int(redis_client.pttl(hour_key(failed))) <= 7 * 86_400_000
@@ -195,14 +191,14 @@ def test_every_list_expires(failed: FailedDockets, database: Database, redis_cli
 
 def test_without_redis_nothing_is_missing_but_the_lists(database: Database) -> None:
     nowhere = connect(RedisAddress("redis://127.0.0.1:1/0"))
-    failed = FailedDockets(database, FailedDocketLists(nowhere), RetryRule(base_seconds=60))
+    failed = Failures(database, FailureLists(nowhere), RetryRule(base_seconds=60))
     fail(database, 1)
     failed.refill()
     [claim] = failed.claim_due(now=later(100))
     assert failed.acknowledge(claim.id, "dockets") == (1, 0)
 
 
-def test_two_sensors_share_out_what_is_due(failed: FailedDockets, database: Database) -> None:
+def test_two_sensors_share_out_what_is_due(failed: Failures, database: Database) -> None:
     fail(database, *range(1, 11))
     one = failed.claim_due(now=later(100), max_failures=4)
     other = failed.claim_due(now=later(100), max_failures=50)

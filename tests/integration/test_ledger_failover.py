@@ -16,8 +16,8 @@ from resources.connections.postgres import Database
 from resources.connections.redis_address import RedisAddress, connect
 from resources.errors import LedgerUnavailable, RedisUnavailable
 from resources.quota.failover import FailoverLedger
-from resources.quota.lease import LedgerRow
-from resources.quota.permits import Answer, Lane, LedgerState, Outcome, Permit, Wait, Window
+from resources.quota.lease import LeaseStore
+from resources.quota.permits import Decision, Lane, LedgerState, Outcome, Permit, Wait, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
@@ -43,7 +43,7 @@ def clock() -> Clock:
 @pytest.fixture
 def worker(fresh_redis_server: RedisServer, database: Database, clock: Clock) -> Callable[..., Worker]:
     def make(redis_url: str = "", windows: str = "3/hour") -> Worker:
-        row = LedgerRow(
+        row = LeaseStore(
             database, "account", fallback_windows=Window.parse_all(windows), cool_down_seconds=COOL_DOWN_SECONDS
         )
         client = connect(RedisAddress(redis_url or fresh_redis_server.url), timeout_seconds=2.0)
@@ -58,7 +58,7 @@ def worker(fresh_redis_server: RedisServer, database: Database, clock: Clock) ->
     return make
 
 
-def ask(worker: Worker, name: str) -> Answer:
+def ask(worker: Worker, name: str) -> Decision:
     return worker.acquire([name], Lane.BACKFILL)
 
 
@@ -86,7 +86,7 @@ def test_what_redis_grants_by_a_clock_that_ran_ahead_is_asked_for_anew(
     fresh_redis_server: RedisServer, database: Database
 ) -> None:
     ahead_us = 0
-    row = LedgerRow(database, "account", fallback_windows=(Window(3, 3600),))
+    row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     redis_ledger = RedisLedger(
         connect(RedisAddress(fresh_redis_server.url)),
         "account",
@@ -309,7 +309,7 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
 ) -> None:
     database = Database(fresh_postgres_server.url, timeout_seconds=0.5)
     database.migrate()
-    row = LedgerRow(database, "account", fallback_windows=(Window(3, 3600),))
+    row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     one = FailoverLedger(
         RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20),
         PostgresLedger(row, permit_ttl_seconds=20),
@@ -331,7 +331,7 @@ def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_a
     fresh_redis_server: RedisServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(make_conninfo(database_url, options="-c idle_in_transaction_session_timeout=100"))
-    row = LedgerRow(database, "account", fallback_windows=(Window(3, 3600),))
+    row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     redis_ledger = RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20)
     one = FailoverLedger(redis_ledger, PostgresLedger(row, permit_ttl_seconds=20), row)
     load = redis_ledger.load

@@ -22,7 +22,7 @@ from resources.connections.postgres import Connection, Database
 from resources.connections.redis_keys import RedisKeys
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
 from resources.quota.failover import FailoverLedger
-from resources.quota.lease import LedgerRow
+from resources.quota.lease import LeaseStore
 from resources.quota.permits import Lane, Outcome, Permit, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
@@ -108,7 +108,7 @@ class History:
         self.client = redis.Redis.from_url(redis_url, decode_responses=True)
         self.databases = [UnreliablePostgres(database_url, max_connections=1) for _ in range(2)]
         self.redis: list[UnreliableRedis] = []
-        self.rows: list[LedgerRow] = []
+        self.rows: list[LeaseStore] = []
         self.workers = [self._worker(index) for index in range(2)]
 
     def _worker(self, index: int) -> FailoverLedger:
@@ -117,7 +117,7 @@ class History:
             self.client, account, permit_ttl_seconds=TTL_SECONDS, keys=RedisKeys(account), clock_us=self.clock
         )
         redis_ledger.late = self.late
-        row = LedgerRow(self.databases[index], account, fallback_windows=WINDOWS, clock_us=self.clock)
+        row = LeaseStore(self.databases[index], account, fallback_windows=WINDOWS, clock_us=self.clock)
         self.redis.append(redis_ledger)
         self.rows.append(row)
         postgres_ledger = PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS)

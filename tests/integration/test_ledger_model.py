@@ -156,7 +156,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def redis_is_rebuilt(self, client_forgets: bool) -> None:
         ledger: Any = self.bench.ledger
         if client_forgets:
-            keys = [ledger._permits, ledger._epoch, ledger._windows, *ledger._line]
+            keys = [ledger._permits, ledger._epoch, ledger._windows, *ledger._waiters]
             ledger._client.delete(*keys)
             self.line.clear()
             assert isinstance(ledger.acquire(["stranger"], Lane.PRIORITY), Fenced)

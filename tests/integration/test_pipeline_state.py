@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from courtlistener_assets.devkit.servers import RedisServer
-from resources.backlog.failure_lists import FailedDocket
+from resources.backlog.failure_lists import OpenFailure
 from resources.connections.redis_address import RedisAddress, connect
 from resources.connections.redis_keys import RedisKeys
 from resources.legacy.pipeline_state import PipelineState
@@ -35,9 +35,9 @@ def state(redis_server: RedisServer, redis_client: redis.Redis, clock: Clock) ->
     return PipelineState(connect(RedisAddress(redis_server.url)), clock=clock)
 
 
-def failure(id: int, *, hour: int = 13) -> FailedDocket:
+def failure(id: int, *, hour: int = 13) -> OpenFailure:
     moment = datetime(2024, 1, 31, hour, 5, tzinfo=UTC)
-    return FailedDocket(
+    return OpenFailure(
         id,
         "dockets",
         "ca9|2024-01-01",

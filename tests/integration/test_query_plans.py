@@ -33,7 +33,7 @@ from resources.courtlistener.client import account_of
 from resources.quota.limiter import RedisRateLimitResource
 from resources.quota.permits import Lane, Outcome, ServerWindow, Window
 from resources.quota.report import requests_by_hour
-from resources.records.model import PageOfRecords, RecordFailure, SweepKey
+from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
 
@@ -206,10 +206,10 @@ def bring_a_days_changes(store: Store) -> None:
 def store_a_page_with_a_failure(store: Store) -> None:
     month = SIZE.partition(3, datetime.now(UTC).date())
     key = SweepKey("dockets", str(month), "filed")
-    begun = store.records.begin_pass(key, run_id=uuid4().hex, everything=True, overlap=timedelta(hours=1))
-    page = PageOfRecords([], [RecordFailure("UnusableRecord", "no id", docket_id=17)])
+    begun = store.records.begin_pass(key, run_id=uuid4().hex, full_refresh=True, overlap=timedelta(hours=1))
+    page = PageOfRecords([], [Failure("UnusableRecord", "no id", docket_id=17)])
     store.records.store_page(begun, page, after_id=begun.after_id + 1, watermark=None, finished=False)
-    store.records.bury("clusters", [4, 5], "merged into 6")
+    store.records.mark_gone("clusters", [4, 5], "merged into 6")
     assert store.records.open_failures("dockets", str(month))
 
 
@@ -231,34 +231,34 @@ def take_permits(store: Store, *, with_redis: bool) -> None:
 
 
 def live_through_failures(store: Store) -> None:
-    with store.pipeline.books() as books:
-        first, second, *_ = books.failed.claim_due(max_claims=3)
-        books.failed.acknowledge(first.id, first.failures[0].asset)
-        books.failed.give_back(first.id)
-        books.failed.put_off(second.id, second.failures[0].asset, 60)
-        books.failed.requeue_dead([failure.id for failure in books.failed.open(limit=10)])
-        books.failed.of_partition(first.failures[0].asset, first.partition)
-        assert books.failed.counts()["dead"]
-        books.failed.claims()
-        books.failed.refill()
+    with store.pipeline.backlog() as backlog:
+        first, second, *_ = backlog.failures.claim_due(max_claims=3)
+        backlog.failures.acknowledge(first.id, first.failures[0].asset)
+        backlog.failures.release_orphaned(first.id)
+        backlog.failures.release(second.id, second.failures[0].asset, 60)
+        backlog.failures.requeue_dead([failure.id for failure in backlog.failures.open(limit=10)])
+        backlog.failures.of_partition(first.failures[0].asset, first.partition)
+        assert backlog.failures.counts()["dead"]
+        backlog.failures.claims()
+        backlog.failures.refill()
 
 
 def live_through_deferrals(store: Store) -> None:
-    with store.pipeline.books() as books:
-        due = books.deferrals.due(limit=10)
+    with store.pipeline.backlog() as backlog:
+        due = backlog.deferrals.due(limit=10)
         assert len(due) == 10
-        books.deferrals.mark_requested(due, "request")
-        books.deferrals.put_off(books.deferrals.requested(), wait_seconds=60)
-        books.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
-        books.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
-        books.deferrals.forget([due[1].partition])
-        books.deferrals.all(limit=1)
+        backlog.deferrals.mark_requested(due, "request")
+        backlog.deferrals.defer_again(backlog.deferrals.requested(), wait_seconds=60)
+        backlog.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
+        backlog.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
+        backlog.deferrals.forget([due[1].partition])
+        backlog.deferrals.all(limit=1)
 
 
 def estimate_what_is_left(store: Store) -> None:
-    with store.pipeline.books() as books:
+    with store.pipeline.backlog() as backlog:
         partitions = [str(SIZE.partition(number, datetime.now(UTC).date())) for number in range(3)]
-        assert books.deferrals.estimated_requests("dockets", partitions, ["filed", "decided"]) == 0
+        assert backlog.deferrals.estimated_requests("dockets", partitions, ["filed", "decided"]) == 0
 
 
 def tick_every_sensor(store: Store) -> None:

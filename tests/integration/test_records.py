@@ -9,7 +9,7 @@ import pytest
 
 from resources.connections.postgres import Database
 from resources.errors import PageRejected
-from resources.records.model import PageOfRecords, Record, RecordFailure, SweepKey, SweepPass
+from resources.records.model import Failure, PageOfRecords, Record, SweepKey, SweepPass
 from resources.records.store import RecordStore, storable
 
 KEY = SweepKey("dockets", "ca9|2024-02-01", "filed")
@@ -28,8 +28,8 @@ def docket(id: int, *, modified: datetime = SERVED, **body: Any) -> Record:
     return Record("dockets", id, {"id": id, **body}, docket_id=id, court_id="ca9", date_modified=modified)
 
 
-def begin(store: RecordStore, *, run_id: str = "run-1", everything: bool = False) -> SweepPass:
-    return store.begin_pass(KEY, run_id=run_id, everything=everything, overlap=OVERLAP)
+def begin(store: RecordStore, *, run_id: str = "run-1", full_refresh: bool = False) -> SweepPass:
+    return store.begin_pass(KEY, run_id=run_id, full_refresh=full_refresh, overlap=OVERLAP)
 
 
 def put(store: RecordStore, at: SweepPass, *records: Record, after_id: int, finished: bool = False) -> SweepPass:
@@ -84,11 +84,11 @@ def test_the_watermark_is_the_time_of_the_first_page(store: RecordStore) -> None
 
 def test_everything_asks_for_all_again_and_survives_a_retry_of_its_run(store: RecordStore) -> None:
     put(store, begin(store), docket(7), after_id=7, finished=True)
-    full = begin(store, run_id="run-2", everything=True)
+    full = begin(store, run_id="run-2", full_refresh=True)
     assert (full.after_id, full.since) == (0, None)
     put(store, full, docket(7), after_id=7)
-    assert begin(store, run_id="run-2", everything=True).after_id == 7
-    assert begin(store, run_id="run-3", everything=True).after_id == 0
+    assert begin(store, run_id="run-2", full_refresh=True).after_id == 7
+    assert begin(store, run_id="run-3", full_refresh=True).after_id == 0
 
 
 def test_a_sweep_counts_as_complete_while_it_is_brought_up_to_date(store: RecordStore) -> None:
@@ -134,7 +134,7 @@ def test_text_without_such_characters_is_left_as_it_is() -> None:
 
 
 def test_a_failure_seen_again_is_one_failure_with_more_tries(store: RecordStore, database: Database) -> None:
-    failure = RecordFailure("UnusableRecord", "id is None", docket_id=3, requests=1)
+    failure = Failure("UnusableRecord", "id is None", docket_id=3, requests=1)
     store.record_failure(KEY, failure)
     store.record_failure(KEY, failure)
     assert store.open_failures("dockets", KEY.partition) == 1

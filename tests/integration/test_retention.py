@@ -8,11 +8,11 @@ import pytest
 import redis
 
 from courtlistener_assets.devkit.servers import RedisServer
-from resources.backlog.failures import RESOLVED_DAYS, FailedDockets
+from resources.backlog.failures import RESOLVED_DAYS, Failures
 from resources.connections.postgres import Database
 from resources.quota.limiter import RateLimiter, RedisRateLimitResource
 from resources.quota.permits import Outcome
-from resources.records.model import RecordFailure, SweepKey
+from resources.records.model import Failure, SweepKey
 from resources.records.store import RecordStore
 
 
@@ -60,10 +60,10 @@ def test_permits_of_all_accounts_go_after_thirty_days_when_the_quota_is_read_ane
 
 
 def test_failures_go_long_after_they_were_resolved_and_open_ones_never(database: Database) -> None:
-    store, failed = RecordStore(database), FailedDockets(database)
+    store, failed = RecordStore(database), Failures(database)
     key = SweepKey("dockets", "ca9|2024-01-01", "filed")
     for docket_id in (1, 2, 3, 4):
-        store.record_failure(key, RecordFailure("TransientApiError", "502", docket_id=docket_id))
+        store.record_failure(key, Failure("TransientApiError", "502", docket_id=docket_id))
     with database.transaction() as connection:
         for docket_id, days in ((1, RESOLVED_DAYS + 1), (2, RESOLVED_DAYS - 1)):
             connection.execute(

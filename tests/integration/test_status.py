@@ -162,7 +162,7 @@ def test_failures_and_deferrals_are_counted(downloaded: Database) -> None:
             )
         connection.execute("UPDATE courtlistener.failures SET claimed_by = 'run' WHERE object_id = 3")
         connection.execute(
-            "INSERT INTO courtlistener.deferrals (asset, partition, not_before, reason, run_id) "
+            "INSERT INTO courtlistener.deferrals (asset, partition, deferred_until, reason, run_id) "
             "VALUES ('opinions', 'scotus|2024-02-01', %s, 'no room', 'run')",
             (NOW + timedelta(hours=3),),
         )

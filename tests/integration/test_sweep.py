@@ -50,8 +50,8 @@ def ids(database: Database, table: str) -> list[int]:
     return [id for (id,) in database.rows(f"SELECT id FROM courtlistener.{table} ORDER BY id")]
 
 
-def walk_all(client: CourtListenerClient, store: RecordStore, run_id: str = "run", everything: bool = False) -> None:
-    sweeper = Sweeper(client, store, run_id, everything=everything)
+def walk_all(client: CourtListenerClient, store: RecordStore, run_id: str = "run", full_refresh: bool = False) -> None:
+    sweeper = Sweeper(client, store, run_id, full_refresh=full_refresh)
     for stream in STREAMS:
         for sweep in stream.sweeps:
             sweeper.walk(stream, sweep, PARTITION)
@@ -128,7 +128,7 @@ def test_an_object_that_breaks_its_page_is_left_out_alone(
     simulator.faults.add(Fault("poison", endpoint=stream.endpoint, object_id=poison))
 
     for sweep in stream.sweeps:
-        Sweeper(client, store, "full", everything=True).walk(stream, sweep, PARTITION)
+        Sweeper(client, store, "full", full_refresh=True).walk(stream, sweep, PARTITION)
 
     assert ids(database, stream_name) == [id for id in expected if id != poison]
     recorded = database.rows("SELECT DISTINCT object_id, error FROM courtlistener.failures WHERE resolved_at IS NULL")
@@ -154,7 +154,7 @@ def test_a_single_docket_brings_all_that_belongs_to_it(
     cluster = next(c for c in simulator.corpus.clusters if c["docket_id"] in
                    {d["id"] for d in simulator.corpus.dockets if d["court_id"] == "scotus"})  # fmt: skip
     for stream in STREAMS:
-        Sweeper(client, store, "run", everything=True).walk(
+        Sweeper(client, store, "run", full_refresh=True).walk(
             stream, stream.docket_sweep(cluster["docket_id"]), PARTITION
         )
     assert ids(database, "dockets") == [cluster["docket_id"]]

@@ -33,7 +33,7 @@ def audit(database: Database) -> RecordAudit:
     records = [Record("clusters", 9, {}, docket_id=7, cluster_id=9, court_id="ca9", date_filed=date(2024, 2, 29))]
     records += [Record("opinions", id, body, cluster_id=9, court_id="ca9") for id, body in bodies.items()]
     key = SweepKey("opinions", str(PARTITION), "dated")
-    at = store.begin_pass(key, run_id="run", everything=True, overlap=timedelta())
+    at = store.begin_pass(key, run_id="run", full_refresh=True, overlap=timedelta())
     store.store_page(at, PageOfRecords(records), after_id=9, watermark=datetime(2024, 3, 1, tzinfo=UTC), finished=True)
     return RecordAudit(database)
 
@@ -96,7 +96,7 @@ def test_an_opinion_without_chunks_is_named(file: Path, audit: RecordAudit) -> N
 
 def test_an_opinion_that_is_gone_needs_no_chunk(file: Path, audit: RecordAudit, database: Database) -> None:
     rewrite(file, lambda rows: rows.pop(), max_tokens="128")
-    RecordStore(database).bury("opinions", [3], "not found (404)")
+    RecordStore(database).mark_gone("opinions", [3], "not found (404)")
     assert not found(file, audit)["every_opinion_has_chunks"].wrong
 
 

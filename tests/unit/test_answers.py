@@ -8,7 +8,7 @@ import pytest
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from resources.courtlistener.responses import Answer, object_of, page_of, server_windows_of
+from resources.courtlistener.responses import Response, object_of, page_of, server_windows_of
 from resources.courtlistener.unanswered import never_sent
 from resources.errors import (
     ApiError,
@@ -27,9 +27,9 @@ URL = "https://www.courtlistener.com/api/rest/v4/dockets/"
 JSON = {"Content-Type": "application/json"}
 
 
-def answer(status: int = 200, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+def answer(status: int = 200, body: Any = None, headers: dict[str, str] | None = None) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(URL, status, JSON | (headers or {}), raw)
+    return Response(URL, status, JSON | (headers or {}), raw)
 
 
 def test_a_page_tells_its_objects_and_whether_more_follow() -> None:
@@ -73,7 +73,7 @@ def test_each_status_has_its_error(status: int, body: Any, error: type[ApiError]
 def test_an_error_begins_with_what_is_wrong_and_ends_with_what_was_asked_for() -> None:
     query = "court=scotus&date_modified__gte=2024-01-31T23%3A50%3A00Z&order_by=id&id__gt=40&id__lte=60"
     with pytest.raises(TransientApiError) as raised:
-        object_of(Answer(f"{URL}?{query}", 502, {}, b""))
+        object_of(Response(f"{URL}?{query}", 502, {}, b""))
     asked = "/dockets/?court=scotus&date_modified__gte=2024-01-31T23:50:00Z&id__gt=40&id__lte=60"
     assert str(raised.value) == f"502 Bad Gateway: {asked}"
 

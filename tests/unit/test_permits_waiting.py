@@ -8,7 +8,7 @@ import pytest
 
 from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred
 from resources.quota.limiter import RateLimiter
-from resources.quota.permits import Answer, Blocked, Lane, Outcome, Permit, ServerWindow, Wait, Window
+from resources.quota.permits import Blocked, Decision, Lane, Outcome, Permit, ServerWindow, Wait, Window
 
 
 class Time:
@@ -35,7 +35,7 @@ class ScriptedLedger:
         self.observed: list[Sequence[ServerWindow]] = []
         self.away: Exception | None = None
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Answer:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Decision:
         self.asked.append(list(request_ids))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

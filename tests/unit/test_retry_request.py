@@ -13,17 +13,17 @@ from courtlistener_assets.defs.assets.failed_dockets import table
 from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_request
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import STREAMS, Stream
-from resources.backlog.failure_lists import FailedDocket
+from resources.backlog.failure_lists import OpenFailure
 from resources.backlog.failures import Claim
 
 MOMENT = datetime(2024, 1, 31, 13, 5, tzinfo=UTC)
 MONTH = "ca9|2024-01-01"
-PLAIN = FailedDocket(
+PLAIN = OpenFailure(
     1, "dockets", MONTH, "filed", None, None, None, None, "TransientApiError", "500", 1, 2, MOMENT, MOMENT, MOMENT
 )
 
 
-def config(*failures: FailedDocket, asset: str = "dockets") -> dict[str, object]:
+def config(*failures: OpenFailure, asset: str = "dockets") -> dict[str, object]:
     request = retry_request(Claim("claim", MONTH, 1, tuple(failures)))
     found = dict(request.run_config["ops"][asset]["config"])
     assert found.pop("claim_id") == "claim"
@@ -42,7 +42,7 @@ def config(*failures: FailedDocket, asset: str = "dockets") -> dict[str, object]
     ],
 )
 def test_a_retry_asks_for_the_docket_or_for_the_ids_in_the_sweep(
-    failure: FailedDocket, dockets: list[int], ranges: list[tuple[str, int, int]]
+    failure: OpenFailure, dockets: list[int], ranges: list[tuple[str, int, int]]
 ) -> None:
     wanted = [{"sweep": sweep, "after_id": after, "up_to_id": up_to} for sweep, after, up_to in ranges]
     assert config(failure) == {"docket_ids": dockets, "id_ranges": wanted}

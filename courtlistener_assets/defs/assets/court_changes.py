@@ -17,7 +17,7 @@ from courtlistener_assets.defs.step_errors import translated
 from courtlistener_assets.download.catch_up import CourtDay, changes_sweep
 from courtlistener_assets.download.streams import STREAMS, Stream, Sweep
 from courtlistener_assets.download.sweep import Sweeper
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.courtlistener.client import CourtListenerResource
 from resources.quota.permits import Lane
 from resources.records.store import RecordStoreResource
@@ -62,24 +62,24 @@ def court_changes_asset(days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         config: DownloadConfig,
         courtlistener: CourtListenerResource,
         records: RecordStoreResource,
-        bookkeeping: BookkeepingResource,
+        backlog: BacklogResource,
     ) -> Iterable[dg.MaterializeResult[Any]]:
         with (
             translated(context),
             records.open() as store,
-            bookkeeping.open() as books,
+            backlog.open() as open_backlog,
             courtlistener.open(Lane.PRIORITY) as client,
         ):
             step = _Changes(
                 context=context,
                 client=client,
                 store=store,
-                books=books,
+                backlog=open_backlog,
                 config=config,
                 partitions=sorted(CourtDay.parse(key) for key in context.partition_keys),
                 sweeps=[stream.name for stream in STREAMS],
             )
-            with step.postponable():
+            with step.deferring():
                 store.prepare(sorted({table for stream in STREAMS for table in stream.stores}))
                 client.refresh_quota()
                 step.download()
@@ -103,9 +103,9 @@ class _Changes(DownloadStep[CourtDay]):
 
     def _walk(self, day: CourtDay) -> dict[str, Any]:
         """Bring a day's changes; returns what there is to say about them."""
-        sweeper = Sweeper(self.client, self.store, self.run_id, everything=self.everything, asset=self.asset)
+        sweeper = Sweeper(self.client, self.store, self.run_id, full_refresh=self.full_refresh, asset=self.asset)
         passes = {stream.name: sweeper.walk(stream, sweep, day) for stream, sweep in self._sweeps()}
-        touched = self.books.audit.months_modified(day.court, day.day)
+        touched = self.backlog.audit.months_modified(day.court, day.day)
         return {
             **{f"{name}_modified": walked.records for name, walked in passes.items()},
             "pages": sum(walked.pages for walked in passes.values()),

@@ -16,10 +16,10 @@ import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs.assets.download_config import DownloadConfig
-from courtlistener_assets.defs.deferred_step import DeferredStep, is_deferrable, put_off_claim
+from courtlistener_assets.defs.deferred_step import DeferredStep, is_deferrable, release_claim
 from courtlistener_assets.download.catch_up import CourtDay
 from courtlistener_assets.download.partitions import CourtMonth
-from resources.backlog.backlog import Bookkeeping
+from resources.backlog.backlog import Backlog
 from resources.courtlistener.client import CourtListenerClient
 from resources.errors import CourtListenerAssetsError
 from resources.records.store import RecordStore
@@ -39,7 +39,7 @@ class DownloadStep(Generic[Partition]):
     context: dg.AssetExecutionContext
     client: CourtListenerClient
     store: RecordStore
-    books: Bookkeeping
+    backlog: Backlog
     config: DownloadConfig
     partitions: Sequence[Partition]
     sweeps: Sequence[str]
@@ -55,7 +55,7 @@ class DownloadStep(Generic[Partition]):
         return self.config.resumes or self.context.run.root_run_id or self.context.run.run_id
 
     @property
-    def everything(self) -> bool:
+    def full_refresh(self) -> bool:
         """Whether to ask for all objects, not only for those modified since the last time."""
         return self.config.full_refresh or self.config.selective
 
@@ -67,7 +67,7 @@ class DownloadStep(Generic[Partition]):
     def note_walked(self, partition: Partition) -> None:
         """All that was asked for of a partition is there: nobody has to go on with it."""
         self.walked.add(partition)
-        self.books.deferrals.clear(self.asset, str(partition), some_dockets=self.config.selective)
+        self.backlog.deferrals.clear(self.asset, str(partition), some_dockets=self.config.selective)
 
     def turn_green(self, partition: Partition, metadata: dict[str, Any]) -> None:
         """Tell Dagster that a partition is complete; one of many turns green at once, not when the run ends."""
@@ -78,29 +78,29 @@ class DownloadStep(Generic[Partition]):
             )
 
     @contextmanager
-    def postponable(self) -> Iterator[None]:
+    def deferring(self) -> Iterator[None]:
         """Where an error that only time can mend ends the step so that somebody goes on later; others pass."""
         try:
             yield
         except CourtListenerAssetsError as error:
-            failure = self._postpone(error)
+            failure = self._deferred(error)
             if failure is None:
                 raise
             raise failure from error
 
-    def _postpone(self, error: CourtListenerAssetsError) -> dg.Failure | None:
+    def _deferred(self, error: CourtListenerAssetsError) -> dg.Failure | None:
         if self.config.claim_id:
-            return put_off_claim(self.context, self.books.failed, self.config.claim_id, error)
+            return release_claim(self.context, self.backlog.failures, self.config.claim_id, error)
         if not is_deferrable(error, STEP_RETRIES.max_retries - self.context.retry_number):
             return None
-        step = DeferredStep(self.context, self.books.deferrals, self.run_id, self.config.carried_over(), self.sweeps)
+        step = DeferredStep(self.context, self.backlog.deferrals, self.run_id, self.config.carried_over(), self.sweeps)
         left = [str(partition) for partition in self.partitions if partition not in self.walked]
         return step.defer(error, left, self.client.limiter.usage(), done=[str(each) for each in self.walked])
 
     def acknowledge(self) -> None:
         """All that was asked for was tried: the failures that this run retries are resolved, or have failed again."""
         if self.config.claim_id:
-            resolved, again = self.books.failed.acknowledge(self.config.claim_id, self.asset)
+            resolved, again = self.backlog.failures.acknowledge(self.config.claim_id, self.asset)
             logs.run_log.info(
                 f"{resolved} failures are resolved, {again} failed again",
                 extra={"event": "failures_retried", "resolved": resolved, "failed_again": again},

@@ -21,7 +21,7 @@ from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import Stream
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.courtlistener.client import CourtListenerResource
 from resources.errors import TransientApiError
 from resources.quota.permits import Lane
@@ -51,28 +51,28 @@ def download_asset(stream: Stream, partitions_def: dg.PartitionsDefinition, work
         config: DownloadConfig,
         courtlistener: CourtListenerResource,
         records: RecordStoreResource,
-        bookkeeping: BookkeepingResource,
+        backlog: BacklogResource,
     ) -> Iterable[dg.MaterializeResult[Any]]:
         # Retries may use the part of the quota that is kept back from backfills.
         lane = Lane.PRIORITY if config.claim_id else Lane.BACKFILL
         with (
             translated(context),
             records.open() as store,
-            bookkeeping.open() as books,
+            backlog.open() as open_backlog,
             courtlistener.open(lane) as client,
         ):
             step = _Downloads(
                 context=context,
                 client=client,
                 store=store,
-                books=books,
+                backlog=open_backlog,
                 config=config,
                 partitions=partitions_of(context),
                 sweeps=[sweep.name for sweep in stream.sweeps],
                 stream=stream,
                 workers=workers,
             )
-            with step.postponable():
+            with step.deferring():
                 store.prepare(stream.stores)
                 client.refresh_quota()
                 complete = step.download()
@@ -96,10 +96,10 @@ class _Downloads(DownloadStep[CourtMonth]):
         One that fails does not keep the others from going on, unless the reason is common to all: quota, token.
         Raises one of the errors when all have ended.
         """
-        self.books.state.initialize_pipeline_state(
+        self.backlog.state.initialize_pipeline_state(
             self.run_id, job=self.context.job_name, partitions=len(self.partitions)
         )
-        self.books.state.cache_task_start_time(self.run_id, self.asset)
+        self.backlog.state.cache_task_start_time(self.run_id, self.asset)
         errors = self._walk_all()
         if errors:
             raise min(errors, key=lambda error: getattr(error, "retryable", False))
@@ -112,7 +112,7 @@ class _Downloads(DownloadStep[CourtMonth]):
             self.client,
             self.store,
             run_id=self.run_id,
-            everything=self.everything,
+            full_refresh=self.full_refresh,
             stopped=stopping.is_set,
             stored=self._note_page,
         )
@@ -138,8 +138,8 @@ class _Downloads(DownloadStep[CourtMonth]):
         with logs.bound(self.context, partition):
             passes = [sweeper.walk(self.stream, sweep, partition) for sweep in self.config.sweeps(self.stream)]
             if self.config.full_refresh and not self.config.selective and self.asset in tombstones.DATED:
-                gone = tombstones.bury_missing(
-                    self.client, self.store, self.books.audit, self.stream, partition, self.run_id
+                gone = tombstones.mark_missing(
+                    self.client, self.store, self.backlog.audit, self.stream, partition, self.run_id
                 )
                 logs.run_log.info(
                     f"{self.asset} {partition}: {gone} are gone from CourtListener",
@@ -149,8 +149,8 @@ class _Downloads(DownloadStep[CourtMonth]):
 
     def _note_page(self, before: SweepPass, page: PageOfRecords) -> None:
         dockets = [record.docket_id for record in page.records if record.docket_id]
-        failures = self.books.failed.of_partition(self.asset, before.key.partition) if page.failures else []
-        self.books.state.update_docket_processing_state(self.run_id, dockets, failures, records=len(page.records))
+        failures = self.backlog.failures.of_partition(self.asset, before.key.partition) if page.failures else []
+        self.backlog.state.update_docket_processing_state(self.run_id, dockets, failures, records=len(page.records))
 
     def _report(self, partition: CourtMonth, passes: list[SweepPass]) -> None:
         """Tell Dagster, and whoever waits for it, about a partition that was walked to its end."""

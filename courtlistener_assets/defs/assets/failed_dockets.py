@@ -1,6 +1,6 @@
 """The asset that shows failed and deferred work in the UI.
 
-Belongs here: tables of what the books hold. Does not belong here: retrying (`sensors/`).
+Belongs here: tables of what is in the backlog. Does not belong here: retrying (`sensors/`).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.backlog.deferrals import Deferral
-from resources.backlog.failure_lists import FailedDocket
+from resources.backlog.failure_lists import OpenFailure
 from resources.quota.eta import in_words
 
 FAILED_DOCKETS = "failed_dockets"
@@ -27,11 +27,11 @@ _Row = TypeVar("_Row")
     owners=["team:legal-data"],
     kinds={"postgres"},
 )
-def failed_dockets(bookkeeping: BookkeepingResource) -> dg.MaterializeResult[Any]:
-    with bookkeeping.open() as books:
-        counts = books.failed.counts()
-        failures = books.failed.open(limit=_MOST_ROWS)
-        deferrals = books.deferrals.all(limit=_MOST_ROWS)
+def failed_dockets(backlog: BacklogResource) -> dg.MaterializeResult[Any]:
+    with backlog.open() as open_backlog:
+        counts = open_backlog.failures.counts()
+        failures = open_backlog.failures.open(limit=_MOST_ROWS)
+        deferrals = open_backlog.deferrals.all(limit=_MOST_ROWS)
     alive = [failure for failure in failures if failure.dead_at is None]
     dead = [failure for failure in failures if failure.dead_at is not None]
     return dg.MaterializeResult(
@@ -64,7 +64,7 @@ def _cell(value: object) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def _what(failure: FailedDocket) -> str:
+def _what(failure: OpenFailure) -> str:
     if failure.docket_id is not None:
         return f"docket {failure.docket_id}"
     if failure.object_id is not None:
@@ -72,7 +72,7 @@ def _what(failure: FailedDocket) -> str:
     return f"ids above {failure.after_id or 0} up to {failure.up_to_id}"
 
 
-_FAILURE: dict[str, Callable[[FailedDocket], object]] = {
+_FAILURE: dict[str, Callable[[OpenFailure], object]] = {
     "id": lambda one: one.id,
     "asset": lambda one: one.asset,
     "partition": lambda one: one.partition,
@@ -89,7 +89,7 @@ _DEAD = {**_FAILURE, "given up": lambda one: one.dead_at}
 _DEFERRED: dict[str, Callable[[Deferral], object]] = {
     "asset": lambda one: one.asset,
     "partition": lambda one: one.partition,
-    "not before": lambda one: one.not_before,
+    "not before": lambda one: one.deferred_until,
     "reason": lambda one: one.reason,
     "times": lambda one: one.times,
     "time left in its run": lambda one: None if one.eta_seconds is None else in_words(one.eta_seconds),

@@ -19,7 +19,7 @@ from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS, tabl
 from courtlistener_assets.defs.step_errors import translated
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import STREAMS, Stream
-from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.backlog.backlog import Backlog, BacklogResource
 from resources.courtlistener.client import CourtListenerClient, CourtListenerResource
 from resources.records.audit import RecordAudit
 
@@ -52,10 +52,10 @@ class SweepCount:
     name="nothing_is_dead",
     description="No failed docket was given up, and no deferred partition is stuck.",
 )
-def nothing_is_dead(bookkeeping: BookkeepingResource) -> dg.AssetCheckResult:
-    with bookkeeping.open() as books:
-        counts = books.failed.counts()
-        stuck = [each for each in books.deferrals.all() if each.is_stuck]
+def nothing_is_dead(backlog: BacklogResource) -> dg.AssetCheckResult:
+    with backlog.open() as open_backlog:
+        counts = open_backlog.failures.counts()
+        stuck = [each for each in open_backlog.deferrals.all() if each.is_stuck]
     return dg.AssetCheckResult(
         passed=counts["dead"] == 0 and not stuck,
         description=f"{counts['dead']} failed dockets were given up, {len(stuck)} deferred partitions are stuck.",
@@ -96,30 +96,34 @@ def completeness(
     context: dg.AssetExecutionContext,
     config: CompletenessConfig,
     courtlistener: CourtListenerResource,
-    bookkeeping: BookkeepingResource,
+    backlog: BacklogResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-    with translated(context), bookkeeping.open() as books, courtlistener.open() as client:
-        chosen = {stream.name: config.partitions or _sample(books, stream, config) for stream in STREAMS}
-        results = [completeness_result(each, compare(client, books, each, chosen[each.name])) for each in STREAMS]
-        results += [_parents(books.audit, child, parent, chosen[child]) for child, parent in _PARENTS.items()]
+    with translated(context), backlog.open() as open_backlog, courtlistener.open() as client:
+        chosen = {stream.name: config.partitions or _sample(open_backlog, stream, config) for stream in STREAMS}
+        results = [
+            completeness_result(each, compare(client, open_backlog, each, chosen[each.name])) for each in STREAMS
+        ]
+        results += [_parents(open_backlog.audit, child, parent, chosen[child]) for child, parent in _PARENTS.items()]
         yield dg.MaterializeResult(metadata={"requests": client.requests_sent})
         yield from results
 
 
-def _sample(books: Bookkeeping, stream: Stream, config: CompletenessConfig) -> list[str]:
-    complete = books.audit.complete_partitions(stream.name, [sweep.name for sweep in stream.sweeps])
+def _sample(backlog: Backlog, stream: Stream, config: CompletenessConfig) -> list[str]:
+    complete = backlog.audit.complete_partitions(stream.name, [sweep.name for sweep in stream.sweeps])
     return sorted(random.Random(config.seed).sample(complete, min(config.sample, len(complete))))
 
 
 def compare(
-    client: CourtListenerClient, books: Bookkeeping, stream: Stream, partitions: Sequence[str]
+    client: CourtListenerClient, backlog: Backlog, stream: Stream, partitions: Sequence[str]
 ) -> list[SweepCount]:
     """Ask the server for the count of every sweep of these partitions, one request each."""
     counts = []
     for partition in map(CourtMonth.parse, partitions):
-        failures = len(books.failed.of_partition(stream.name, str(partition), dead_too=True))
+        failures = len(backlog.failures.of_partition(stream.name, str(partition), dead_too=True))
         for sweep in stream.sweeps:
-            stored = books.audit.stored(stream.name, sweep.name, partition.court, partition.month, partition.next_month)
+            stored = backlog.audit.stored(
+                stream.name, sweep.name, partition.court, partition.month, partition.next_month
+            )
             on_server = client.count(stream.endpoint, sweep.params(partition))
             counts.append(SweepCount(str(partition), sweep.name, on_server, stored, failures))
     return counts

@@ -14,7 +14,7 @@ from courtlistener_assets.defs.assets.vector_inputs import VECTOR_INPUTS, chunks
 from courtlistener_assets.defs.checks.examination import DESCRIPTIONS, Finding, examine
 from courtlistener_assets.defs.step_errors import translated
 from courtlistener_assets.download.partitions import CourtMonth
-from resources.backlog.backlog import BookkeepingResource
+from resources.backlog.backlog import BacklogResource
 from resources.records.audit import RecordAudit
 
 
@@ -30,13 +30,13 @@ def vector_inputs_checks(partitions_def: dg.PartitionsDefinition, data_dir: Loca
         can_subset=True,
     )
     def vector_inputs_checks(
-        context: dg.AssetCheckExecutionContext, bookkeeping: BookkeepingResource
+        context: dg.AssetCheckExecutionContext, backlog: BacklogResource
     ) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
         partitions = _partitions(context.op_execution_context)
-        with translated(context.op_execution_context), bookkeeping.open() as books:
+        with translated(context.op_execution_context), backlog.open() as open_backlog:
             findings = {
-                partition: _examined(chunks_path(data_dir, partition), books.audit, partition)
+                partition: _examined(chunks_path(data_dir, partition), open_backlog.audit, partition)
                 for partition in partitions
             }
         if context.op_execution_context.has_partition_key:

@@ -3,11 +3,11 @@
 Each sensor has a file of its own, with its name, and each file ends in a function that makes the sensor. The next one
 goes into a new file and into the list below.
 
-Belongs here: turning rows of the books, and events, into runs. Does not belong here: when a failure or deferral is due
-(`resources/backlog/failures.py`, `resources/backlog/deferrals.py`), what the runs do (`assets/`).
+Belongs here: turning rows of the backlog, and events, into runs. Does not belong here: when a failure or deferral is
+due (`resources/backlog/failures.py`, `resources/backlog/deferrals.py`), what the runs do (`assets/`).
 
-Nothing is taken out of the books by a tick. A tick that breaks between claiming and launching leaves a claim without a
-run, which a later tick finds and gives back.
+A tick takes nothing out of the backlog. One that breaks between claiming and launching leaves a claim without a run,
+which a later tick finds and releases.
 """
 
 import dagster as dg

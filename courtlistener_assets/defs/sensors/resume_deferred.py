@@ -22,7 +22,7 @@ from courtlistener_assets.defs.sensors.requested_runs import (
     is_over,
 )
 from courtlistener_assets.download.streams import STREAMS
-from resources.backlog.backlog import Bookkeeping, BookkeepingResource
+from resources.backlog.backlog import Backlog, BacklogResource
 from resources.backlog.deferrals import Deferral
 from resources.courtlistener.client import CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
@@ -34,13 +34,13 @@ RESUME_PAUSE_SECONDS = 600.0
 _CONFIGURED = {*(stream.name for stream in STREAMS), COURT_CHANGES}
 
 
-def release_ended_requests(instance: DagsterInstance, books: Bookkeeping, *, now: datetime | None = None) -> int:
+def release_ended_requests(instance: DagsterInstance, backlog: Backlog, *, now: datetime | None = None) -> int:
     """Deferrals whose run has ended without success may be requested again; returns how many.
 
     A download clears its own deferral when it is complete; what is made from downloads is cleared here.
     """
     by_request: dict[str, list[Deferral]] = defaultdict(list)
-    for deferral in books.deferrals.requested():
+    for deferral in backlog.deferrals.requested():
         by_request[str(deferral.request)].append(deferral)
     released = 0
     for request, group in by_request.items():
@@ -51,9 +51,9 @@ def release_ended_requests(instance: DagsterInstance, books: Bookkeeping, *, now
         if instance.get_runs(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])):
             for each in group:
                 some_dockets = "docket_ids" in each.config
-                books.deferrals.clear(each.asset, each.partition, some_dockets=some_dockets, request=request)
+                backlog.deferrals.clear(each.asset, each.partition, some_dockets=some_dockets, request=request)
         else:
-            released += books.deferrals.put_off(group, wait_seconds=RESUME_PAUSE_SECONDS)
+            released += backlog.deferrals.defer_again(group, wait_seconds=RESUME_PAUSE_SECONDS)
     return released
 
 
@@ -61,7 +61,7 @@ def resume_request(deferrals: Sequence[Deferral]) -> dg.RunRequest:
     """The run that goes on with the deferred assets of one partition, and with what was to be made from them."""
     first = deferrals[0]
     assets = {each.asset for each in deferrals} | {asset for each in deferrals for asset in each.downstream}
-    stamp = max(each.not_before for each in deferrals).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    stamp = max(each.deferred_until for each in deferrals).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     attempt = max(each.attempts for each in deferrals) + 1
     run_key = f"{first.partition}:{','.join(sorted(assets))}:{stamp}:{attempt}"
     return dg.RunRequest(
@@ -85,20 +85,20 @@ def _tag_value(run_key: str) -> str:
 
 
 def _resumptions(
-    books: Bookkeeping, courtlistener: CourtListenerResource, is_partition: IsPartition
+    backlog: Backlog, courtlistener: CourtListenerResource, is_partition: IsPartition
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    due = books.deferrals.due()
-    reason = _no_room(courtlistener) if due else _next_deferral(books)
+    due = backlog.deferrals.due()
+    reason = _no_room(courtlistener) if due else _next_deferral(backlog)
     if reason:
         yield dg.SkipReason(reason)
         return
     requested = 0
     for group in _by_partition(due):
         if not is_partition(group[0].asset, group[0].partition):
-            books.deferrals.put_off(group, wait_seconds=UNKNOWN_PARTITION_SECONDS)
+            backlog.deferrals.defer_again(group, wait_seconds=UNKNOWN_PARTITION_SECONDS)
             continue
         request = resume_request(group)
-        books.deferrals.mark_requested(group, str(request.run_key))
+        backlog.deferrals.mark_requested(group, str(request.run_key))
         yield request
         requested += 1
         if requested == MOST_RUNS:
@@ -115,11 +115,11 @@ def _no_room(courtlistener: CourtListenerResource) -> str | None:
     return f"The quota has no room: {full[0].limit} per {full[0].seconds} s are used." if full else None
 
 
-def _next_deferral(books: Bookkeeping) -> str:
-    waiting = books.deferrals.all(limit=1)
+def _next_deferral(backlog: Backlog) -> str:
+    waiting = backlog.deferrals.all(limit=1)
     if not waiting:
         return "Nothing is deferred."
-    return f"Nothing is due before {waiting[0].not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+    return f"Nothing is due before {waiting[0].deferred_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
@@ -140,10 +140,10 @@ def resume_deferred_sensor(is_partition: IsPartition) -> dg.SensorDefinition:
         description="Goes on with deferred partitions as soon as their time has come and the quota has room.",
     )
     def resume_deferred(
-        context: dg.SensorEvaluationContext, bookkeeping: BookkeepingResource, courtlistener: CourtListenerResource
+        context: dg.SensorEvaluationContext, backlog: BacklogResource, courtlistener: CourtListenerResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with bookkeeping.open() as books:
-            release_ended_requests(context.instance, books)
-            yield from _resumptions(books, courtlistener, is_partition)
+        with backlog.open() as open_backlog:
+            release_ended_requests(context.instance, open_backlog)
+            yield from _resumptions(open_backlog, courtlistener, is_partition)
 
     return resume_deferred

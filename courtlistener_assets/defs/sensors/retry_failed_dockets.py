@@ -23,28 +23,28 @@ from courtlistener_assets.defs.sensors.requested_runs import (
     is_over,
 )
 from courtlistener_assets.defs.step_errors import NO_RUN_RETRY
-from resources.backlog.backlog import Bookkeeping, BookkeepingResource
-from resources.backlog.failure_lists import FailedDocket
+from resources.backlog.backlog import Backlog, BacklogResource
+from resources.backlog.failure_lists import OpenFailure
 from resources.backlog.failures import Claim
 
 CLAIM_TAG = "courtlistener/claim"
 
 
-def give_back_orphans(instance: DagsterInstance, books: Bookkeeping, *, now: datetime | None = None) -> int:
+def release_orphans(instance: DagsterInstance, backlog: Backlog, *, now: datetime | None = None) -> int:
     """Give back the claims whose runs have ended without acknowledging them, or never began; returns how many."""
     orphans = [
         claim_id
-        for claim_id, claimed_at in books.failed.claims().items()
+        for claim_id, claimed_at in backlog.failures.claims().items()
         if is_over(instance, {CLAIM_TAG: claim_id}, claimed_at, now=now)
     ]
     for claim_id in orphans:
-        books.failed.give_back(claim_id)
+        backlog.failures.release_orphaned(claim_id)
     return len(orphans)
 
 
 def retry_request(claim: Claim) -> dg.RunRequest:
     """The run that retries a claim: restricted to its dockets, or to ranges of ids where no docket is known."""
-    by_asset: dict[str, list[FailedDocket]] = defaultdict(list)
+    by_asset: dict[str, list[OpenFailure]] = defaultdict(list)
     for failure in claim.failures:
         by_asset[failure.asset].append(failure)
     ids = ",".join(str(failure.id) for failure in sorted(claim.failures, key=lambda one: one.id))
@@ -62,7 +62,7 @@ def retry_request(claim: Claim) -> dg.RunRequest:
     )
 
 
-def _retry_config(claim_id: str, failures: Sequence[FailedDocket]) -> dict[str, Any]:
+def _retry_config(claim_id: str, failures: Sequence[OpenFailure]) -> dict[str, Any]:
     dockets, ranges = set(), []
     for failure in failures:
         docket_id = failure.docket_id or _docket_of_sweep(failure.sweep)
@@ -81,33 +81,33 @@ def _docket_of_sweep(sweep: str) -> int | None:
     return int(number) if kind == "docket" and number.isdigit() else None
 
 
-def _ids(failure: FailedDocket) -> tuple[int, int]:
+def _ids(failure: OpenFailure) -> tuple[int, int]:
     if failure.object_id is not None:
         return failure.object_id - 1, failure.object_id
     return failure.after_id or 0, failure.up_to_id or 2**62
 
 
 def _retries(
-    context: dg.SensorEvaluationContext, books: Bookkeeping, is_partition: IsPartition
+    context: dg.SensorEvaluationContext, backlog: Backlog, is_partition: IsPartition
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    give_back_orphans(context.instance, books)
-    books.failed.bury_exhausted()
-    books.failed.refill()
-    claims = books.failed.claim_due(max_claims=MOST_RUNS, apart=[COURT_CHANGES])
+    release_orphans(context.instance, backlog)
+    backlog.failures.dead_letter_exhausted()
+    backlog.failures.refill()
+    claims = backlog.failures.claim_due(max_claims=MOST_RUNS, apart=[COURT_CHANGES])
     for claim in claims:
         if is_partition(claim.failures[0].asset, claim.partition):
             yield retry_request(claim)
         else:
-            _leave_aside(context, books, claim)
+            _release_unknown(context, backlog, claim)
     if not claims:
-        counts = "{waiting} wait, {claimed} are being retried, {dead} are dead".format(**books.failed.counts())
+        counts = "{waiting} wait, {claimed} are being retried, {dead} are dead".format(**backlog.failures.counts())
         yield dg.SkipReason(f"No failed docket is due: {counts}.")
 
 
-def _leave_aside(context: dg.SensorEvaluationContext, books: Bookkeeping, claim: Claim) -> None:
+def _release_unknown(context: dg.SensorEvaluationContext, backlog: Backlog, claim: Claim) -> None:
     context.log.warning(f"{claim.partition} is no partition any more, so its failures are not retried now")
     for asset in {failure.asset for failure in claim.failures}:
-        books.failed.put_off(claim.id, asset, UNKNOWN_PARTITION_SECONDS)
+        backlog.failures.release(claim.id, asset, UNKNOWN_PARTITION_SECONDS)
 
 
 def retry_failed_dockets_sensor(is_partition: IsPartition) -> dg.SensorDefinition:
@@ -121,9 +121,9 @@ def retry_failed_dockets_sensor(is_partition: IsPartition) -> dg.SensorDefinitio
         "buries what failed too often.",
     )
     def retry_failed_dockets(
-        context: dg.SensorEvaluationContext, bookkeeping: BookkeepingResource
+        context: dg.SensorEvaluationContext, backlog: BacklogResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with bookkeeping.open() as books:
-            yield from _retries(context, books, is_partition)
+        with backlog.open() as open_backlog:
+            yield from _retries(context, open_backlog, is_partition)
 
     return retry_failed_dockets

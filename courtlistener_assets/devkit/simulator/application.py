@@ -20,8 +20,8 @@ from courtlistener_assets.devkit.simulator.responses import (
     DETAIL_METHODS,
     LIST_METHODS,
     READ_METHODS,
-    Answer,
     Request,
+    Response,
     detail,
     html,
     injected_429,
@@ -59,7 +59,7 @@ class _Route:
 
 @dataclass(frozen=True)
 class _Outcome:
-    answer: Answer
+    answer: Response
     account: str = ""
     admitted: bool = False
     refused: bool = False
@@ -79,7 +79,7 @@ class Application:
         self.corpus, self.accounts, self.faults, self.truth, self.clock = corpus, accounts, faults, truth, clock
         self._views = Views(corpus, clock)
 
-    def respond(self, request: Request, fault: Fault | None = None) -> Answer:
+    def respond(self, request: Request, fault: Fault | None = None) -> Response:
         """Answer a request, struck by `fault` or not, and record what happened."""
         now_us = round(self.clock() * MICROSECONDS)
         route = _route(request.path)
@@ -95,12 +95,12 @@ class Application:
                   outcome.admitted, outcome.refused, name)
         )  # fmt: skip
         if request.method in ("HEAD", "OPTIONS") and "Vary" in answer.headers:
-            answer = Answer(answer.status, answer.headers | {"Vary": "Accept, origin"}, answer.body, answer.close)
+            answer = Response(answer.status, answer.headers | {"Vary": "Accept, origin"}, answer.body, answer.close)
         return answer
 
     def _decide(self, request: Request, route: _Route | None, fault: Fault | None, now_us: int) -> _Outcome:
         if fault and fault.kind == "reset_before":
-            return _Outcome(Answer(0, {}))
+            return _Outcome(Response(0, {}))
         if route is None:
             return _Outcome(self._outside(request))
         account = self.accounts.authenticate(request.headers.get("Authorization"))
@@ -118,7 +118,7 @@ class Application:
             account.record_success(now_us)
         return _Outcome(answer, name, admitted=True)
 
-    def _outside(self, request: Request) -> Answer:
+    def _outside(self, request: Request) -> Response:
         """An address that is not the API's: a slash is missing, or nothing is there."""
         if not request.path.endswith("/") and _route(f"{request.path}/"):
             query = f"?{request.query}" if request.query else ""
@@ -126,7 +126,7 @@ class Application:
             return moved(f"{request.path}/{query}", headers)
         return html(404, "Page not found")
 
-    def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Answer:
+    def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Response:
         if request.method not in _SAFE_METHODS:
             return detail(405, f'Method "{request.method}" not allowed.', route.allow)
         if route.name == "":
@@ -139,7 +139,7 @@ class Application:
             return json_answer(200, options_body(endpoint, self.corpus, detail=route.key is not None), route.allow)
         return self._objects(request, route, endpoint)
 
-    def _objects(self, request: Request, route: _Route, endpoint: Endpoint) -> Answer:
+    def _objects(self, request: Request, route: _Route, endpoint: Endpoint) -> Response:
         if route.key is None:
             answer, shown = self._views.listing(endpoint, request)
         else:
@@ -158,7 +158,7 @@ def _route(path: str) -> _Route | None:
     return None
 
 
-def _before_throttle(request: Request, route: _Route, account: Account | Rejected) -> Answer | None:
+def _before_throttle(request: Request, route: _Route, account: Account | Rejected) -> Response | None:
     """Reasons to refuse that cost nothing: negotiation, then credentials, then permissions."""
     asked_format = parse_qs(request.query).get("format", ["json"])[-1]
     if asked_format not in ("json", "api", "xml"):

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from courtlistener_assets.devkit.simulator.accounts import Account
 from courtlistener_assets.devkit.simulator.expected import expected
 from courtlistener_assets.devkit.simulator.faults import Fault
-from courtlistener_assets.devkit.simulator.responses import READ_METHODS, Answer, Request, html, json_answer
+from courtlistener_assets.devkit.simulator.responses import READ_METHODS, Request, Response, html, json_answer
 from resources.errors import SettingError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Control:
             ("POST", "seal"): self._seal,
         }
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """200 with JSON; 400 with an `error` for a request that does not fit; 404 for an unknown address."""
         handler = self._handlers.get((request.method, request.path.removeprefix(CONTROL_ROOT).strip("/")))
         if handler is None:

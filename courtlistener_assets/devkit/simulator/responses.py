@@ -39,7 +39,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What the server says. `close` ends the connection after it."""
 
     status: int
@@ -48,42 +48,42 @@ class Answer:
     close: bool = False
 
 
-def json_answer(status: int, body: Any, allow: str, **headers: str) -> Answer:
+def json_answer(status: int, body: Any, allow: str, **headers: str) -> Response:
     """An answer of the API proper. Keyword arguments are more headers, `retry_after="7"`."""
     text = body if isinstance(body, str) else compact_json(body)
     more = {name.replace("_", "-").title(): value for name, value in headers.items()}
     dress = {"Content-Type": "application/json", **more, "Vary": "Accept, origin, Cookie", "Allow": allow}
-    return Answer(status, dress, text.encode())
+    return Response(status, dress, text.encode())
 
 
 def compact_json(body: Any) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def detail(status: int, text: str, allow: str, **headers: str) -> Answer:
+def detail(status: int, text: str, allow: str, **headers: str) -> Response:
     """An answer with nothing but a `detail`."""
     return json_answer(status, {"detail": text}, allow, **headers)
 
 
-def html(status: int, title: str, **headers: str) -> Answer:
+def html(status: int, title: str, **headers: str) -> Response:
     """A page for people, such as the 404 of an address outside the API."""
     page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     more = {name.title(): value for name, value in headers.items()}
     dress = {"Content-Type": "text/html; charset=utf-8", **more, "Vary": "origin, Cookie"}
-    return Answer(status, dress, page.encode())
+    return Response(status, dress, page.encode())
 
 
-def moved(location: str, headers: dict[str, str]) -> Answer:
+def moved(location: str, headers: dict[str, str]) -> Response:
     """A 301 without a body."""
-    return Answer(301, {**headers, "Location": location})
+    return Response(301, {**headers, "Location": location})
 
 
-def internal_error() -> Answer:
+def internal_error() -> Response:
     """A 500 as the application server gives it when the API fell over: plain text, connection closed."""
-    return Answer(500, {"Content-Type": "text/plain; charset=utf-8"}, b"Internal Server Error", close=True)
+    return Response(500, {"Content-Type": "text/plain; charset=utf-8"}, b"Internal Server Error", close=True)
 
 
-def throttled(refusal: Refusal, allow: str) -> Answer:
+def throttled(refusal: Refusal, allow: str) -> Response:
     """A refusal by the throttle."""
     seconds = refusal.retry_after_seconds
     if seconds is None:
@@ -95,7 +95,7 @@ def throttled(refusal: Refusal, allow: str) -> Answer:
     return detail(429, text, allow, retry_after=str(seconds))
 
 
-def injected_429(fault: Fault, allow: str) -> Answer:
+def injected_429(fault: Fault, allow: str) -> Response:
     """A refusal that was ordered."""
     if fault.retry_after_seconds is None:
         return detail(429, "Request was throttled.", allow)
@@ -103,14 +103,14 @@ def injected_429(fault: Fault, allow: str) -> Answer:
     return detail(429, text, allow, retry_after=str(fault.retry_after_seconds))
 
 
-def struck(fault: Fault | None) -> Answer | None:
+def struck(fault: Fault | None) -> Response | None:
     """The answer that a fault gives instead of the real one; None where the real one is damaged or not sent."""
-    answers: dict[str, Callable[[], Answer]] = {
+    answers: dict[str, Callable[[], Response]] = {
         "500": internal_error,
         "502": lambda: html(502, "502 Bad Gateway"),
         "503": lambda: html(503, "503 Service Temporarily Unavailable"),
         "html": lambda: html(200, "We will be right back"),
-        "empty": lambda: Answer(200, {"Content-Type": "application/json"}),
+        "empty": lambda: Response(200, {"Content-Type": "application/json"}),
     }
     make = answers.get(fault.kind) if fault else None
     return make() if make else None

@@ -24,7 +24,7 @@ from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, Control
 from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan, Latency
 from courtlistener_assets.devkit.simulator.generator import generate
-from courtlistener_assets.devkit.simulator.responses import Answer, Request
+from courtlistener_assets.devkit.simulator.responses import Request, Response
 from courtlistener_assets.devkit.simulator.truth import Entry, TruthLog
 
 _IDLE_SECONDS = 2.0
@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if seconds > 0:
             self.server.simulator.sleep(seconds)
 
-    def _send(self, answer: Answer, *, cut: bool = False) -> None:
+    def _send(self, answer: Response, *, cut: bool = False) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)

@@ -20,8 +20,8 @@ from courtlistener_assets.devkit.simulator.pagination import InvalidPage, number
 from courtlistener_assets.devkit.simulator.responses import (
     DETAIL_METHODS,
     LIST_METHODS,
-    Answer,
     Request,
+    Response,
     compact_json,
     detail,
     json_answer,
@@ -40,10 +40,10 @@ class Views:
 
     def __init__(self, corpus: Corpus, clock: Callable[[], float]) -> None:
         self._corpus, self._clock = corpus, clock
-        self._first_pages: dict[tuple[str, str, str], tuple[float, Answer, list[Record]]] = {}
+        self._first_pages: dict[tuple[str, str, str], tuple[float, Response, list[Record]]] = {}
         self._lists: OrderedDict[Any, list[Record]] = OrderedDict()
 
-    def listing(self, endpoint: Endpoint, request: Request) -> tuple[Answer, list[Record]]:
+    def listing(self, endpoint: Endpoint, request: Request) -> tuple[Response, list[Record]]:
         """A page, and the objects that it shows."""
         parameters = parse_qs(request.query, keep_blank_values=True)
         key = _first_page_key(endpoint, parameters, request.host)
@@ -63,7 +63,7 @@ class Views:
             self._first_pages[key] = (self._clock() + _FIRST_PAGE_SECONDS, answer, rows)
         return answer, rows
 
-    def single(self, endpoint: Endpoint, text: str, request: Request) -> tuple[Answer, list[Record]]:
+    def single(self, endpoint: Endpoint, text: str, request: Request) -> tuple[Response, list[Record]]:
         """One object by its id, and that object; or the reasons why there is none."""
         parameters = parse_qs(request.query, keep_blank_values=True)
         key: Key | None = text if endpoint.text_key else int(text) if text.isdigit() else None
@@ -135,7 +135,7 @@ def _first_page_key(endpoint: Endpoint, parameters: Parameters, host: str) -> tu
     return endpoint.name, ordering, host
 
 
-def _unknown(error: UnknownParameters, allow: str) -> Answer:
+def _unknown(error: UnknownParameters, allow: str) -> Response:
     body = {"detail": "Unknown filter parameters are not allowed.", "unknown_params": error.names}
     return json_answer(400, body, allow)
 
