@@ -4,7 +4,9 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 CORPUS ?=
 BIN := .venv/bin
+# Everything, and what `make demo` and `make dev` need of it.
 INSTALLED := .venv/installed.stamp
+LOCAL := .venv/local.stamp
 # Runs a command with more packages than the project needs, without installing them into .venv.
 WITH = $(BIN)/uv run --no-project --isolated --quiet --python $(BIN)/python --with-requirements
 TEST_WORKERS ?= 3
@@ -18,27 +20,38 @@ ARGS ?=
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
-	@echo "make dev      the Dagster UI; set COURTLISTENER_API_TOKEN for the real API"
-	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made"
+	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
+	@echo "make install  what demo and dev need, and all that tests and checks need"
+	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but data/"
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.lock pyproject.toml
+# Says what it does: the first time it takes a while.
+define INSTALL
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
 	  echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not: name one, as in 'make $(MAKECMDGOALS) PYTHON=python3.12'."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian: apt-get install python3-venv)."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@echo "Installing $$(grep -c '^[a-z].*==' $<) packages from $< into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --require-hashes --compile-bytecode -r $<
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+endef
+
+$(LOCAL): requirements-local.lock pyproject.toml
+	$(INSTALL)
 	@touch $@
 
-demo: install
+$(INSTALLED): requirements.lock pyproject.toml
+	$(INSTALL)
+	@touch $(LOCAL) $@
+
+demo: $(LOCAL)
 	@$(BIN)/courtlistener demo $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
 
-dev: install
-	@$(BIN)/courtlistener dev $(ARGS)
+dev: $(LOCAL)
+	@$(BIN)/courtlistener dev $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
 
 # Most tests wait for quotas and processes rather than compute; each worker starts servers of its own. In their own order,
 # in which the few long ones come before the many short ones.
@@ -61,8 +74,8 @@ check-imports: install
 # Fields and attributes are left out: many are read by name only, by SQL or by a framework.
 check-dead-code: install
 	@$(BIN)/vulture courtlistener_assets resources tests --min-confidence 60 \
-	  --ignore-names "do_*,date_time_string,version_string,log_message,handle_*,comment,pi,teardown,describe" \
-	  --ignore-decorators "@main.*,@pytest.fixture,@dg.*,@rule,@invariant,@precondition,@initialize" \
+	  --ignore-names "__*__,scaffold,configure_at_launch,default_value_as_json_str,do_*,date_time_string,version_string,log_message,handle_*,comment,pi,get_redirect_target,teardown,describe" \
+	  --ignore-decorators "@main.*,@pytest.fixture,@dg.*,@rule,@invariant,@precondition,@initialize,@field_validator" \
 	  | grep -v "^tests/" | grep -E "unused (function|method|class|property|import)|unreachable" \
 	  && exit 1 || echo "No dead code."
 
@@ -72,7 +85,7 @@ check-lua:
 	luacheck --no-color lua
 
 check-definitions: install
-	$(BIN)/dagster definitions validate -w workspace.yaml
+	$(BIN)/dg check defs
 
 # Known vulnerabilities of everything that is installed, here and in the image. Names of packages and versions go to the
 # service, which may be out of reach: then nothing was found, and nothing was looked at.
@@ -119,10 +132,11 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url 
   --custom-compile-command "make lock"
 lock: install
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
 	$(LOCK) pyproject.toml --extra otel --extra s3 deploy/docker/requirements.in -c requirements.lock -o deploy/docker/requirements.lock
 	$(LOCK) docs/requirements.in -o docs/requirements.lock
 
-# The package's own data below data/ is yours and stays.
+# The chunks in data/ stay. The records in the embedded Postgres go, those of the real API (`.services/live`), too.
 clean:
 	@# Where root keeps Postgres's data if the checkout is closed to others.
 	@find .demo .services -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true

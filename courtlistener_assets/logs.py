@@ -3,36 +3,33 @@
 With `COURTLISTENER_LOG_FORMAT=json` everything that this project logs in a process goes to its standard output, one
 JSON object a line; with `text` nothing is changed. Either way, what people should read is in the run's log in the UI.
 
-Belongs here: the format, and the fields that all lines of a step share. Does not belong here: what is logged; whoever
-does the work says so, with the fields of its own as `extra=`.
+Belongs here: the loggers and the format. Does not belong here: what is logged, with which `extra=` fields, or the
+fields that all lines of a step share (`defs/steps.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import dagster as dg
 import structlog
 from structlog.typing import EventDict
 
-from courtlistener_assets.download.partitions import Selection
+from resources import __name__ as RESOURCES
 from resources.telemetry import tracing
 
 TEXT, JSON = "text", "json"
-StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 
-#: For people and programs: Dagster takes these lines over into the run's log.
-run_log = dg.get_dagster_logger("courtlistener")
+_DAGSTER = logging.getLogger("dagster.builtin")
+#: For people and programs: Dagster takes these lines over into the run's log, as those of any child of its logger.
+run_log = _DAGSTER.getChild("courtlistener")
+run_log.setLevel(logging.DEBUG)  # Else the root logger would drop what is no warning.
 #: For programs only, such as a line a page: not written as text.
 detail_log = logging.getLogger("courtlistener_assets.detail")
 detail_log.disabled = True
 
-_DAGSTER = dg.get_dagster_logger()
-_OURS = (_DAGSTER, logging.getLogger("courtlistener_assets"), logging.getLogger("resources"))
+_OURS = (_DAGSTER, logging.getLogger("courtlistener_assets"), logging.getLogger(RESOURCES))
 
 
 def configure(log_format: str) -> None:
@@ -46,40 +43,6 @@ def configure(log_format: str) -> None:
         if logger is not _DAGSTER:  # Whose lines must reach the handlers of Dagster.
             logger.setLevel(logging.INFO if log_format == JSON else logging.NOTSET)
             logger.propagate = log_format != JSON
-
-
-@contextmanager
-def step(context: StepContext) -> Iterator[None]:
-    """Give every line of this thread the step's run, job and asset, and log how the step began and ended."""
-    several = context.has_partition_key or context.has_partition_key_range
-    started = {"event": "step_started", "partitions": len(context.partition_keys) if several else 0}
-    with bound(context):
-        detail_log.info("The step begins", extra=started)
-        try:
-            yield
-        except BaseException as error:
-            text = error.description if isinstance(error, dg.Failure) else str(error)
-            cause = error.__cause__ if isinstance(error, dg.Failure) and error.__cause__ else error
-            detail_log.error(text, extra={"event": "step_failed", "error": type(cause).__name__})
-            raise
-        detail_log.info("The step has ended", extra={"event": "step_succeeded"})
-
-
-@contextmanager
-def bound(context: StepContext, partition: Selection | None = None) -> Iterator[None]:
-    """Give every line of this thread the step's run, job and asset, and the partition. Threads do not inherit them."""
-    fields = {"run_id": context.run.run_id, "job": context.job_name}
-    if isinstance(context, dg.AssetExecutionContext):
-        fields["asset"] = context.asset_key.to_user_string()
-    if partition is not None:
-        fields["partition"] = str(partition)
-    with structlog.contextvars.bound_contextvars(**fields):
-        yield
-
-
-def bound_fields() -> dict[str, str]:
-    """The fields that are given to every line of this thread."""
-    return structlog.contextvars.get_contextvars()
 
 
 class _JsonHandler(logging.StreamHandler[Any]):

@@ -1,123 +1,37 @@
-"""All settings, read from environment variables and checked.
+"""All settings: their names, their defaults, and what is checked.
 
-Belongs here: names, defaults and rules of the settings. Does not belong here: who uses them.
+Belongs here: one line a setting, and the reading of its text. Does not belong here: who uses them.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from datetime import date
-from typing import TypeVar
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
+from courtlistener_assets.download import choice
 from courtlistener_assets.download.partitions import check_courts
+from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.logs import JSON, TEXT
 from resources.connections.postgres_address import conninfo_of
 from resources.connections.redis_address import service_with_tls, url_parts
+from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
 from resources.courtlistener.token import TokenFile
 from resources.errors import SettingError
+from resources.legacy import airflow_connection
 from resources.quota.permits import Window
 
-Value = TypeVar("Value")
+# ruff: noqa: RUF009 -- `_setting` makes a dataclass's field, which is what that rule requires.
 
-DEFAULT_BASE_URL = "https://www.courtlistener.com"
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings of a code location; `docs/settings.toml` describes each for its users."""
-
-    api_token: str | None = field(repr=False)
-    api_token_file: str
-    account: str | None
-    base_url: str
-    courts: tuple[str, ...]
-    first_month: date
-    data_dir: Location
-    rate_limits: str
-    reserve_share: float
-    shared_hour_limit: int
-    max_wait_seconds: float
-    workers: int
-    log_format: str
-    otlp_endpoint: str | None = field(repr=False)
-    redis_url: str = field(repr=False)
-    redis_prefix: str
-    postgres_url: str = field(repr=False)
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings; an empty variable counts as not set.
-
-        Raises SettingError that names the variable, its value (never a secret) and what was expected.
-        """
-
-        def read(name: str, default: str, convert: Callable[[str], Value]) -> Value:
-            value = environ.get(name, "").strip() or default
-            try:
-                return convert(value)
-            except SettingError as error:
-                raise error if name in str(error) else SettingError(f"{name}: {error}") from None
-            except ValueError:
-                raise SettingError(f"{name}={value!r} is not a number") from None
-
-        return cls(
-            api_token=_api_token(environ),
-            api_token_file=environ.get("COURTLISTENER_API_TOKEN_FILE", "").strip(),
-            account=read("COURTLISTENER_ACCOUNT", "", _account),
-            base_url=read("COURTLISTENER_BASE_URL", DEFAULT_BASE_URL, base_url),
-            courts=read("COURTLISTENER_COURTS", "scotus,ca9", _courts),
-            first_month=read("COURTLISTENER_FIRST_MONTH", "2015-01", _month),
-            data_dir=read("COURTLISTENER_DATA_DIR", "data", location_of),
-            rate_limits=read("COURTLISTENER_RATE_LIMITS", "5/min,50/hour,125/day", _rates),
-            reserve_share=read("COURTLISTENER_RESERVE_SHARE", "0.05", _share),
-            shared_hour_limit=read("COURTLISTENER_SHARED_HOUR_LIMIT", "0", _whole),
-            max_wait_seconds=read("COURTLISTENER_MAX_WAIT_SECONDS", "60", _positive),
-            workers=int(read("COURTLISTENER_WORKERS", "4", _count)),
-            log_format=read("COURTLISTENER_LOG_FORMAT", TEXT, _log_format),
-            otlp_endpoint=_otlp_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()),
-            redis_url=_redis_url(environ),
-            redis_prefix=environ.get("COURTLISTENER_REDIS_PREFIX", "").strip() or "courtlistener",
-            postgres_url=read("POSTGRES_URL", "postgresql://localhost:5432/courtlistener", _postgres_url),
-        )
-
-
-def base_url(value: str) -> str:
-    """Check the address of a server that speaks the API: https, or plain http on this machine only."""
-    url = _http_address("COURTLISTENER_BASE_URL", value, DEFAULT_BASE_URL)
-    if url.username or url.query or url.fragment or url.path.rstrip("/") not in ("", "/api/rest/v4"):
-        raise SettingError(
-            f"COURTLISTENER_BASE_URL must be an address without path or user, such as {DEFAULT_BASE_URL}"
-        )
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
-        raise SettingError("COURTLISTENER_BASE_URL: plain http would show the token; use https")
-    return f"{url.scheme}://{url.netloc}"
-
-
-def _http_address(name: str, value: str, example: str) -> SplitResult:
-    """The parts of an http address; the error quotes nothing of it, since a password may stand there."""
-    try:
-        parts = urlsplit(value)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts
-    except ValueError:
-        pass
-    raise SettingError(f"{name} is not an address such as {example}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+# --- how the text of a setting is read; each raises SettingError, or ValueError for what is no number ----------------
 
 
 def _account(value: str) -> str | None:
@@ -127,7 +41,10 @@ def _account(value: str) -> str | None:
 
 
 def _courts(value: str) -> tuple[str, ...]:
-    return check_courts(tuple(dict.fromkeys(court.strip() for court in value.split(",") if court.strip())))
+    courts = tuple(dict.fromkeys(court.strip() for court in value.split(",") if court.strip()))
+    if not courts:
+        raise SettingError(f"{value!r} names no court such as scotus,ca9")
+    return check_courts(courts)
 
 
 def _month(value: str) -> date:
@@ -146,24 +63,16 @@ def _rates(value: str) -> str:
     return value
 
 
-def _positive(value: str) -> float:
-    number = float(value)
-    if not 0 < number < 86_400 * 7:
-        raise SettingError(f"{value!r} is not a number of seconds above 0")
-    return number
+def _between(kind: Callable[[str], float], low: float, limit: float, what: str) -> Callable[[str], float]:
+    """Read a number from `low` to below `limit`, which `what` describes."""
 
+    def read(value: str) -> float:
+        number = kind(value)
+        if not low <= number < limit:
+            raise SettingError(f"{value!r} is not {what}")
+        return number
 
-def _count(value: str) -> int:
-    if not value.isdigit() or not 1 <= int(value) <= 64:
-        raise SettingError(f"{value!r} is not a whole number from 1 to 64")
-    return int(value)
-
-
-def _share(value: str) -> float:
-    number = float(value)
-    if not 0 <= number < 1:
-        raise SettingError(f"{value!r} is not a share of 0 or more, below 1")
-    return number
+    return read
 
 
 def _log_format(value: str) -> str:
@@ -173,33 +82,45 @@ def _log_format(value: str) -> str:
 
 
 def _otlp_endpoint(value: str) -> str | None:
-    if value:
-        _http_address("OTEL_EXPORTER_OTLP_ENDPOINT", value, "http://localhost:4318")
+    """Return the address of a collector; the error quotes nothing of it, since it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if value and not usable:
+        raise SettingError("not an address such as http://localhost:4318")
     return value or None
 
 
-def _whole(value: str) -> int:
-    if not value.isdigit():
-        raise SettingError(f"{value!r} is not a whole number")
-    return int(value)
+def _token_file(path: str) -> str:
+    """Return the file's name once it was read; the client reads it again for each request."""
+    if path:
+        TokenFile(path).read()
+    return path
 
 
-def _api_token(environ: Mapping[str, str]) -> str | None:
-    """The token as it is now; the client reads the file again whenever it sends a request."""
-    token, path = (environ.get(f"COURTLISTENER_API_TOKEN{end}", "").strip() for end in ("", "_FILE"))
-    if token and path:
-        raise SettingError("COURTLISTENER_API_TOKEN_FILE and COURTLISTENER_API_TOKEN are both set; one has to go")
-    return TokenFile(path).read() if path else token or None
+def _redis_address(value: str) -> str:
+    url_parts(value)
+    return value
 
 
 def _redis_url(environ: Mapping[str, str]) -> str:
-    """REDIS_URL, or one made of its parts, with the files that REDIS_PASSWORD_FILE and REDIS_CA_CERTS name."""
-    written = environ.get("REDIS_URL", "").strip()
-    url = written or _redis_url_of_parts(environ)
-    parts = url_parts(url, "REDIS_URL" if written else "REDIS_HOST")
+    """REDIS_URL, or one made of its parts, or what Airflow connects to, else localhost.
+
+    The files that REDIS_PASSWORD_FILE and REDIS_CA_CERTS name become part of it.
+    """
+    sources = ("REDIS_URL", "REDIS_HOST", airflow_connection.NAME)
+    name = next((name for name in sources if environ.get(name, "").strip()), "REDIS_HOST")
+    url = environ.get(name, "").strip()
+    if name == airflow_connection.NAME:
+        url = airflow_connection.redis_url_of(url)
+    elif name == "REDIS_HOST":
+        url = _redis_url_of_parts(environ)
+    parts = url_parts(url, name)
     password_file, authority = (environ.get(name, "").strip() for name in ("REDIS_PASSWORD_FILE", "REDIS_CA_CERTS"))
     if password_file and parts.password:
-        raise SettingError("REDIS_PASSWORD_FILE is set, and there is a password in REDIS_URL or REDIS_PASSWORD too")
+        raise SettingError(f"REDIS_PASSWORD_FILE is set, and {name} or REDIS_PASSWORD has a password too")
     named = {"password_file": password_file, "ssl_ca_certs": authority if parts.scheme == "rediss" else ""}
     added = {name: path for name, path in named.items() if path and f"{name}=" not in parts.query}
     return f"{url}{'&' if parts.query else '?'}{urlencode(added, safe='/')}" if added else url
@@ -223,8 +144,108 @@ def _redis_url_of_parts(environ: Mapping[str, str]) -> str:
 
 def _postgres_url(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
-        raise SettingError(
-            "POSTGRES_URL is not an address such as postgresql://user:password@localhost:5432/courtlistener"
-        )
+        raise SettingError("not an address such as postgresql://user:password@localhost:5432/courtlistener")
     conninfo_of(value)
     return value
+
+
+# --- the settings ----------------------------------------------------------------------------------------------------
+
+
+def _setting(
+    default: str, read: Callable[[str], Any], variable: str = "", *, secret: bool = False, shown: bool = True
+) -> Any:
+    """A field by the text of its default, how text is read, and its variable, COURTLISTENER_ and its name otherwise."""
+    metadata = {"read": read, "variable": variable, "secret": secret}
+    return field(default=default, repr=shown and not secret, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a code location; `docs/settings.toml` describes each for its users.
+
+    A value may also be given as text, as its environment variable has it: `Settings(first_month="2015-01")`. A secret
+    may be a `dg.EnvVar`, which is resolved in the run. Raises SettingError, which names the field and what it takes.
+    """
+
+    api_token: str = _setting("", str, secret=True)
+    api_token_file: str = _setting("", _token_file)
+    account: str | None = _setting("", _account)
+    base_url: str = _setting(DEFAULT_BASE_URL, checked_base_url)
+    courts: tuple[str, ...] = _setting("scotus,ca9", _courts)
+    first_month: date = _setting("2015-01", _month)
+    streams: tuple[str, ...] = _setting(choice.default_streams(), choice.stream_names)
+    omit_fields: tuple[str, ...] = _setting("", choice.omitted_fields)
+    precedential_status: str = _setting("", choice.precedential_status)
+    data_dir: Location = _setting("data", location_of)
+    rate_limits: str = _setting("5/min,50/hour,125/day", _rates)
+    reserve_share: float = _setting("0.05", _between(float, 0, 1, "a share of 0 or more, below 1"))
+    shared_hour_limit: int = _setting("0", _between(int, 0, 10**9, "a whole number"))
+    max_wait_seconds: float = _setting("60", _between(float, 0.001, 604_800, "a number of seconds above 0"))
+    workers: int = _setting("4", _between(int, 1, 65, "a whole number from 1 to 64"))
+    log_format: str = _setting(TEXT, _log_format)
+    otlp_endpoint: str | None = _setting("", _otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", shown=False)
+    redis_url: str = _setting("redis://localhost:6379/0", _redis_address, "REDIS_URL", secret=True)
+    redis_prefix: str = _setting("courtlistener", str)
+    postgres_url: str = _setting(
+        "postgresql://localhost:5432/courtlistener", _postgres_url, "POSTGRES_URL", secret=True
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in _checked(vars(self), lambda each: each.name).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings; an empty variable counts as not set.
+
+        Raises SettingError that names the variable, its value (never a secret) and what was expected.
+        """
+        written = {each.name: environ.get(variable_of(each), "").strip() for each in fields(cls)}
+        given = {name: text for name, text in written.items() if text}
+        return cls(**_checked({**given, "redis_url": _redis_url(environ)}, variable_of))
+
+    @property
+    def chosen_streams(self) -> tuple[Stream, ...]:
+        """The streams of the code location, with what the settings omit left out."""
+        return choice.chosen(self.streams, self.omit_fields, self.precedential_status)
+
+    @property
+    def token(self) -> str:
+        """The present token, also if a file has it; "" if none is set."""
+        return TokenFile(self.api_token_file).read() if self.api_token_file else self.api_token
+
+
+def variable_of(setting: Field[Any]) -> str:
+    """Return the environment variable of a field of Settings."""
+    return str(setting.metadata["variable"] or f"COURTLISTENER_{setting.name.upper()}")
+
+
+def _checked(values: Mapping[str, Any], name_of: Callable[[Field[Any]], str]) -> dict[str, Any]:
+    """Return these values as they are used; an error names a field by `name_of`."""
+    settings = {each.name: each for each in fields(Settings)}
+    if values.get("api_token") and values.get("api_token_file"):
+        of_file, of_token = name_of(settings["api_token_file"]), name_of(settings["api_token"])
+        raise SettingError(f"{of_file} and {of_token} are both set; remove one")
+    return {name: _read(settings[name], value, name_of(settings[name])) for name, value in values.items()}
+
+
+def _read(setting: Field[Any], value: Any, name: str) -> Any:
+    if setting.metadata["secret"] and isinstance(value, str) and type(value) is not str:
+        return value  # A dg.EnvVar.
+    text = _as_text(value)
+    try:
+        return setting.metadata["read"](text)
+    except SettingError as error:
+        raise error if str(error).startswith(name) else SettingError(f"{name}: {error}") from None
+    except ValueError:
+        raise SettingError(f"{name}={text!r} is not a number") from None
+
+
+def _as_text(value: Any) -> Any:
+    """A value as an environment variable would hold it; a place for files as it is."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value).strip() if isinstance(value, (str, int, float)) else value or ""

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from courtlistener_assets.cli import main as command  # noqa: E402  (this checkout, not an installed copy)
-from courtlistener_assets.definitions import build_definitions  # noqa: E402
+from courtlistener_assets.definitions import location  # noqa: E402
+from courtlistener_assets.download.streams import STREAMS  # noqa: E402
 from courtlistener_assets.settings import Settings  # noqa: E402
 from resources import errors  # noqa: E402
 from resources.connections.redis_keys import RedisKeys  # noqa: E402
@@ -28,32 +29,37 @@ from resources.connections.redis_keys import RedisKeys  # noqa: E402
 REFERENCE = ROOT / "docs" / "reference"
 _NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 #: The settings under which the code location is described; no server is asked.
-_ENVIRON = {"COURTLISTENER_API_TOKEN": "described", "COURTLISTENER_COURTS": "ca9,scotus"}
+_ENVIRON = {
+    "COURTLISTENER_API_TOKEN": "described",
+    "COURTLISTENER_COURTS": "ca9,scotus",
+    "COURTLISTENER_STREAMS": ",".join(stream.name for stream in STREAMS),
+}
 
 _SETTINGS = """# Settings
 
-Environment variables, read when the code location is loaded. An empty one counts as not set. A wrong value stops the
-start with the message shown.
+Environment variables, read when the code location is loaded. An empty one counts as not set. An invalid value prevents
+the start with the message shown.
 """
 _REDIS_KEYS = """# Redis keys
 
-All names begin with `COURTLISTENER_REDIS_PREFIX`, and every key has a time to live. None holds a token or the text of a
-document. `{hour}` is UTC, as in `2024-01-31_13`; `{account}` is `COURTLISTENER_ACCOUNT` or a hash of the token.
+All names begin with `COURTLISTENER_REDIS_PREFIX`, and every key has a time to live. None contains a token or the text
+of a document. `{hour}` is UTC, as in `2024-01-31_13`; `{account}` is `COURTLISTENER_ACCOUNT` or a hash of the token.
 
 | key | type and content |
 |---|---|
 """
 _ERRORS = """# Errors
 
-Every error that this project raises on purpose. *Retried* says whether the same call can succeed later without anybody
-changing anything; Dagster's retries follow it.
+Every error that this project raises on purpose. *Retried* says whether the same call can succeed later without any
+change; Dagster's retries follow it.
 
 | error | meaning | retried |
 |---|---|---|
 """
 _ASSETS = """# Assets, jobs and sensors
 
-What the code location defines. A key such as `ca9|2024-01-01` names a partition of court and month.
+What the code location defines with all streams; `COURTLISTENER_STREAMS` says which of them it has. A key such as
+`ca9|2024-01-01` names a partition of court and month.
 """
 
 
@@ -73,10 +79,9 @@ class _Environ(dict[str, str]):
 
 
 def setting_names() -> set[str]:
-    """All variables that the code location reads."""
+    """Return all variables that the code location reads."""
     environ = _Environ({})
     Settings.from_environ(environ)
-    build_definitions(environ)
     return set(environ.asked)
 
 
@@ -87,7 +92,7 @@ def settings_page() -> str:
     if missing := names - set(described):
         raise SystemExit(f"docs/settings.toml does not describe {sorted(missing)}")
     if unknown := set(described) - names:
-        raise SystemExit(f"docs/settings.toml describes {sorted(unknown)}, which nobody reads")
+        raise SystemExit(f"docs/settings.toml describes {sorted(unknown)}, which no code reads")
     return _SETTINGS + "".join(_setting(name, entry) for name, entry in described.items())
 
 
@@ -96,13 +101,13 @@ def _setting(name: str, entry: Mapping[str, str]) -> str:
     if "example" in entry:
         lines.append(f"* Example: `{entry['example']}`")
     if refusal := _refusal_of(name):
-        lines.append(f"* A wrong value: {refusal}")
+        lines.append(f"* An invalid value: {refusal}")
     return "\n".join(lines) + "\n"
 
 
 def _default_of(name: str) -> str:
     value = getattr(Settings.from_environ({}), name.removeprefix("COURTLISTENER_").lower(), None)
-    if value is None or value == "":
+    if value in (None, "", ()):
         return "none"
     if isinstance(value, tuple):
         value = ",".join(value)
@@ -126,7 +131,7 @@ def _refusal_of(name: str) -> str | None:
 
 
 def redis_keys_page() -> str:
-    """Every key with its type and meaning."""
+    """Return every key with its type and meaning."""
     lines = []
     for name, method in vars(RedisKeys).items():
         if name.startswith("_") or not inspect.isfunction(method):
@@ -137,7 +142,7 @@ def redis_keys_page() -> str:
 
 
 def errors_page() -> str:
-    """The tree of errors with what each means."""
+    """Return the tree of errors with what each means."""
     lines = []
     for depth, error in _tree(errors.CourtListenerAssetsError):
         retried = "yes" if error.retryable else "no"
@@ -155,7 +160,7 @@ def _tree(error: type[errors.CourtListenerAssetsError], depth: int = 0) -> Itera
 
 def assets_page() -> str:
     """Assets, checks, jobs, schedules and sensors of the code location."""
-    definitions = build_definitions(_ENVIRON)
+    definitions = location(_ENVIRON)
     graph = definitions.resolve_asset_graph()
     assets = sorted(
         (graph.get(key) for key in graph.get_all_asset_keys()), key=lambda each: (each.group_name, each.key)
@@ -191,7 +196,7 @@ def _table(title: str, rows: Iterable[tuple[str, str | None]]) -> str:
 
 
 def commands_page() -> str:
-    """The command `courtlistener` with its subcommands, as `--help` shows them."""
+    """Return the command `courtlistener` with its subcommands, as `--help` shows them."""
     pages = []
     for path, each in _commands("courtlistener", command):
         context = click.Context(each, info_name=path, max_content_width=100, terminal_width=100)
@@ -206,7 +211,7 @@ def _commands(path: str, each: click.Command) -> Iterator[tuple[str, click.Comma
 
 
 def _cell(text: str | None) -> str:
-    """A docstring on one line, safe within a table."""
+    """Return a docstring on one line, safe within a table."""
     return " ".join((text or "").split()).replace("|", "\\|")
 
 

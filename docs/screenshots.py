@@ -26,8 +26,6 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
-#: What a checkout has of its own; everything else is linked.
-_WRITTEN = {".demo", ".dagster", ".services", ".git", "data"}
 _DOWNLOADS = "dockets,clusters,opinions,docket_entries"
 
 
@@ -35,7 +33,7 @@ _DOWNLOADS = "dockets,clusters,opinions,docket_entries"
 class Picture:
     """One page of the UI.
 
-    `wait_for` is text that stands there when the page is complete. `steps` are selectors: of what is clicked, or, with
+    `wait_for` is text that a complete page shows. `steps` are selectors: of what is clicked, or, with
     a text after ` := `, of what is filled in. `part` is the selector of what is shown if that is not the whole page.
     """
 
@@ -59,7 +57,7 @@ _LAUNCH = (
 
 
 def _show(row: str) -> str:
-    """Opens the Markdown in a row of the metadata."""
+    """Return the selector that opens the Markdown in a row of the metadata."""
     return f"tr:has-text('{row}') >> text=/Show Markdown/i"
 
 
@@ -72,33 +70,19 @@ PICTURES = (
     Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "requests_of_run", 1000),
     Picture("quota-plots", _QUOTA, "forecast", 1500, steps=("button:has-text('Plots')",)),
     Picture("quota", _QUOTA, "forecast", 1250, 1700),
-    Picture("quota-history", _QUOTA, "forecast", 900, steps=(_show("history"),), part=_DIALOG),
     # Above the row that names a file of this machine.
     Picture("vector-inputs", _VECTOR_INPUTS, "chunks", 1120),
-    Picture("chunk-lengths", _VECTOR_INPUTS, "chunks", 1000, steps=(_show("lengths"),), part=_DIALOG),
     Picture("chunk-preview", _VECTOR_INPUTS, "chunks", 1000, steps=(_show("preview"),), part=_DIALOG),
     Picture("failed-dockets", "/assets/failed_dockets?view=overview", "waiting_or_claimed_dockets", 1050, 2300),
     Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900, steps=(_show("sweeps"),)),
     Picture("runs", "/runs", "retry_failed_dockets", 860),
-    # The second of the month: the first, above it, is the materialisation that followed.
+    # The second of the month: the first, above it, is the materialization that followed.
     Picture("deferred", "/assets/dockets?view=events", "scotus", 760, steps=("text=scotus|2024-03-01 >> nth=1",)),
     Picture("automation", "/automation", "resume_deferred", 500),
 )
 
 
 # --- what the pictures show ------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def checkout() -> Iterator[Path]:
-    """A directory that looks like this checkout, but in which nothing has been run yet."""
-    with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
-        path = Path(name)
-        path.chmod(0o711)
-        for entry in ROOT.iterdir():
-            if entry.name not in _WRITTEN:
-                (path / entry.name).symlink_to(entry)
-        yield path
 
 
 @contextmanager
@@ -129,15 +113,16 @@ def answers(url: str) -> bool:
 
 
 def fill(directory: Path, environ: Mapping[str, str]) -> None:
-    """Downloads with everything that can be seen: complete months, an open one, a failed docket, a deferred month."""
+    """Download everything that can be seen: complete months, an open one, a failed docket, a deferred month."""
 
     def materialize(assets: str, partitions: str = "", *, may_fail: bool = False, **settings: str) -> None:
-        command = [BIN / "courtlistener", "run", BIN / "dagster", "asset", "materialize"]
-        command += ["-m", "courtlistener_assets.definitions", "--select", assets]
+        command = [BIN / "courtlistener", "run", BIN / "dagster", "asset", "materialize", "--select", assets]
+        command += ["-m", "courtlistener_assets.definitions"]
         option = "--partition-range" if "..." in partitions else "--partition"
         run(directory, {**environ, **settings}, [*command, *([option, partitions] if partitions else [])], may_fail)
 
-    poison(directory, environ)
+    # The simulator fails for one opinion, always.
+    run(directory, environ, [BIN / "courtlistener", "run", BIN / "python", "-c", _POISON], False)
     for court, last in (("ca9", "2024-03-01"), ("scotus", "2024-02-01")):
         materialize(_DOWNLOADS, f"{court}|2024-01-01...{court}|{last}")
         materialize("vector_inputs", f"{court}|2024-01-01...{court}|{last}")
@@ -148,19 +133,14 @@ def fill(directory: Path, environ: Mapping[str, str]) -> None:
     materialize("quota_usage")
 
 
-def poison(directory: Path, environ: Mapping[str, str]) -> None:
-    """Make the simulator fail for one opinion, for ever."""
-    script = (
-        "import os, requests; root = os.environ['COURTLISTENER_BASE_URL']; "
-        "requests.post(root + '/__simulator__/faults', json={'kind': 'poison', 'endpoint': 'opinions', "
-        "'object_id': OBJECT}).raise_for_status()"
-    )
-    find = (
-        "requests.get(root + '/__simulator__/expected', params={'courts': 'ca9', 'first_month': '2024-02', "
-        "'last_month': '2024-02'}).json()['ids']['opinions'][3]"
-    )
-    script = script.replace("OBJECT", find)
-    run(directory, environ, [BIN / "courtlistener", "run", BIN / "python", "-c", script], False)
+_POISON = """
+import os, requests
+control = os.environ["COURTLISTENER_BASE_URL"] + "/__simulator__/"
+month = {"courts": "ca9", "first_month": "2024-02", "last_month": "2024-02"}
+opinion = requests.get(control + "expected", params=month).json()["ids"]["opinions"][3]
+fault = {"kind": "poison", "endpoint": "opinions", "object_id": opinion}
+requests.post(control + "faults", json=fault).raise_for_status()
+"""
 
 
 def run(directory: Path, environ: Mapping[str, str], command: Sequence[str | Path], may_fail: bool) -> None:
@@ -175,7 +155,7 @@ def run(directory: Path, environ: Mapping[str, str], command: Sequence[str | Pat
 
 
 def take(page: Page, url: str, picture: Picture, folder: Path) -> None:
-    """One picture; raises playwright's TimeoutError if what it should show does not appear."""
+    """Take one picture; raises playwright's TimeoutError if what it should show does not appear."""
     page.set_viewport_size({"width": picture.width, "height": picture.height})
     page.goto(url + picture.path)
     page.get_by_text(picture.wait_for).first.wait_for(timeout=30_000)
@@ -192,7 +172,7 @@ def take(page: Page, url: str, picture: Picture, folder: Path) -> None:
 
 
 def take_all(url: str, names: Sequence[str]) -> None:
-    """All pictures, or those that are named, of the UI at `url`."""
+    """Take all pictures, or those that are named, of the UI at `url`."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         raise SystemExit("Chromium is missing: apt-get install chromium, or brew install --cask chromium")
@@ -209,17 +189,18 @@ def take_all(url: str, names: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Make all pictures, or those that are named; after `--url ADDRESS`, of a UI that runs already."""
-    if arguments[:1] == ["--url"]:
-        return take_all(arguments[1], arguments[2:])
+    """Make all pictures, or those that are named."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COURTLISTENER", "DAGSTER"))}
     environ = {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}"}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with checkout() as directory, user_interface(directory, environ, port) as url:
-        fill(directory, environ)
-        take_all(url, arguments)
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        with user_interface(directory, environ, port) as url:
+            fill(directory, environ)
+            take_all(url, arguments)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ for limit, seconds, foreign, foreign_until_us in string.gmatch(account[1], '(%d+
   if room < count then
     window_wait_us = until_us > now_us and until_us - now_us or window_us
   else
-    -- One slot for everybody before us and `count` for us; whoever is beyond the limit waits whole cycles.
+    -- One slot for each waiter before us and `count` for us; waiters beyond the limit wait whole cycles.
     local needed = ahead + count
     local cycles = math.floor((needed - 1) / room)
     local nth = room - (needed - 1) % room
@@ -104,7 +104,7 @@ if size > keep then
   size = keep
 end
 redis.call('HSET', epoch, 'last_us', now_us, 'count', size)
-redis.call('INCRBY', charged, count)
-redis.call('PEXPIRE', charged, 7200000)
+-- Set once: another program that shares the key may have given it another time to live.
+if redis.call('INCRBY', charged, count) == count then redis.call('PEXPIRE', charged, 90000000) end
 for _, key in ipairs({permits, epoch, windows}) do redis.call('PEXPIRE', key, account[5]) end
 return {'granted', tonumber(state[1]), granted_us, now_us}

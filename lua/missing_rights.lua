@@ -4,7 +4,7 @@
 -- Reply the commands that are refused
 local refused = {}
 for _, command in ipairs(ARGV) do
-  -- Whatever of these a command takes for keys, it is ours.
+  -- All that a command may take for keys is ours.
   if not redis.acl_check_cmd(command, KEYS[1], KEYS[1], KEYS[1]) then table.insert(refused, command) end
 end
 return refused

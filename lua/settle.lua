@@ -1,4 +1,4 @@
--- The answer to a permit's request is here: the permit ages from now on, or is given back.
+-- The response to a permit's request has arrived: the permit ages from now on, or is given back.
 -- KEYS  1 permits (zset)  2 epoch (hash)  3 counter of the hour (string)  4 rate_limit of the hour (string)
 -- ARGV  1 request id  2 "1" if the server counted the request, "0" to give the permit back
 --       3 time to live of a permit, us  4 clock for simulations, us, "" for the server's
@@ -25,7 +25,7 @@ if counted then
   if latency_us == 0 then latency_us = sample_us end
   redis.call('HSET', epoch, 'latency_us', math.floor(latency_us + (sample_us - latency_us) / 8))
   redis.call('INCR', calls)
-  redis.call('PEXPIRE', calls, 7200000)
+  redis.call('PEXPIRE', calls, 90000000)
 else
   redis.call('ZREM', permits, request_id)
   redis.call('HINCRBY', epoch, 'count', -1)

@@ -1,7 +1,42 @@
 """Every error that this project raises on purpose, as one tree.
 
-Belongs here: the classes, what each means, and whether trying again can help. The first line of a docstring is the
-default message. Does not belong here: what Dagster does about an error (`courtlistener_assets/defs/step_errors.py`).
+    CourtListenerAssetsError
+    |-- SettingError                 a setting has a value that cannot be used
+    |-- InvalidPartitionKey
+    |-- QuotaError                   the quota does not allow the request
+    |   |-- QuotaDeferred *          no room within the longest wait
+    |   |-- AccountBlocked
+    |   `-- LedgerUnavailable *      neither Redis nor Postgres grants
+    |       `-- RedisUnavailable *
+    |-- ApiError                     a response that cannot be used
+    |   |-- TransientApiError *
+    |   |   `-- NotSent *
+    |   |-- Throttled *              429
+    |   |-- AuthenticationFailed     401
+    |   |-- PermissionDenied         403
+    |   |-- BadRequest               400, and any other status
+    |   |-- NotFound                 404
+    |   |-- Gone                     410, 301
+    |   |-- ForeignHost
+    |   |-- UntrustedServer
+    |   `-- ResponseTooLarge
+    |-- UnusableRecord               an object that does not fit
+    |-- StoreUnavailable *           Postgres does not answer
+    |-- PageRejected                 Postgres refuses a page
+    |-- NothingYet                   nothing to report
+    `-- LocalError                   on this machine, for `demo` and `dev`
+        |-- EmbeddedServerFailed
+        |-- SimulatorFailed
+        |-- SessionRunning
+        |-- NoSession
+        |-- UntrustedSession
+        |-- DagsterStopped
+        `-- RunFailed
+
+    * the same call can succeed later without any change
+
+Belongs here: the classes; the first line of a docstring is the default message. Does not belong here: what Dagster does
+about an error (`courtlistener_assets/defs/steps.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +45,7 @@ from __future__ import annotations
 class CourtListenerAssetsError(Exception):
     """Something in CourtListener assets went wrong."""
 
-    #: Whether the same call can succeed later without anybody changing anything.
+    #: Whether the same call can succeed later without any change.
     retryable = False
 
     def __init__(self, message: str | None = None) -> None:
@@ -23,9 +58,6 @@ class SettingError(CourtListenerAssetsError):
 
 class InvalidPartitionKey(CourtListenerAssetsError):
     """A partition key is not of the form court|YYYY-MM-01."""
-
-
-# --- quota -----------------------------------------------------------------------------------------------------------
 
 
 class QuotaError(CourtListenerAssetsError):
@@ -57,20 +89,13 @@ class RedisUnavailable(LedgerUnavailable):
     """Redis does not answer."""
 
 
-class LedgerFenced(QuotaError):
-    """This ledger is not the one in charge."""
-
-    retryable = True
-
-
-# --- CourtListener's answers -----------------------------------------------------------------------------------------
-
-
 class ApiError(CourtListenerAssetsError):
-    """CourtListener gave an answer that cannot be used."""
+    """CourtListener gave a response that cannot be used."""
 
-    #: Requests that were sent until this was the last word.
+    #: Requests that were sent before this error was final.
     requests = 1
+    #: Whether the server counts the request against the quota, or may have: the permit is then used up.
+    counted = True
 
 
 class TransientApiError(ApiError):
@@ -79,15 +104,26 @@ class TransientApiError(ApiError):
     retryable = True
 
 
+class NotSent(TransientApiError):
+    """No connection to CourtListener was made, so no request was sent."""
+
+    counted = False
+
+
 class Throttled(ApiError):
     """CourtListener refused a request because of the account's rate limits (429)."""
 
     retryable = True
+    counted = False
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None) -> None:
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float | None, blocked: str | None = None
+    ) -> None:
         super().__init__(message)
-        #: What the server asked for; None when it named no time.
+        #: What the server requested; None when it named no time.
         self.retry_after_seconds = retry_after_seconds
+        #: What it said if it has blocked the account.
+        self.blocked = blocked
 
 
 class AuthenticationFailed(ApiError):
@@ -116,18 +152,17 @@ class Gone(ApiError):
 
 
 class ForeignHost(ApiError):
-    """The answer points to a host other than COURTLISTENER_BASE_URL; the token is sent to the configured host only."""
+    """The response points to a host other than COURTLISTENER_BASE_URL; the token is sent to that host only."""
 
 
 class UntrustedServer(ApiError):
     """The certificate of the server was refused, so the token was not sent."""
 
+    counted = False
+
 
 class ResponseTooLarge(ApiError):
-    """The answer is larger than the limit for one page."""
-
-
-# --- records ---------------------------------------------------------------------------------------------------------
+    """The response is larger than the limit for one page."""
 
 
 class UnusableRecord(CourtListenerAssetsError):
@@ -142,3 +177,39 @@ class StoreUnavailable(CourtListenerAssetsError):
 
 class PageRejected(CourtListenerAssetsError):
     """Postgres refused a page of records."""
+
+
+class NothingYet(CourtListenerAssetsError):
+    """The database has no tables yet: the first run or `courtlistener dev` makes them."""
+
+
+class LocalError(CourtListenerAssetsError):
+    """Something that `courtlistener demo` or `courtlistener dev` started on this machine went wrong."""
+
+
+class EmbeddedServerFailed(LocalError):
+    """An embedded server did not start."""
+
+
+class SimulatorFailed(LocalError):
+    """The simulator did not start."""
+
+
+class SessionRunning(LocalError):
+    """Another `courtlistener dev`, `run` or `demo` is using this directory; stop it first."""
+
+
+class NoSession(LocalError):
+    """No servers run for this folder: start `courtlistener dev` in another terminal, or use `courtlistener run`."""
+
+
+class UntrustedSession(LocalError):
+    """Another user could have written the record of the session."""
+
+
+class DagsterStopped(LocalError):
+    """Dagster ended unexpectedly; its output above says why."""
+
+
+class RunFailed(LocalError):
+    """A Dagster process of the demo failed."""

@@ -19,12 +19,15 @@ import pytest
 import redis
 from psycopg import sql
 
-from courtlistener_assets.devkit.servers import EmbeddedServer, PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.servers.server import EmbeddedServer
+from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.errors import CourtListenerAssetsError
 
 if TYPE_CHECKING:
-    from courtlistener_assets.devkit.simulator import Simulator
+    from courtlistener_assets.devkit.simulator.server import Simulator
 
 Server = TypeVar("Server", bound=EmbeddedServer)
 
@@ -37,6 +40,13 @@ def _started(server: Server) -> Server:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"{server.name} cannot be started here: {error}")
+
+
+@pytest.fixture(autouse=True)
+def _pools() -> Iterator[None]:
+    """The pools of this process stay open by design; here they would outlive the servers of a test."""
+    yield
+    pools.close_all()
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +125,7 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """A stand-in CourtListener server in this process with the default corpus and its shipped accounts."""
-    from courtlistener_assets.devkit.simulator import Simulator
+    from courtlistener_assets.devkit.simulator.server import Simulator
 
     with Simulator() as simulator:
         yield simulator

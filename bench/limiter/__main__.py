@@ -10,23 +10,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
-import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
+from bench import report
 from bench.limiter import cost as limiter_cost
 from bench.limiter import faults as limiter_faults
-from bench.limiter import report as limiter_report
 from bench.limiter.judge import Limit, ideal, merged, refused
 from bench.limiter.peers import PEERS, Peer
 from bench.limiter.simulation import simulate
 from bench.limiter.workers import Acquire, Latency, WorkerLog, heavy_tailed, run, shares, uniform
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
 
 LATENCY = uniform(0.010, 0.110)
@@ -62,7 +60,7 @@ ACCOUNTS = (
 def side_by_side(
     redis_url: str, postgres_url: str, peers: dict[str, Peer], *, workers: int, seconds: float, rounds: int
 ) -> list[dict[str, Any]]:
-    """Every limiter in every scenario, interleaved, so that a busy moment of the machine hits all."""
+    """Measure every limiter in every scenario, interleaved, so that a busy moment of the machine hits all."""
     figures: dict[tuple[str, str], list[dict[str, float]]] = {}
     for number in range(rounds):
         for scenario, limits in SCENARIOS.items():
@@ -89,7 +87,7 @@ def _mean(found: Sequence[dict[str, float]], key: str) -> float:
 
 
 def summary(logs: Sequence[WorkerLog], limits: Sequence[Limit], seconds: float) -> dict[str, float]:
-    """The figures of one run."""
+    """Return the figures of one run."""
     arrivals = merged(log.arrivals for log in logs)
     in_time = [at for at in arrivals if at < arrivals[0] + seconds]
     refusals = refused(arrivals, limits)
@@ -105,34 +103,25 @@ def summary(logs: Sequence[WorkerLog], limits: Sequence[Limit], seconds: float) 
 
 
 def simulated(redis_url: str) -> list[dict[str, Any]]:
-    """Accounts on a simulated clock."""
+    """Simulate the accounts, on a clock of their own."""
     rows = []
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         for number, account in enumerate(ACCOUNTS):
             result = simulate(client, account.limits, workers=account.workers, seconds=account.seconds,
                               latency=account.latency, seed=number)  # fmt: skip
-            rows.append(
-                {
-                    "account": account.name,
-                    "workers": account.workers,
-                    "requests": result.requests,
-                    "refused": result.refused,
-                    "used_share": result.used_share,
-                    "redis_calls_per_grant": result.redis_calls_per_grant,
-                }
-            )
+            rows.append({"account": account.name, "workers": account.workers, **result})
             print(rows[-1], flush=True)
     return rows
 
 
 def faults(seconds: float) -> list[dict[str, Any]]:
-    """Every fault; a recovery that was not awaited is None."""
+    """Measure every fault; a recovery that was not awaited is None."""
     rows = []
     for fault in limiter_faults.FAULTS:
-        figures = limiter_faults.measure(fault, seconds=seconds).as_dict()
+        figures = asdict(limiter_faults.measure(fault, seconds=seconds))
         if math.isinf(figures["recovery_seconds"]):
             figures["recovery_seconds"] = None
-        rows.append(figures)
+        rows.append({**figures, "fault": figures["fault"].replace("_", " ")})
         print(figures, flush=True)
     return rows
 
@@ -148,7 +137,7 @@ def servers() -> Iterator[tuple[str, str]]:
 
 
 def headline(quota: dict[str, Any]) -> dict[str, Any]:
-    """The few figures that say whether all is well, from those that were measured, now or before."""
+    """Pick the few figures that say whether all is well, from those that were measured, now or before."""
     flat: dict[str, Any] = {}
     mine = [row for row in quota.get("peers", []) if row["limiter"] == "courtlistener-assets"]
     # The long run belongs to the whole; alone it shows fairness, for which a short one has too few requests a worker.
@@ -162,7 +151,7 @@ def headline(quota: dict[str, Any]) -> dict[str, Any]:
         flat["acquire_vs_noop"] = quota["cost"]["acquire_vs_noop"]
     if "faults" in quota:
         flat["over_issue"] = sum(row["over_issue"] for row in quota["faults"])
-        # While Postgres is away nothing may be granted, so those gaps are as long as the fault.
+        # While Postgres is down nothing may be granted, so those gaps are as long as the fault.
         flat["worst_gap_seconds"] = max(
             row["gap_seconds"] for row in quota["faults"] if not row["fault"].startswith("postgres")
         )
@@ -172,13 +161,11 @@ def headline(quota: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Measure what was asked for and write it down."""
     options = _options()
-    quota: dict[str, Any] = {
-        "measured": f"{time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores, Python {platform.python_version()}"
-    }
+    quota: dict[str, Any] = {"measured": report.measured_now()}
     if options.only in ("all", "cost"):
         with servers() as (redis_url, postgres_url):
             database = Database(postgres_url)
-            quota["cost"] = limiter_cost.measure(redis_url, database).as_dict()
+            quota["cost"] = limiter_cost.measure(redis_url, database)
             database.close()
     if options.only in ("all", "peers"):
         with servers() as urls:
@@ -196,7 +183,7 @@ def main() -> None:
             windows = ", ".join(f"{limit} in {seconds:g} s" for limit, seconds in LONG)
             quota["long"] = {"windows": windows, **summary(logs, LONG, options.seconds)}
             print(quota["long"])
-    limiter_report.write(quota, headline)
+    report.write("quota", quota, headline)
 
 
 def _options() -> argparse.Namespace:

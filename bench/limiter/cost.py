@@ -1,6 +1,6 @@
 """What a permit costs: time beside a call that does nothing, time in the server, memory, a rebuild.
 
-Belongs here: one worker on quiet servers. Does not belong here: many workers (`limiter_workers.py`) or faults.
+Belongs here: one worker on quiet servers. Does not belong here: many workers (`workers.py`) or faults.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.connections.redis_keys import RedisKeys
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
@@ -23,49 +22,36 @@ from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
 WINDOWS = (Window(60, 60), Window(5000, 3600), Window(100_000, 86_400))
-_ROOMY = tuple(QuotaWindow(Window(10_000_000, window.seconds)) for window in WINDOWS)
+_ROOMY_WINDOWS = tuple(Window(10_000_000, window.seconds) for window in WINDOWS)
+_ROOMY = tuple(map(QuotaWindow, _ROOMY_WINDOWS))
 _FULL_HOUR = 5000
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Times in milliseconds (median, 99th percentile), as seen by the worker unless said otherwise."""
+def measure(redis_url: str, database: Database, *, calls: int = 2000) -> dict[str, Any]:
+    """Measure everything; `redis_url` may be anything, its keys begin with `cost`.
 
-    noop_ms: tuple[float, float]
-    acquire_ms: tuple[float, float]
-    settle_ms: tuple[float, float]
-    acquire_vs_noop: float
-    acquire_server_us: float
-    settle_server_us: float
-    acquire_with_journal_ms: tuple[float, float]
-    postgres_permits_a_second: float
-    rebuild_ms: float
-    memory_mb: float
-
-    def as_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-
-def measure(redis_url: str, database: Database, *, calls: int = 2000) -> Cost:
-    """Measure everything; `redis_url` may be anything, its keys begin with `cost`."""
-    client = connect(RedisAddress(redis_url), timeout_seconds=5.0)
+    Times in milliseconds (median, 99th percentile), as seen by the worker unless the name says otherwise.
+    """
+    client = connect(redis_url, timeout_seconds=5.0)
     ledger = RedisLedger(client, "cost", permit_ttl_seconds=120, keys=RedisKeys("cost"))
     ledger.load(LedgerState(1, _ROOMY))
     noop, acquire, settle = _interleaved(client, ledger, calls)
-    return Cost(
-        noop_ms=_percentiles(noop),
-        acquire_ms=_percentiles(acquire),
-        settle_ms=_percentiles(settle),
-        acquire_vs_noop=round(statistics.median(acquire) / statistics.median(noop), 2),
-        acquire_server_us=_server_us(client, lambda i: ledger.acquire([f"server{i}"], Lane.BACKFILL), calls),
-        settle_server_us=_server_us(
-            client, lambda i: ledger.settle(Permit(f"server{i}", 1, 0), Outcome.COUNTED), calls
-        ),
-        acquire_with_journal_ms=_with_journal(client, database, calls // 2),
-        postgres_permits_a_second=_postgres_alone(database, calls // 4),
-        rebuild_ms=_rebuild(client, database),
-        memory_mb=_memory_mb(client),
-    )
+
+    def settle_one(number: int) -> None:
+        ledger.settle(Permit(f"server{number}", 1, 0), Outcome.COUNTED)
+
+    return {
+        "noop_ms": _percentiles(noop),
+        "acquire_ms": _percentiles(acquire),
+        "settle_ms": _percentiles(settle),
+        "acquire_vs_noop": round(statistics.median(acquire) / statistics.median(noop), 2),
+        "acquire_server_us": _server_us(client, lambda i: ledger.acquire([f"server{i}"], Lane.BACKFILL), calls),
+        "settle_server_us": _server_us(client, settle_one, calls),
+        "acquire_with_journal_ms": _with_journal(client, database, calls // 2),
+        "postgres_permits_a_second": _postgres_alone(database, calls // 4),
+        "rebuild_ms": _rebuild(client, database),
+        "memory_mb": _memory_mb(client),
+    }
 
 
 def _timed(call: Callable[[], Any]) -> float:
@@ -102,7 +88,7 @@ def _server_us(client: redis.Redis, call: Callable[[int], Any], calls: int) -> f
 
 
 def _with_journal(client: redis.Redis, database: Database, calls: int) -> tuple[float, float]:
-    row = LeaseStore(database, "cost-journal", fallback_windows=tuple(quota.window for quota in _ROOMY))
+    row = LeaseStore(database, "cost-journal", fallback_windows=_ROOMY_WINDOWS)
     ledger = RedisLedger(client, "cost-journal", permit_ttl_seconds=120, keys=RedisKeys("cost-journal"))
     both = FailoverLedger(ledger, PostgresLedger(row, permit_ttl_seconds=120), row)
     both.acquire(["first"], Lane.BACKFILL)
@@ -110,14 +96,14 @@ def _with_journal(client: redis.Redis, database: Database, calls: int) -> tuple[
 
 
 def _postgres_alone(database: Database, calls: int) -> float:
-    windows = tuple(quota.window for quota in _ROOMY)
-    ledger = PostgresLedger(LeaseStore(database, "cost-postgres", fallback_windows=windows), permit_ttl_seconds=120)
+    row = LeaseStore(database, "cost-postgres", fallback_windows=_ROOMY_WINDOWS)
+    ledger = PostgresLedger(row, permit_ttl_seconds=120)
     seconds = [_timed(lambda n=n: ledger.acquire([f"p{n}"], Lane.BACKFILL)) for n in range(calls)]  # type: ignore[misc]
     return round(calls / sum(seconds), 0)
 
 
 def _rebuild(client: redis.Redis, database: Database) -> float:
-    """Milliseconds to fill Redis with a full hour of permits from the journal; the median of five."""
+    """Return the milliseconds to fill Redis with a full hour of permits from the journal; the median of five."""
     row = LeaseStore(database, "cost-rebuild", fallback_windows=WINDOWS)
     ledger = RedisLedger(client, "cost-rebuild", permit_ttl_seconds=120, keys=RedisKeys("cost-rebuild"))
     row.give_to(ledger)
@@ -133,7 +119,7 @@ def _rebuild(client: redis.Redis, database: Database) -> float:
 
 
 def _memory_mb(client: redis.Redis) -> float:
-    """Megabytes of all keys of an account with 5,000 permits of an hour and 16 waiters."""
+    """Return megabytes of all keys of an account with 5,000 permits of an hour and 16 waiters."""
     ledger = RedisLedger(client, "full", permit_ttl_seconds=120, keys=RedisKeys("cost-memory"))
     permits = tuple(JournaledPermit(f"Zm9vYmFyYmF6cXV{n:05}", 700_000 * n, False) for n in range(_FULL_HOUR - 1))
     ledger.load(LedgerState(1, (QuotaWindow(Window(_FULL_HOUR, 3600)),), permits=permits))

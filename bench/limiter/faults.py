@@ -15,23 +15,24 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import Value
-from typing import Any
 
 import psycopg
 import redis
 
 from bench.limiter.forwarder import Forwarder
-from bench.limiter.judge import Limit, ideal, merged, refused
+from bench.limiter.judge import Limit, ideal, merged, refused, windows_of
+from bench.limiter.peers import settled_at_the_answer
 from bench.limiter.workers import WorkerLog, run, uniform
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from resources.connections import pools
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
-from resources.quota.limiter import RateLimiter, ledger_database, suspend_aware_clock
-from resources.quota.permits import Outcome, Window
+from resources.quota.limiter import RateLimiter, suspend_aware_clock
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
@@ -60,9 +61,6 @@ class Figures:
     recovery_seconds: float
     by_postgres: int
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class Rig:
     """The servers of one experiment, and how its workers reach them."""
@@ -75,7 +73,6 @@ class Rig:
         self.clock_offset_us = Value("q", 0)
         self.worker_clock_offset = 0.0
         self.healed_at = 0.0
-        self.cool_down_seconds = 1.0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Rig]:
@@ -96,15 +93,15 @@ class Rig:
     def limiter(self, number: int) -> RateLimiter:
         roomy = number >= TIGHT_WORKERS
         account = "roomy" if roomy else "tight"
-        windows = tuple(Window(limit, int(seconds)) for limit, seconds in (ROOMY if roomy else TIGHT))
+        windows = windows_of(ROOMY if roomy else TIGHT)
         row = LeaseStore(
-            ledger_database(self.postgres.url),
+            pools.database(self.postgres.url),
             account,
             fallback_windows=windows,
-            cool_down_seconds=self.cool_down_seconds,
+            cool_down_seconds=1.0,
         )
         client = connect(
-            RedisAddress(self.redis_url(number)),
+            self.redis_url(number),
             timeout_seconds=REDIS_TIMEOUT_SECONDS,
             connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
         )
@@ -127,19 +124,7 @@ class Rig:
         if self.worker_clock_offset and number % 2:
             real = time.time_ns
             time.time_ns = lambda: real() + round(self.worker_clock_offset * 1e9)
-
-        @contextlib.contextmanager
-        def acquire() -> Iterator[str]:
-            permit = limiter.acquire()
-            while limiter.is_stale(permit):
-                limiter.settle(permit, Outcome.NOT_COUNTED)
-                permit = limiter.acquire()
-            try:
-                yield permit.holder
-            finally:
-                limiter.settle(permit, Outcome.COUNTED)
-
-        return acquire
+        return settled_at_the_answer(limiter)
 
     # --- steps of faults ---
 
@@ -283,10 +268,9 @@ _NEED_REPLICA = {failover_to_lagging_replica, two_primaries}
 _NEED_DOORS = {some_workers_cut_off, *_NEED_REPLICA}
 
 
-def measure(fault: Fault, *, seconds: float = 4.5, cool_down_seconds: float = 1.0) -> Figures:
+def measure(fault: Fault, *, seconds: float = 4.5) -> Figures:
     """Inject one fault and say what it cost."""
     rig = Rig()
-    rig.cool_down_seconds = cool_down_seconds
     rig.clock_offset_us.value = 2 if fault in (redis_clock_ahead, redis_clock_back) else 0
     rig.worker_clock_offset = 90.0 if fault is worker_clocks_differ else 0.0
     moments: list[float] = []
@@ -334,6 +318,6 @@ def _figures(fault: Fault, logs: Sequence[WorkerLog], moments: Sequence[float], 
 
 
 def _longest_wait(fault_at: float, healed_at: float, grants: Sequence[float]) -> float:
-    """The longest time without a grant that began between the fault and half a second after its end."""
+    """Return the longest time without a grant that began between the fault and half a second after its end."""
     pairs = itertools.pairwise([fault_at, *grants])
     return max((b - a for a, b in pairs if a <= healed_at + 0.5), default=float("inf"))

@@ -1,6 +1,6 @@
 """A door between workers and a server: it can be shut for some workers, or lead to another server.
 
-Belongs here: copying bytes. Does not belong here: what is broken when (`limiter_faults.py`).
+Belongs here: copying bytes. Does not belong here: what is broken when (`faults.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 
 
 class Forwarder:
-    """Listens on a free port of 127.0.0.1 and copies bytes to and from `target`, a port; None refuses everybody."""
+    """Listens on a free port and copies bytes to and from the port `target`; None refuses all connections."""
 
     def __init__(self, target: int | None) -> None:
         self.target = target

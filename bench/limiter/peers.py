@@ -16,10 +16,10 @@ from typing import Any
 
 import redis
 
-from bench.limiter.judge import Limit
+from bench.limiter.judge import Limit, windows_of
 from bench.limiter.workers import Acquire
-from resources.quota.limiter import RateLimiter, RedisRateLimitResource
-from resources.quota.permits import Outcome, Window
+from resources.dagster_resources import RedisRateLimitResource
+from resources.quota.limiter import RateLimiter
 
 POLL_SECONDS = 0.01
 #: Makes a limiter for an account: (redis url, postgres url, account, limits).
@@ -32,15 +32,12 @@ def ours(redis_url: str, postgres_url: str, account: str, limits: Sequence[Limit
 
 
 def settled_at_the_answer(limiter: RateLimiter) -> Acquire:
-    """A permit for the length of a `with` block, as the client takes them."""
+    """Return a permit for the length of a `with` block, as the client takes them."""
 
     @contextlib.contextmanager
     def acquire() -> Iterator[str]:
-        permit = limiter.acquire()
-        try:
+        with limiter.permit() as permit:
             yield permit.holder
-        finally:
-            limiter.settle(permit, Outcome.COUNTED)
 
     return acquire
 
@@ -51,8 +48,8 @@ def ours_at_grant_time(redis_url: str, postgres_url: str, account: str, limits: 
 
     @contextlib.contextmanager
     def acquire() -> Iterator[str]:
-        permit = limiter.acquire()
-        limiter.settle(permit, Outcome.COUNTED)
+        with limiter.permit() as permit:
+            pass
         yield permit.holder
 
     return acquire
@@ -60,8 +57,7 @@ def ours_at_grant_time(redis_url: str, postgres_url: str, account: str, limits: 
 
 def _limiter(redis_url: str, postgres_url: str, account: str, limits: Sequence[Limit]) -> RateLimiter:
     resource = RedisRateLimitResource(redis_url=redis_url, postgres_url=postgres_url, max_wait_seconds=600.0)
-    windows = tuple(Window(limit, int(seconds)) for limit, seconds in limits)
-    return resource.limiter(account, permit_ttl_seconds=30.0, fallback_windows=windows)
+    return resource.limiter(account, permit_ttl_seconds=30.0, fallback_windows=windows_of(limits))
 
 
 def _polled(may_go: Callable[[], bool]) -> Acquire:
@@ -88,12 +84,12 @@ return 1
 
 
 def clock_counter(redis_url: str, postgres_url: str, account: str, limits: Sequence[Limit]) -> Acquire:
-    """A counter for each stretch of the clock, as in the pipeline that this project replaces."""
+    """Return a counter for each stretch of the clock, as in the pipeline that this project replaces."""
     script = redis.Redis.from_url(redis_url).register_script(_CLOCK_COUNTERS)
 
     def may_go() -> bool:
         keys = [f"{account}:{seconds}:{int(time.time() // seconds)}" for _, seconds in limits]
-        args = [value for limit, seconds in limits for value in (limit, int(2 * seconds))]
+        args = [value for limit, seconds in limits for value in (limit, 2 * seconds)]
         return bool(script(keys=keys, args=args))
 
     return _polled(may_go)
@@ -106,7 +102,7 @@ def _of_limits(strategy: str) -> Peer:
 
         kind = getattr(strategies, strategy)
         limiter: Any = kind(RedisStorage(redis_url))
-        items = [RateLimitItemPerSecond(limit, int(seconds)) for limit, seconds in limits]
+        items = [RateLimitItemPerSecond(limit, seconds) for limit, seconds in limits]
 
         def may_go() -> bool:
             return all(limiter.test(item, account) for item in items) and all(
@@ -123,7 +119,7 @@ def pyrate(redis_url: str, postgres_url: str, account: str, limits: Sequence[Lim
     """pyrate-limiter with its Redis bucket; it waits by itself."""
     from pyrate_limiter import Limiter, Rate, RedisBucket
 
-    rates = [Rate(limit, int(seconds * 1000)) for limit, seconds in limits]
+    rates = [Rate(limit, seconds * 1000) for limit, seconds in limits]
     bucket: Any = RedisBucket.init(rates, redis.Redis.from_url(redis_url), account)
     limiter = Limiter(bucket)
 

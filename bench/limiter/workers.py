@@ -1,7 +1,7 @@
 """Real processes that ask a limiter as fast as it lets them, and write down when their requests reached the server.
 
-Belongs here: processes, simulated requests and their records. Does not belong here: judging them (`limiter_judge.py`)
-or any particular limiter (`limiter_peers.py`).
+Belongs here: processes, simulated requests and their records. Does not belong here: judging them (`judge.py`)
+or any particular limiter (`peers.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What grows with what: `python -m bench.scale` (`make bench-scale`).
 
-Belongs here: which sizes are measured, and the servers. Does not belong here: what is in a store (`scale_fill.py`),
-what is timed (`scale_store.py`, `scale_dagster.py`, `scale_redis.py`), writing (`scale_report.py`).
+Belongs here: which sizes are measured, and the servers. Does not belong here: what is in a store (`fill.py`), what is
+timed (`store.py`, `dagster_load.py`, `redis_memory.py`), writing (`bench/report.py`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,17 @@ from typing import Any
 import psycopg
 import redis
 
+from bench import report
 from bench.scale import redis_memory as scale_redis
-from bench.scale import report as scale_report
 from bench.scale.fill import TOKEN, Size, fill
 from bench.scale.store import FullStore, measure, table_sizes
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.settings import Settings
-from resources.backlog.backlog import BacklogResource
+from resources.connections import pools
 from resources.connections.postgres import Database
-from resources.courtlistener.client import account_of
+from resources.dagster_resources import BacklogResource, PostgresResource, RedisResource, account_of
 
 WINDOWS = "5000/hour"
 FIGURES_OF_DAGSTER = "figures.json"
@@ -47,15 +48,31 @@ def main() -> None:
     options = _options()
     began = time.monotonic()
     figures: dict[str, Any] = {
-        "measured": f"{time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores, Python {platform.python_version()}",
+        "measured": report.measured_now(),
         "load": round(os.getloadavg()[0], 1),
         "sizes": [_measured(size) for size in SIZES[: options.sizes]],
     }
+    figures["tables"] = [size.pop("tables") for size in figures["sizes"]][-1]
     figures["redis"] = scale_redis.measure()
     figures["seconds"] = round(time.monotonic() - began)
-    print(scale_report.as_text(figures))
+    print(json.dumps({**figures, **headline(figures)}, indent=2))
     if not options.dry_run:
-        scale_report.write(figures)
+        report.write("scale", figures, headline)
+
+
+def headline(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the few flat figures that say whether all is well."""
+    last = figures["sizes"][-1]
+    took = last["milliseconds"]
+    return {
+        "dockets": last["dockets"],
+        "partitions": last["partitions"],
+        "partition_run_ms": took["partition run: all pages of all streams stored"],
+        "slowest_sensor_tick_ms": max(value for name, value in took.items() if name.startswith("tick of ")),
+        "asset_graph_ms": took["UI: graph of all assets"],
+        "redis_day_mb": report.redis_day_mb(figures["redis"]),
+        "postgres_mb": round(sum(row["table_mb"] + row["index_mb"] for row in figures["tables"])),
+    }
 
 
 def _measured(size: Size) -> dict[str, Any]:
@@ -73,12 +90,14 @@ def _measured(size: Size) -> dict[str, Any]:
         fill(database, size, account=account_of(TOKEN), windows=WINDOWS, threads=os.cpu_count() or 1)
         print(f"{size.dockets:,} dockets in {time.perf_counter() - began:.0f} s", flush=True)
         tables = table_sizes(database)
-        with BacklogResource(postgres_url=postgres.url, redis_url=redis_server.url).open() as backlog:
-            full = FullStore(database, client, backlog, size, Settings.from_environ(environ), environ)
-            milliseconds = measure(full)
+        servers = {"postgres": PostgresResource(url=postgres.url), "redis": RedisResource(url=redis_server.url)}
+        backlog = BacklogResource(**servers).open()
+        full = FullStore(database, client, backlog, size, Settings.from_environ(environ), environ)
+        milliseconds = measure(full)
         milliseconds |= _dagster(environ, postgres.url, Path(directory))
         client.close()
         database.close()
+        pools.close_all()
     print(json.dumps(milliseconds, indent=1), flush=True)
     return {"dockets": size.dockets, "partitions": size.partitions, "permits": size.permits,
             "failures": size.failures, "deferrals": size.deferrals, "tables": tables,

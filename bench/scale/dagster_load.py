@@ -1,11 +1,10 @@
 """What Dagster takes when there are many partitions: loading, ticks, asset checks, the queries of its UI.
 
 Run in a process of its own (`python -m bench.scale.dagster_load`), in the environment of a code location on a
-filled store, so that the time of a start is that of a start. Writes milliseconds as JSON to
-`FIGURES` in the instance's directory.
+filled store, so that the time of a start is that of a start. Writes milliseconds as JSON to the instance's directory.
 
-Belongs here: an instance in Postgres whose partitions are materialised, and timing what is asked of it. Does not belong
-here: the store's own queries (`scale_store.py`).
+Belongs here: an instance in Postgres whose partitions are materialized, and timing what is asked of it. Does not belong
+here: the store's own queries (`store.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def main() -> None:
         months = _partitions_of(defs, "dockets")
         figures["all partition keys listed"] = milliseconds(lambda: _partitions_of(defs, "dockets"), times=3)
         _materialize(instance, url, months, _partitions_of(defs, COURT_CHANGES))
-        figures |= _ticks(defs, repository, instance)
+        figures |= _ticks(repository, instance)
         figures |= _runs(defs, instance, months)
         figures |= _ui(instance)
     (home / FIGURES).write_text(json.dumps({name: round(value, 1) for name, value in figures.items()}))
@@ -94,7 +94,7 @@ def _partitions_of(defs: dg.Definitions, asset: str) -> Sequence[str]:
 
 
 def _materialize(instance: dg.DagsterInstance, url: str, months: Sequence[str], days: Sequence[str]) -> None:
-    """As if every partition had been materialised: one event of each asset is real, the others are its copies."""
+    """As if every partition had been materialized: one event of each asset is real, the others are its copies."""
     for asset in (*_MATERIALIZED, COURT_CHANGES):
         keys = days if asset == COURT_CHANGES else months
         metadata = (
@@ -121,31 +121,24 @@ _COPIES = """
 # --- ticks and runs ---------------------------------------------------------------------------------------------------
 
 
-def _ticks(defs: dg.Definitions, repository: dg.RepositoryDefinition, instance: dg.DagsterInstance) -> dict[str, float]:
+def _ticks(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance) -> dict[str, float]:
     resources = dict(repository.get_top_level_resources())
 
-    def sensor(definition: dg.SensorDefinition) -> Callable[[], object]:
-        def tick() -> object:
-            with dg.build_sensor_context(
-                instance=instance, repository_def=repository, sensor_name=definition.name, resources=resources
-            ) as context:
-                return definition.evaluate_tick(context)
+    def sensor(definition: dg.SensorDefinition) -> None:
+        with dg.build_sensor_context(
+            instance=instance, repository_def=repository, sensor_name=definition.name, resources=resources
+        ) as context:
+            definition.evaluate_tick(context)
 
-        return tick
+    def schedule(definition: dg.ScheduleDefinition) -> None:
+        with dg.build_schedule_context(
+            instance=instance, repository_def=repository, scheduled_execution_time=datetime.now(UTC)
+        ) as context:
+            definition.evaluate_tick(context)
 
-    def schedule(definition: dg.ScheduleDefinition) -> Callable[[], object]:
-        def tick() -> object:
-            with dg.build_schedule_context(
-                instance=instance, repository_def=repository, scheduled_execution_time=datetime.now(UTC)
-            ) as context:
-                return definition.evaluate_tick(context)
-
-        return tick
-
-    figures = {f"tick of {each.name}": milliseconds(sensor(each), times=3) for each in repository.sensor_defs}
-    return figures | {
-        f"tick of {each.name}": milliseconds(schedule(each), times=2) for each in repository.schedule_defs
-    }
+    sensors = {f"tick of {each.name}": partial(sensor, each) for each in repository.sensor_defs}
+    schedules = {f"tick of {each.name}": partial(schedule, each) for each in repository.schedule_defs}
+    return {name: milliseconds(tick, times=3) for name, tick in {**sensors, **schedules}.items()}
 
 
 def _runs(defs: dg.Definitions, instance: dg.DagsterInstance, months: Sequence[str]) -> dict[str, float]:
@@ -206,9 +199,9 @@ def _ui(instance: dg.DagsterInstance) -> dict[str, float]:
 
         def ask(query: str, **variables: object) -> Callable[[], object]:
             def asked() -> Any:
-                answer = execute_query(workspace, query, variables)
-                assert "errors" not in answer, answer["errors"]
-                return answer
+                response = execute_query(workspace, query, variables)
+                assert "errors" not in response, response["errors"]
+                return response
 
             return asked
 

@@ -1,7 +1,7 @@
 """A store of any size for measurements and for the test of query plans: rows made by Postgres itself.
 
-Belongs here: what a full store looks like. Does not belong here: measuring it (`scale_store.py`), or the events of
-Dagster (`scale_dagster.py`).
+Belongs here: what a full store looks like. Does not belong here: measuring it (`store.py`), or the events of Dagster
+(`dagster_load.py`).
 
 Every partition holds the same numbers of rows, so that a store of a hundred times as many partitions is a hundred times
 as large, and whatever takes longer on it grows with the store. Bodies have every key of the API; texts are short.
@@ -23,16 +23,16 @@ from psycopg.types.json import Jsonb
 
 from bench.vector_inputs.corpus import opinions
 from courtlistener_assets.devkit.simulator import shapes
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from resources.connections.postgres import Database
-from resources.quota.lease import as_json
+from resources.quota.lease import window_row
 from resources.quota.permits import Window
 from resources.records.store import RecordStore
 
-#: Rows of each table in one partition.
 #: Ids are above this, so that a simulated server can bring objects of its own.
 FIRST_ID = 10_000_000
+#: Rows of each table in one partition.
 ROWS = {"dockets": 50, "clusters": 15, "opinions": 18, "docket_entries": 50, "recap_documents": 25}
 #: A token that the simulator knows, of an account with wide windows.
 TOKEN = "wide-token"
@@ -73,13 +73,13 @@ class Size:
         return [*SIMULATED_COURTS, *others][: self.courts]
 
     def first_month(self, today: date) -> date:
-        """The month of the first partition."""
+        """Return the month of the first partition."""
         last = today.year * 12 + today.month - 1
         years, month = divmod(last - self.months + 1, 12)
         return date(years, month + 1, 1)
 
     def partition(self, number: int, today: date) -> CourtMonth:
-        """The partitions in the order of their ids: all courts of a month, then the next month."""
+        """Return a partition by its number: all courts of a month come before the next month."""
         first = self.first_month(today)
         years, month = divmod(first.year * 12 + first.month - 1 + number // self.courts, 12)
         return CourtMonth(self.court_ids[number % self.courts], date(years, month + 1, 1))
@@ -87,17 +87,17 @@ class Size:
 
 def fill(database: Database, size: Size, *, account: str, windows: str, threads: int = 1) -> None:
     """Fill a migrated, empty database, and let Postgres look at what it holds now."""
-    RecordStore(database).prepare([table for stream in STREAMS for table in stream.stores])
+    RecordStore(database).prepare([table for stream in chosen() for table in stream.stores])
     today = datetime.now(UTC).date()
     with _without_indexes(database), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda table: _fill_records(database, size, table, today), ROWS))
-    _fill_books(database, size, account, windows, today)
+    _fill_backlog(database, size, account, windows, today)
     for table in (*ROWS, "sweeps", "failures", "deferrals", "permits"):
         _vacuum(database, table)
 
 
 def body_of(table: str, number: int = 1) -> dict[str, Any]:
-    """An object as the API gives it; the store's rows differ from it in ids, dates and a word of their texts."""
+    """Return an object as the API gives it; the store's rows differ from it in ids, dates and a word of their texts."""
     text = _texts()[number % _TEXTS]
     made = {
         "dockets": lambda: shapes.docket(number, "ca9", _CASE, _MODIFIED, docket_number="3:23-cv-01234"),
@@ -141,17 +141,9 @@ _TEXT = "jsonb_build_object('plain_text', (%(texts)s::text[])[1 + (p + i) %% 16]
 
 
 def _fill_records(database: Database, size: Size, table: str, today: date) -> None:
-    docket_id, cluster_id, docket_entry_id, date_filed = _KEYS[table]
-    has_text = table in ("opinions", "recap_documents")
-    query = _RECORDS.format(
-        table=table,
-        rows=ROWS[table],
-        docket_id=docket_id,
-        cluster_id=cluster_id,
-        docket_entry_id=docket_entry_id,
-        date_filed=date_filed,
-        text=_TEXT if has_text else "'{}'::jsonb",
-    )
+    keys = dict(zip(("docket_id", "cluster_id", "docket_entry_id", "date_filed"), _KEYS[table], strict=True))
+    text = _TEXT if table in ("opinions", "recap_documents") else "'{}'::jsonb"
+    query = _RECORDS.format(table=table, rows=ROWS[table], text=text, **keys)
     length = 1200 if table == "opinions" else 600
     params = {
         "courts": size.court_ids,
@@ -245,8 +237,8 @@ _PERMITS = """
 """
 
 
-def _fill_books(database: Database, size: Size, account: str, windows: str, today: date) -> None:
-    sweeps = [(stream.name, sweep.name) for stream in STREAMS for sweep in stream.sweeps]
+def _fill_backlog(database: Database, size: Size, account: str, windows: str, today: date) -> None:
+    sweeps = [(stream.name, sweep.name) for stream in chosen() for sweep in stream.sweeps]
     params = {
         **{name: getattr(size, name) for name in ("months", "partitions", "failures", "deferrals", "permits")},
         "courts": size.court_ids,
@@ -254,10 +246,10 @@ def _fill_books(database: Database, size: Size, account: str, windows: str, toda
         "permits_an_hour": size.permits_an_hour,
         "first_month": size.first_month(today),
         "assets": [asset for asset, _ in sweeps],
-        "targets": [*(stream.name for stream in STREAMS), "vector_inputs"],
+        "targets": [*(stream.name for stream in chosen()), "vector_inputs"],
         "sweeps": [sweep for _, sweep in sweeps],
         "account": account,
-        "windows": Jsonb(as_json(Window.parse_all(windows))),
+        "windows": Jsonb([window_row(window) for window in Window.parse_all(windows)]),
     }
     with database.transaction() as connection:
         for query in (_SWEEPS, _FAILURES, _DEFERRALS, _LEDGER, _PERMITS):

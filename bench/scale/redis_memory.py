@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from bench.scale.fill import ROWS
-from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.backlog.failure_lists import FailureLists, OpenFailure
 from resources.legacy.pipeline_state import PipelineState
 from resources.quota.permits import JournaledPermit, LedgerState, QuotaWindow, Window
@@ -30,7 +30,7 @@ _FAILURES = 10_000
 
 
 def measure() -> list[dict[str, Any]]:
-    """Megabytes of each kind of keys, each measured in a server of its own."""
+    """Return megabytes of each kind of keys, each measured in a server of its own."""
     pages = REQUESTS_AN_HOUR * HOURS // _SHARE
     return [
         _row("permits, window 5000/hour", lambda client: _permits(client, "5000/hour")),
@@ -72,7 +72,7 @@ def _pages(client: redis.Redis, pages: int, partitions_a_run: int) -> None:
         if place == 0 and partition % partitions_a_run == 0:
             state.initialize_pipeline_state(run, job="court_month", partitions=partitions_a_run)
         dockets = [60_000_000 + partition * _DOCKETS + (place * _PAGE + i) % _DOCKETS for i in range(_PAGE)]
-        state.update_docket_processing_state(run, dockets, records=_PAGE)
+        state.update(run, processed=dockets, api_calls=1, pages=1, records=_PAGE)
 
 
 def _failures(client: redis.Redis) -> None:

@@ -1,7 +1,7 @@
 """What the pipeline asks of Postgres and Redis, timed on a store that `scale_fill.py` has filled.
 
 Belongs here: calling the project's own code, and its times. Does not belong here: anything that Dagster
-does (`scale_dagster.py`), and writing figures down (`scale_report.py`).
+does (`dagster_load.py`), and writing figures down (`bench/report.py`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import redis
 from prometheus_client import generate_latest
 
 from bench.scale.fill import FIRST_ID, ROWS, Size, body_of
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.stream import all_kinds, all_members
+from courtlistener_assets.download.streams import DOCKET_ENTRIES
 from courtlistener_assets.operations.doctor.examination import examine
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
 from resources.backlog.backlog import Backlog
 from resources.connections.postgres import Database
-from resources.courtlistener.client import account_of
+from resources.dagster_resources import RedisRateLimitResource, account_of
 from resources.quota.lease import LeaseStore
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Outcome, Window
-from resources.quota.report import requests_by_hour
+from resources.quota.limiter import RateLimiter
+from resources.quota.permits import Window
+from resources.records.audit import RecordAudit
 from resources.records.model import PageOfRecords, Record, SweepKey
 from resources.records.store import RecordStore
 
@@ -40,7 +42,7 @@ _NO_REDIS = "redis://127.0.0.1:1/0"
 
 
 def milliseconds(call: Callable[[], object], *, times: int = 9) -> float:
-    """The shortest of a call's times, the first one left out: whatever else the machine does only adds to them."""
+    """Return the shortest of a call's times after the first: what else the machine does only adds to them."""
     call()
     taken = []
     for _ in range(times):
@@ -62,27 +64,28 @@ class FullStore:
     environ: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self.store = RecordStore(self.database)
+        self.windows = Window.parse_all(self.settings.rate_limits)
+        self.store, self.audit = RecordStore(self.database), RecordAudit(self.database)
         self.today = datetime.now(UTC).date()
         # A stride that has no factor in common with the number of partitions visits all of them.
         self._numbers = (1 + 7919 * step % self.size.partitions for step in count())
         self._new_ids = count(2 * 10**9)
 
     def number(self) -> int:
-        """The number of the next partition, never the last."""
+        """Return the number of the next partition, never the last."""
         return min(next(self._numbers), self.size.partitions - 2)
 
     def month(self) -> CourtMonth:
-        """The next partition."""
+        """Return the next partition."""
         return self.size.partition(self.number(), self.today)
 
     # --- a partition run ----------------------------------------------------------------------------------------------
 
     def walk(self) -> None:
-        """The store's side of a partition run: all sweeps of all streams, page by page, to the end."""
+        """Do the store's side of a partition run: all sweeps of all streams, page by page, to the end."""
         number = self.number()
         month = str(self.size.partition(number, self.today))
-        for stream in STREAMS:
+        for stream in chosen():
             for sweep in stream.sweeps:
                 key = SweepKey(stream.name, month, sweep.name)
                 at = self.store.begin_pass(key, run_id=uuid4().hex, full_refresh=True, overlap=timedelta(hours=1))
@@ -91,12 +94,11 @@ class FullStore:
                     at = self.store.store_page(
                         at, page, after_id=page.records[-1].id, watermark=None, finished=place == len(pages) - 1
                     )
-            self.store.open_failures(stream.name, month)
             assert self.store.is_complete(stream.name, month, [sweep.name for sweep in stream.sweeps])
         self.counts()
 
     def _records(self, stream: str, number: int) -> list[Record]:
-        """A partition's objects again, modified now."""
+        """Return a partition's objects again, modified now."""
         rows, month = ROWS[stream], self.size.partition(number, self.today)
         first, clusters = FIRST_ID + number * ROWS["dockets"] + 1, FIRST_ID + number * ROWS["clusters"] + 1
         keys: Callable[[int], dict[str, Any]] = {
@@ -114,7 +116,7 @@ class FullStore:
         ]  # fmt: skip
 
     def new_page(self) -> None:
-        """A page of dockets that nobody has seen before, stored with its checkpoint."""
+        """Store a page of new dockets with its checkpoint."""
         key = SweepKey("dockets", f"{self.size.court_ids[0]}|1900-01-01", uuid4().hex)
         at = self.store.begin_pass(key, run_id="bench", full_refresh=True, overlap=timedelta(hours=1))
         records = [
@@ -126,62 +128,47 @@ class FullStore:
 
     def counts(self) -> None:
         month = self.month()
-        assert self.store.counts(month.court, month.month, month.next_month)["opinions"]
+        assert self.store.counts(all_members(chosen()), month.filter_values)["opinions"]
 
     def documents(self) -> None:
         month = self.month()
-        with self.store.documents(month.court, month.month, month.next_month) as rows:
+        kinds = [(kind.name, kind.table) for kind in all_kinds(chosen())]
+        with self.store.documents(kinds, month.filter_values) as rows:
             assert sum(1 for _ in rows) == ROWS["opinions"] + ROWS["recap_documents"]
 
     def changed_months(self) -> None:
-        self.backlog.audit.months_modified(self.month().court, self.today - timedelta(days=2))
+        members = [each for rows in all_members(chosen()).values() for each in rows]
+        self.audit.months_modified(members, self.month().court, self.today - timedelta(days=2))
 
     # --- completeness -------------------------------------------------------------------------------------------------
 
     def stored(self) -> None:
         month = self.month()
-        for stream in STREAMS:
-            for sweep in stream.sweeps:
-                self.backlog.audit.stored(stream.name, sweep.name, month.court, month.month, month.next_month)
+        for stream in chosen():
+            for members in stream.members()[stream.name]:
+                self.audit.stored(members, month.filter_values)
 
     def orphans(self) -> None:
-        assert self.backlog.audit.orphans("docket_entries", self.month().court) == (0, [])
+        assert self.audit.orphans(DOCKET_ENTRIES.table, self.month().court) == (0, [])
 
     def sample(self) -> None:
-        assert self.backlog.audit.complete_partitions("dockets", ["filed", "decided"])
+        assert self.audit.complete_partitions("dockets", ["filed", "decided"])
 
     # --- permits ------------------------------------------------------------------------------------------------------
 
-    def limiter(self, redis_url: str = "") -> Any:
-        """The account's limiter; without Redis, Postgres decides."""
+    def limiter(self, redis_url: str = "") -> RateLimiter:
+        """Return the account's limiter; without Redis, Postgres decides."""
         resource = RedisRateLimitResource(
             redis_url=redis_url or self.settings.redis_url,
             postgres_url=self.settings.postgres_url,
             rate_limits=self.settings.rate_limits,
         )
-        return resource.limiter(account_of(self.settings.api_token or ""))
-
-    def ledger_row(self) -> LeaseStore:
-        account = account_of(self.settings.api_token or "")
-        return LeaseStore(self.database, account, fallback_windows=Window.parse_all(self.settings.rate_limits))
+        return resource.limiter(account_of(self.settings.token))
 
     def prune(self) -> None:
+        row = LeaseStore(self.database, account_of(self.settings.token), fallback_windows=self.windows)
         with self.database.transaction() as connection:
-            self.ledger_row().prune(connection)
-
-    # --- looking ------------------------------------------------------------------------------------------------------
-
-    def status(self) -> None:
-        assert read_status(self.settings, self.database).accounts
-
-    def scrape(self) -> None:
-        assert generate_latest(registry_of(self.settings, self.database, self.client))
-
-    def doctor(self) -> None:
-        assert len(examine(self.environ)) > 5
-
-    def history(self) -> None:
-        assert requests_by_hour(self.database, account_of(self.settings.api_token or ""), 48)
+            row.prune(connection)
 
 
 def _pages(records: list[Record]) -> Iterator[PageOfRecords]:
@@ -190,7 +177,7 @@ def _pages(records: list[Record]) -> Iterator[PageOfRecords]:
 
 
 def measure(full: FullStore) -> dict[str, float]:
-    """Milliseconds of full_refresh, by what it is."""
+    """Return the milliseconds of everything, by what it is."""
     failed, deferrals = full.backlog.failures, full.backlog.deferrals
     some = [str(full.month()) for _ in range(20)]
     figures = {
@@ -217,27 +204,26 @@ def measure(full: FullStore) -> dict[str, float]:
 
 
 def _permits(full: FullStore) -> dict[str, float]:
-    def one(limiter: Any) -> None:
-        limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    def one(limiter: RateLimiter) -> None:
+        with limiter.permit():
+            pass
 
     with_redis, without = full.limiter(), full.limiter(_NO_REDIS)
-    figures = {
+    return {
         "permit from Redis, journaled and settled": milliseconds(lambda: one(with_redis), times=50),
         "quota read from the journal": milliseconds(with_redis.usage),
         "journal pruned": milliseconds(full.prune, times=3),
         "permit from Postgres": milliseconds(lambda: one(without), times=50),
     }
-    with_redis.close()
-    without.close()
-    return figures
 
 
 def _looks(full: FullStore) -> dict[str, float]:
     return {
-        "status": milliseconds(full.status),
-        "scrape of the exporter": milliseconds(full.scrape),
-        "doctor": milliseconds(full.doctor, times=2),
-        "48 hours of requests": milliseconds(full.history),
+        "status": milliseconds(lambda: read_status(full.settings, full.database)),
+        "scrape of the exporter": milliseconds(
+            lambda: generate_latest(registry_of(full.settings, full.database, full.client))
+        ),
+        "doctor": milliseconds(lambda: examine(full.environ), times=2),
     }
 
 
@@ -248,6 +234,7 @@ def table_sizes(database: Database) -> list[dict[str, Any]]:
         "WHERE relnamespace = 'courtlistener'::regnamespace AND relkind = 'r' AND reltuples > 100 ORDER BY 3 DESC"
     )
     return [
-        {"table": name, "rows": int(count), "table_mb": round(table / 1e6, 1), "index_mb": round(index / 1e6, 1)}
+        {"table": name, "rows": int(count), "table_mb": round(table / 1e6, 1), "index_mb": round(index / 1e6, 1),
+         "index_bytes": round(index / max(1, int(count)))}
         for name, count, table, index in rows
-    ]
+    ]  # fmt: skip

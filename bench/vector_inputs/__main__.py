@@ -1,7 +1,7 @@
 """`python -m bench.vector_inputs`: measures text and chunks; writes `bench/results.json` and `docs/benchmarks.md`.
 
 Belongs here: what is measured, and how it is judged. Does not belong here: the corpus, the peers, the memory of a large
-partition (`vector_inputs_*.py`), writing (`vector_inputs_report.py`).
+partition (`peers.py`, `memory.py`), writing (`bench/report.py`).
 
 Needs the packages of `peers.txt` beside the project's own; a peer that is not installed is left out.
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import platform
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +19,8 @@ from typing import Any
 
 from lxml import html
 
+from bench import report
 from bench.vector_inputs import memory as vector_inputs_memory
-from bench.vector_inputs import report as vector_inputs_report
 from bench.vector_inputs.corpus import Opinion, Sentences, opinions
 from bench.vector_inputs.peers import OURS, PEERS, Chunker, Peer
 from courtlistener_assets.chunks.token_counts import DEFAULT
@@ -34,12 +33,12 @@ SLOW_ROUNDS = 2
 
 
 def cleaned(corpus: Sequence[Opinion]) -> list[CleanText]:
-    """The clean texts of a corpus, which is made of opinions with text."""
+    """Return the clean texts of a corpus, which is made of opinions with text."""
     return [text for opinion in corpus if (text := opinion_text(opinion.body))]
 
 
 def characters_lost(corpus: Sequence[Opinion], texts: Sequence[CleanText], chunk: Chunker) -> int:
-    """Characters of the opinions that are neither in a chunk nor in a mark. White space does not count."""
+    """Count the characters of the opinions that are neither in a chunk nor in a mark. White space does not count."""
     lost = 0
     for opinion, text in zip(corpus, texts, strict=True):
         kept = Counter("".join(chunk(text.text)) + "".join(mark.text for mark in text.marks))
@@ -49,32 +48,26 @@ def characters_lost(corpus: Sequence[Opinion], texts: Sequence[CleanText], chunk
 
 
 def visible(opinion: Opinion) -> str:
-    """What a reader sees of an opinion as the API gives it: without tags, with everything else."""
+    """Return what a reader sees of an opinion as the API gives it: without tags, with everything else."""
     if opinion.field == "plain_text":
         return opinion.value
     return str(html.fromstring(opinion.value.encode(), parser=html.HTMLParser(encoding="utf-8")).text_content())
 
 
-class Speeds:
-    """Processor time a character, each action's best: whatever else the machine does only makes it longer."""
+#: Processor seconds a character, by what was measured.
+Speeds = dict[str, float]
 
-    def __init__(self) -> None:
-        self._seconds: dict[str, list[float]] = {}
 
-    def measure(self, name: str, action: Callable[[], object], characters: int) -> None:
-        """Do something once, and remember how long it took."""
-        gc.collect()
-        began = time.process_time()
-        action()
-        self._seconds.setdefault(name, []).append((time.process_time() - began) / characters)
-
-    def seconds(self, name: str) -> float:
-        """Seconds a character."""
-        return min(self._seconds[name])
+def _measure(found: Speeds, name: str, action: Callable[[], object], characters: int) -> None:
+    """Do something once, and keep its best time: what else the machine does only makes it longer."""
+    gc.collect()
+    began = time.process_time()
+    action()
+    found[name] = min(found.get(name, math.inf), (time.process_time() - began) / characters)
 
 
 def installed() -> dict[Peer, Chunker]:
-    """The chunkers whose packages are there."""
+    """Return the chunkers whose packages are there."""
     chunkers = {}
     for peer in PEERS:
         try:
@@ -85,23 +78,23 @@ def installed() -> dict[Peer, Chunker]:
 
 
 def speeds(chunkers: Mapping[Peer, Chunker], count: int, characters: int, rounds: int) -> Speeds:
-    """How fast cleaning and the chunkers are. They take turns, and nobody is first with a text every time.
+    """Measure cleaning and the chunkers. They take turns, so that none is always the first with a text.
 
     Each round has a corpus of its own, since some remember what they have counted, and the function that counts for all
     has seen it before.
     """
-    found = Speeds()
+    found: Speeds = {}
     for number in range(rounds):
         corpus = list(opinions(count, characters, seed=2 + number))
         texts = [text.text for text in cleaned(corpus)]
         size = sum(map(len, texts))
         for text in texts:
             DEFAULT.count(text)
-        found.measure(CLEANING, partial(cleaned, corpus), size)
+        _measure(found, CLEANING, partial(cleaned, corpus), size)
         turns = list(chunkers.items())
         for peer, chunk in turns[number % len(turns) :] + turns[: number % len(turns)]:
-            if number < SLOW_ROUNDS or found.seconds(peer.name) < SLOW:
-                found.measure(peer.name, partial(_chunk_all, chunk, texts), size)
+            if number < SLOW_ROUNDS or found[peer.name] < SLOW:
+                _measure(found, peer.name, partial(_chunk_all, chunk, texts), size)
     return found
 
 
@@ -111,18 +104,18 @@ def _chunk_all(chunk: Chunker, texts: Sequence[str]) -> None:
 
 
 def side_by_side(count: int, characters: int, rounds: int) -> tuple[list[dict[str, Any]], int]:
-    """A row for each chunker, and the characters that ours lost."""
+    """Return a row for each chunker, and the characters that ours lost."""
     sentences = Sentences()
     corpus = list(opinions(count, characters, sentences=sentences))
     texts = cleaned(corpus)
     chunkers = installed()
     found = speeds(chunkers, count, characters, rounds)
-    cleaning = found.seconds(CLEANING)
+    cleaning = found[CLEANING]
     rows = []
     for peer, chunk in chunkers.items():
         raw = [part for opinion in corpus for part in chunk(visible(opinion))]
         parts = [part for text in texts for part in chunk(text.text)]
-        chunking = found.seconds(peer.name)
+        chunking = found[peer.name]
         rows.append(
             {
                 "chunker": peer.name,
@@ -140,35 +133,34 @@ def side_by_side(count: int, characters: int, rounds: int) -> tuple[list[dict[st
     return rows, characters_lost(corpus, texts, PEERS[0].make())
 
 
-def headline(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The few figures that say whether all is well."""
-    [mine] = [row for row in rows if row["chunker"] == OURS]
-    peers = [row for row in rows if row is not mine and row["in_tokens"]]
-    figures: dict[str, Any] = {
-        "sentence_end_share": mine["sentence_end_share"],
-        "characters_per_second": mine["with_cleaning_per_second"],
-    }
-    if peers:
-        fastest = max(row["with_cleaning_per_second"] for row in peers)
-        figures["slowest_speedup_vs_peers"] = round(mine["with_cleaning_per_second"] / fastest, 2)
-        figures["best_sentence_end_share_of_peers"] = max(row["sentence_end_share"] for row in peers)
-    return figures
+def headline(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the few figures that say whether all is well, from those that were measured, now or before."""
+    flat: dict[str, Any] = {}
+    if "memory" in figures:
+        flat["peak_mb"] = max(row["peak_mb"] for row in figures["memory"])
+    if "peers" in figures:
+        [mine] = [row for row in figures["peers"] if row["chunker"] == OURS]
+        peers = [row for row in figures["peers"] if row is not mine and row["in_tokens"]]
+        flat["sentence_end_share"] = mine["sentence_end_share"]
+        flat["characters_per_second"] = mine["with_cleaning_per_second"]
+        if peers:
+            fastest = max(row["with_cleaning_per_second"] for row in peers)
+            flat["slowest_speedup_vs_peers"] = round(mine["with_cleaning_per_second"] / fastest, 2)
+            flat["best_sentence_end_share_of_peers"] = max(row["sentence_end_share"] for row in peers)
+    return flat
 
 
 def main() -> None:
     """Measure what was asked for and write it down."""
     options = _options()
-    found: dict[str, Any] = {
-        "measured": f"{time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores, Python {platform.python_version()}"
-    }
+    found: dict[str, Any] = {"measured": report.measured_now()}
     # Before the peers are loaded: a process that is started may be charged with the memory of the one that starts it.
     if options.only in ("all", "memory"):
         found["memory"] = [vector_inputs_memory.measured(count) for count in options.partitions]
-        found["peak_mb"] = max(row["peak_mb"] for row in found["memory"])
     if options.only in ("all", "peers"):
         rows, lost = side_by_side(options.opinions, options.characters, options.rounds)
-        found |= {"peers": rows, "characters_lost": lost, **headline(rows)}
-    vector_inputs_report.write(found)
+        found |= {"peers": rows, "characters_lost": lost}
+    report.write("vector_inputs", found, headline)
 
 
 def _options() -> argparse.Namespace:

@@ -51,7 +51,7 @@ class Sentences:
             self._by_tail.setdefault(bare[-_TAIL:], set()).add(bare)
 
     def end(self, chunk: str) -> bool:
-        """Whether a chunk ends with the whole last part of a sentence. White space does not count."""
+        """Return whether a chunk ends with the whole last part of a sentence. White space does not count."""
         bare = "".join(chunk[-2000:].split())
         known = (self._by_tail.get(bare[-length:], ()) for length in range(1, _TAIL + 1))
         return any(bare.endswith(sentence) for sentences in known for sentence in sentences)

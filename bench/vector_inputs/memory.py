@@ -1,6 +1,6 @@
 """Peak memory of the asset at a partition of so many opinions: `python -m bench.vector_inputs.memory 1000`.
 
-Belongs here: a court's month full of opinions in a real Postgres, and the peak of the process that materialises it and
+Belongs here: a court's month full of opinions in a real Postgres, and the peak of the process that materializes it and
 runs the asset's checks. Does not belong here: speed.
 
 Short opinions in short chunks: what memory could depend on is the number of opinions and of chunks, of which 100,000
@@ -24,7 +24,8 @@ import dagster as dg
 from psycopg.types.json import Jsonb
 
 from bench.vector_inputs.corpus import opinions
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
 from resources.records.store import RecordStore
 
@@ -37,7 +38,7 @@ _COLUMNS = "stream, id, docket_id, cluster_id, court_id, date_filed, date_modifi
 
 
 def measured(count: int) -> dict[str, Any]:
-    """Fill a database, materialise the partition twice, and return the figures: seconds of the first time, peaks in MB.
+    """Fill a database, materialize the partition twice, and return the figures: seconds of the first time, peaks in MB.
 
     Raises AssertionError if the second time writes anything.
     """
@@ -54,10 +55,10 @@ def measured(count: int) -> dict[str, Any]:
             "REDIS_URL": redis.url,
         }
         began = time.perf_counter()
-        first_mb = _materialised(environ)
+        first_mb = _materialized(environ)
         seconds = time.perf_counter() - began
         first = _metadata(home)
-        second_mb = _materialised(environ)
+        second_mb = _materialized(environ)
         assert _metadata(home)["change"] == "0 added, 0 removed"
         size = sum(file.stat().st_size for file in home.rglob("chunks.parquet"))
     row = {
@@ -95,8 +96,8 @@ def _records(count: int) -> Iterator[tuple[Any, ...]]:
         yield "opinions", id, None, id, "ca9", None, modified, Jsonb(body)
 
 
-def _materialised(environ: dict[str, str]) -> float:
-    """Materialise the partition as a user would, in a process of its own; returns its peak."""
+def _materialized(environ: dict[str, str]) -> float:
+    """Materialize the partition as a user would, in a process of its own; returns its peak."""
     config = {"ops": {"vector_inputs": {"config": {"max_tokens": _TOKENS}}}}
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "courtlistener_assets.definitions"]
     command += ["--select", "vector_inputs", "--partition", _PARTITION, "--config-json", json.dumps(config)]
@@ -112,7 +113,7 @@ def _materialised(environ: dict[str, str]) -> float:
 
 
 def _metadata(home: Path) -> dict[str, Any]:
-    """What the last run says of the partition; all of its checks have passed."""
+    """Return what the last run says of the partition; all of its checks have passed."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         [run] = instance.get_runs(limit=1)
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]

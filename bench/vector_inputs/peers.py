@@ -3,7 +3,7 @@
 Belongs here: how each is called. Does not belong here: what is measured.
 
 All but one keep the same budget of tokens, counted by the same function, so that neither a slower tokenizer nor
-another budget is held against anybody. Those named *packed* are what one would build to have chunks of whole sentences:
+another budget distorts the comparison. Those named *packed* are what one would build to have chunks of whole sentences:
 a package that finds the sentences, filled up to the budget.
 """
 

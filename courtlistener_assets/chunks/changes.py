@@ -31,7 +31,7 @@ class Diff:
     """How many chunks a partition's file has that the one before had not, by chunk id.
 
     `updated` chunks have the same text and other metadata: a vector store keeps their vectors. `added_tokens` are those
-    of the added chunks. `written` is False if nothing changed and the file was left alone.
+    of the added chunks. `written` is False if nothing changed and the file was not touched.
     """
 
     added: int
@@ -119,7 +119,7 @@ class RowVersions:
 
 
 def _keys(batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes, int]]:
-    # All columns but the text, which content_hash stands for.
+    # All columns but the text, which content_hash represents.
     columns = [name for name in batch.schema.names if name != "text"]
     for row in batch.select(columns).to_pylist():
         yield bytes.fromhex(row["chunk_id"]), _digest(row), row["token_count"]

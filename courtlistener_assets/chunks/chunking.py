@@ -1,8 +1,7 @@
 """Chunks: clean text -> pieces of whole sentences within a budget of tokens.
 
-Belongs here: at which of the places where a text may be cut a chunk begins and ends. Does not belong here: how text is
-cleaned (`text/`), where it may be cut (`cuts.py`), how tokens are counted (`token_counts.py`, `token_ruler.py`), what a
-chunk's row holds (`table.py`).
+Belongs here: at which of the places where a text may be cut a chunk begins and ends. Does not belong here: where it may
+be cut (`cuts.py`), how tokens are counted (`token_counts.py`), what a chunk's row holds (`table.py`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from courtlistener_assets.chunks.document import Document, id_of
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.scratch import scratch_tables
 
 Kind = Literal["version", "same_file", "same_text", "near_text"]
@@ -73,17 +73,17 @@ class Duplicates:
 
     def original_of(self, document: Document, text: str) -> Original | None:
         """The document that this one is a version or a copy of, None if it is the first of its kind."""
-        contents: list[tuple[Kind, bytes]] = [("same_text", _digest("text", document.doc_type, " ".join(text.split())))]
+        contents: list[tuple[Kind, bytes]] = [("same_text", digest("text", document.doc_type, " ".join(text.split())))]
         if sha1 := document.body.get("sha1"):
-            contents.append(("same_file", _digest("sha1", document.doc_type, str(sha1))))
+            contents.append(("same_file", digest("sha1", document.doc_type, str(sha1))))
         earlier = [Original(key, kind) for kind, content in contents if (key := self._first_with(content))]
         first = earlier[0].key if earlier else document.key
         self._tables.executemany(
             "INSERT OR IGNORE INTO originals VALUES (?, ?)", [(content, first) for _, content in contents]
         )
-        main = id_of(document.body.get("main_version")) if document.doc_type == "opinion" else None
+        main = document.kind.version_of(document.body)
         if main and main != document.id:
-            return Original(f"opinion:{main}", "version")
+            return Original(f"{document.doc_type}:{main}", "version")
         if earlier:
             return earlier[0] if earlier[0].key != document.key else None
         near = self._near.like(document.key, text) if self._near else None
@@ -136,5 +136,6 @@ def _alike(one: array[int], other: array[int]) -> float:
     return len(smallest & set(one) & set(other)) / len(smallest)
 
 
-def _digest(*parts: object) -> bytes:
+def digest(*parts: object) -> bytes:
+    """16 bytes that stand for these parts in this order."""
     return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]

@@ -30,11 +30,19 @@ from resources.errors import SettingError
 Location = Path | UPath
 
 
-def location_of(value: str) -> Location:
-    """The place that a path (`data`) or a URL (`s3://bucket/data`) names.
+def location_of(value: str | Location) -> Location:
+    """The place that a path (`data`) or a URL (`s3://bucket/data`) names; a place is one already.
 
-    Raises SettingError for a kind of URL that is not known, or whose package is not installed.
+    Raises SettingError for a URL that holds a secret, or whose kind is not known or not installed.
     """
+    if not isinstance(value, str):
+        return value
+    if _may_hold_a_secret(value):
+        # Quotes nothing: which part is the secret cannot be told, and a key may contain any character.
+        raise SettingError(
+            "the place is shown in the UI, so it may have neither a password nor, in a URL, a part after `?` or `#`: "
+            "give credentials as the variables or files that the store's client reads, such as AWS_SECRET_ACCESS_KEY"
+        )
     if "://" not in value:
         return Path(value)
     scheme = urlsplit(value).scheme
@@ -44,6 +52,12 @@ def location_of(value: str) -> Location:
         raise SettingError(f"{scheme}:// is no kind of URL that can be used here: {error}") from None
     place = UPath(value)
     return Path(place.path) if place.protocol in ("file", "local") else place
+
+
+def _may_hold_a_secret(value: str) -> bool:
+    place = value.partition("://")[2]
+    # `abfs://container@account` and `sftp://user@host` are no secrets. A URL with a slash too few is a path.
+    return ":" in (place or value).rpartition("@")[0] or any(mark in place for mark in "?#")
 
 
 @contextmanager
@@ -74,7 +88,7 @@ def publish(file: Path, location: Location) -> None:
 
 @contextmanager
 def opened(location: Location) -> Iterator[pq.ParquetFile]:
-    """The Parquet file at `location`, of which no more is read at a time than is asked for.
+    """The Parquet file at `location`, of which no more is read at a time than is requested.
 
     This and reading from it raise FileNotFoundError, or what `unreadable` names if the file is damaged.
     """

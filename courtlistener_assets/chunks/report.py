@@ -1,10 +1,11 @@
 """What the UI shows of a partition's chunks: how long they are, what embedding them costs, what some look like.
 
-Belongs here: reading a file's columns for that, and Markdown. Does not belong here: Dagster, and drawing (`plots.py`).
+Belongs here: reading a file's columns for that, and Markdown. Does not belong here: Dagster.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from courtlistener_assets.chunks.files import Location, opened
-from courtlistener_assets.defs.plots import columns, markdown_image
 
-_BARS = 24
+#: Ranges of lengths that are told apart, and the longest bar of text.
+_RANGES, _BAR = 8, 20
 _SHOWN_CHUNKS = 5
 _LOOKED_AT = 500
 _SHOWN_CHARACTERS = 240
@@ -27,40 +28,41 @@ _MARKUP = str.maketrans(
 
 @dataclass(frozen=True)
 class ChunkReport:
-    """`lengths`: how many chunks have so many tokens, by ranges `tokens_a_bar` wide. `preview`: a Markdown table."""
+    """`lengths` (how many chunks are how long) and `preview` are tables in Markdown."""
 
-    lengths: tuple[int, ...]
-    tokens_a_bar: int
     tokens: int
+    lengths: str
     preview: str
-
-    @property
-    def histogram(self) -> str:
-        """A picture in Markdown: how many chunks (upwards) are how long in tokens."""
-        bars = [(str(bar * self.tokens_a_bar), count) for bar, count in enumerate(self.lengths)]
-        return markdown_image(columns(bars, "Chunks by length in tokens"), "Chunks by length in tokens")
 
 
 def read_report(location: Location, max_tokens: int) -> ChunkReport:
     """Read a file's token counts, and the text of its first few rows."""
-    width = -(-max_tokens // _BARS)
-    lengths = [0] * _BARS
+    width = -(-max_tokens // _RANGES)
+    lengths = [0] * _RANGES
     tokens = 0
     with opened(location) as file:
         for batch in file.iter_batches(columns=["token_count"]):
             counts: Any = batch.column("token_count")
             tokens += pc.sum(counts).as_py() or 0
-            bars: Any = pc.min_element_wise(pc.divide(pc.subtract(counts, 1), width), _BARS - 1)
-            for each in pc.value_counts(bars).to_pylist():
+            ranges: Any = pc.min_element_wise(pc.divide(pc.subtract(counts, 1), width), _RANGES - 1)
+            for each in pc.value_counts(ranges).to_pylist():
                 lengths[each["values"]] += each["counts"]
         preview = _preview(file)
-    return ChunkReport(tuple(lengths), width, tokens, preview)
+    return ChunkReport(tokens, _histogram(lengths, width), preview)
 
 
 def cost(tokens: int, price_per_million_tokens: float) -> str:
     """`USD 0.0123`, with at least three digits that count."""
     amount = tokens * price_per_million_tokens / 1_000_000
     return f"USD {amount:,.2f}" if amount >= 1 else f"USD {Decimal(f'{amount:.3g}'):f}"
+
+
+def _histogram(lengths: Sequence[int], width: int) -> str:
+    lines = ["| tokens | chunks | |", "|---|---:|---|"]
+    most = max(1, *lengths)
+    for number, count in enumerate(lengths):
+        lines.append(f"| {number * width + 1}-{(number + 1) * width} | {count} | {'█' * round(_BAR * count / most)} |")
+    return "\n".join(lines)
 
 
 def _preview(file: pq.ParquetFile) -> str:

@@ -1,14 +1,12 @@
 """Rows: a document of a partition -> the rows of its chunks.
 
 Belongs here: the ids of chunks, and the count of what was done. Does not belong here: the columns that the document
-gives (`document.py`), which document repeats another (`duplicates.py`), which citations a text has
-(`citations.py`), types of columns and files (`table.py`).
+gives (`document.py`), duplicates (`duplicates.py`), citations (`citations.py`), column types, files (`table.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +14,9 @@ from typing import Any
 from courtlistener_assets.chunks.chunking import CHUNKER_VERSION, Chunk, chunk
 from courtlistener_assets.chunks.cuts import ends_at_sentence
 from courtlistener_assets.chunks.document import Document, document_columns
-from courtlistener_assets.chunks.duplicates import Duplicates
+from courtlistener_assets.chunks.duplicates import Duplicates, digest
 from courtlistener_assets.chunks.token_counts import DEFAULT, Tokenizer
-from courtlistener_assets.text.cleaning import CleanText, opinion_text, recap_document_text
-
-#: The citations of a chunk, given its text and its content_hash.
-CitationFinder = Callable[[str, str], list[str]]
+from courtlistener_assets.text.cleaning import CleanText
 
 
 @dataclass
@@ -51,16 +46,17 @@ def partition_rows(
     overlap_sentences: int = 0,
     tokenizer: Tokenizer = DEFAULT,
     near_duplicates: bool = False,
-    find_citations: CitationFinder | None = None,
+    find_citations: Callable[[str, str], list[str]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a partition's documents, one document in memory at a time, and count into `tally`.
 
-    What is known of earlier documents, to find duplicates, is kept on disk while rows are asked for.
+    `find_citations` is given a chunk's text and its content_hash. What is known of earlier documents, to find
+    duplicates, is kept on disk while rows are requested.
     """
     with Duplicates.none_yet(near=near_duplicates) as duplicates:
         for document in documents:
             tally.documents += 1
-            cleaned = clean_text(document)
+            cleaned = document.kind.text(document.body)
             if cleaned is None or not cleaned.text:
                 tally.without_text += 1
                 continue
@@ -77,17 +73,6 @@ def partition_rows(
                 if find_citations:
                     row["cites"] = find_citations(row["text"], row["content_hash"])
                 yield {**shared, **row}
-
-
-def rows_of(document: Document, *, max_tokens: int = 512, overlap_sentences: int = 0) -> list[dict[str, Any]]:
-    """The rows of one document by itself; none if it has no text."""
-    rows = partition_rows([document], Tally(), max_tokens=max_tokens, overlap_sentences=overlap_sentences)
-    return list(rows)
-
-
-def clean_text(document: Document) -> CleanText | None:
-    """The clean text of a document; None if no field of it has any."""
-    return (opinion_text if document.doc_type == "opinion" else recap_document_text)(document.body)
 
 
 def _count(tally: Tally, cleaned: CleanText, chunks: list[Chunk]) -> None:
@@ -122,8 +107,4 @@ def chunk_id(document: Document, content_hash: str, occurrence: int) -> str:
 
     Position is not part of it: a paragraph inserted at the top does not rename the chunks that stay the same.
     """
-    return _digest(document.doc_type, document.id, CHUNKER_VERSION, content_hash, occurrence).hex()
-
-
-def _digest(*parts: object) -> bytes:
-    return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]
+    return digest(document.doc_type, document.id, CHUNKER_VERSION, content_hash, occurrence).hex()

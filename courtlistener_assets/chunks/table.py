@@ -1,8 +1,7 @@
 """The chunk table: rows -> one Parquet file a partition, unless the file has them already.
 
 Belongs here: the declared types of the columns, writing and reading files. Does not belong here: what a column's value
-is (`rows.py`, `document.py`), what changed (`changes.py`), how a file comes to its place
-(`files.py`).
+is (`rows.py`, `document.py`), what changed (`changes.py`), how a file is put in its place (`files.py`).
 """
 
 from __future__ import annotations
@@ -16,26 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from courtlistener_assets.chunks.changes import CHANGES_SCHEMA, Diff, RowVersions, changes_path
-from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.changes import Diff, RowVersions, changes_path
 from courtlistener_assets.chunks.files import Location, opened, publish, staged, unreadable
-from courtlistener_assets.chunks.rows import Tally, chunk_id, partition_rows, rows_of
 from resources.errors import UnusableRecord
-
-__all__ = [
-    "CHANGES_SCHEMA",
-    "MAX_TOKENS",
-    "SCHEMA",
-    "Diff",
-    "Document",
-    "Tally",
-    "changes_path",
-    "chunk_id",
-    "made_by",
-    "partition_rows",
-    "rows_of",
-    "write_partition",
-]
 
 #: In the metadata of a file: the budget of tokens that its chunks keep.
 MAX_TOKENS = "max_tokens"
@@ -54,15 +36,16 @@ _COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("tokenizer", pa.string(), False, "name of the tokenizer that counted"),
     ("chunk_index", pa.int32(), False, "0 for the document's first chunk"),
     ("chunk_count", pa.int32(), False, "chunks of the document"),
-    ("doc_type", pa.string(), False, "opinion or recap_document"),
+    ("doc_type", pa.string(), False, "kind of the document, such as opinion or recap_document"),
+    ("document_id", pa.int64(), False, "CourtListener's id of the document; with doc_type, it names one document"),
     ("docket_id", pa.int64(), True, "CourtListener's docket"),
-    ("cluster_id", pa.int64(), True, "CourtListener's opinion cluster; null for RECAP documents"),
-    ("opinion_id", pa.int64(), True, "null for RECAP documents"),
-    ("recap_document_id", pa.int64(), True, "null for opinions"),
+    ("cluster_id", pa.int64(), True, "CourtListener's opinion cluster; null if the document belongs to none"),
+    ("opinion_id", pa.int64(), True, "document_id of an opinion, null for others"),
+    ("recap_document_id", pa.int64(), True, "document_id of a RECAP document, null for others"),
     ("court_id", pa.string(), False, "CourtListener's court, such as scotus"),
     ("case_name", pa.string(), False, "empty if unknown"),
     ("docket_number", pa.string(), False, "as the court writes it; empty if unknown"),
-    ("date_filed", pa.date32(), True, "of the decision or the docket entry"),
+    ("date_filed", pa.date32(), True, "of the decision, the docket entry or the argument"),
     ("opinion_type", pa.string(), True, "CourtListener's code, such as 040dissent"),
     ("author_id", pa.int64(), True, "CourtListener's person"),
     ("precedential_status", pa.string(), True, "Published, Unpublished ..."),

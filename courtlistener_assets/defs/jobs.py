@@ -1,71 +1,75 @@
-"""One job a use; every job works from the UI, from `dagster job` and as a backfill.
+"""One job a use; every job works from the UI, from `dg launch --job` and as a backfill.
 
 Belongs here: what the jobs select, and the few ops that look after the backlog. Does not belong here: what the assets
-do (`assets/`), or who starts a job by itself (`sensors/`, `schedules.py`).
+do (`assets/`), or what launches a job (`sensors/`, `schedules.py`).
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.defs.assets.download_config import PartitionKey, StepConfig
 from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS
 from courtlistener_assets.defs.checks.downloads import COMPLETENESS
-from courtlistener_assets.defs.step_errors import NO_RUN_RETRY
-from courtlistener_assets.download.streams import STREAMS
-from courtlistener_assets.logs import run_log, step
-from resources.backlog.backlog import BacklogResource
+from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
+from courtlistener_assets.defs.steps import NO_RUN_RETRY, step
+from courtlistener_assets.download.stream import Stream, all_kinds
+from courtlistener_assets.logs import run_log
+from resources.dagster_resources import BacklogResource, RedisRateLimitResource
 
-_DOWNLOADS = dg.AssetSelection.assets(*(stream.name for stream in STREAMS))
-_VECTOR_INPUTS = dg.AssetSelection.assets("vector_inputs")
+COURT_MONTH = "court_month"
+REBUILD_VECTOR_INPUTS = "rebuild_vector_inputs"
+RETRY_FAILED_DOCKETS = "retry_failed_dockets"
+CHANGES_OF_DAY = "changes_of_day"
+WHOLE_STREAMS = "whole_streams"
 
-COURT_MONTH = dg.define_asset_job(
-    "court_month",
-    selection=_DOWNLOADS | _VECTOR_INPUTS,
-    description="Download a court's month and prepare its text for embedding.",
-)
-DOWNLOADS = dg.define_asset_job(
-    "downloads",
-    selection=_DOWNLOADS,
-    description="Download a court's month, without preparing text.",
-)
-REBUILD_VECTOR_INPUTS = dg.define_asset_job(
-    "rebuild_vector_inputs",
-    selection=_VECTOR_INPUTS,
-    description="Prepare the text of a court's month again, from what is stored; sends no request.",
-)
-RETRY_FAILED_DOCKETS = dg.define_asset_job(
-    "retry_failed_dockets",
-    selection=_DOWNLOADS,
-    tags=NO_RUN_RETRY,
-    description="Download failed dockets again; launched by the sensor of the same name, which says which.",
-)
-CHANGES_OF_DAY = dg.define_asset_job(
-    "changes_of_day",
-    selection=[COURT_CHANGES],
-    description="Bring what was modified in a court on a day.",
-)
-CHECK_COMPLETENESS = dg.define_asset_job(
-    "check_completeness",
-    selection=[COMPLETENESS],
-    description="Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
-)
-SHOW_FAILED_DOCKETS = dg.define_asset_job(
-    "show_failed_dockets",
-    selection=[FAILED_DOCKETS],
-    description="Show what failed and what is deferred, as the asset failed_dockets.",
-)
-ASSET_JOBS = [
-    COURT_MONTH,
-    DOWNLOADS,
-    REBUILD_VECTOR_INPUTS,
-    RETRY_FAILED_DOCKETS,
-    CHANGES_OF_DAY,
-    CHECK_COMPLETENESS,
-    SHOW_FAILED_DOCKETS,
-]
+#: Jobs by their names without a prefix; what define_asset_job returns has no public name.
+Jobs = Mapping[str, Any]
 
 
-class RequeueConfig(dg.Config):
+def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
+    """Return the jobs that have something to do with these streams."""
+    by_month = [stream.name for stream in streams if stream.by_month]
+    whole = [stream.name for stream in streams if not stream.by_month]
+    chunks = [VECTOR_INPUTS] if all_kinds(streams) else []
+    selections = {
+        COURT_MONTH: (by_month and by_month + chunks, "Download a court's month and prepare its text for embedding."),
+        "downloads": (by_month, "Download a court's month, without preparing text."),
+        REBUILD_VECTOR_INPUTS: (
+            chunks,
+            "Prepare the text of a court's month again, from what is stored; sends no request.",
+        ),
+        WHOLE_STREAMS: (whole, "Bring the streams that have no partitions up to date."),
+        RETRY_FAILED_DOCKETS: (
+            by_month,
+            "Download failed dockets again; launched by the sensor of the same name, which says which.",
+        ),
+        CHANGES_OF_DAY: (by_month and [COURT_CHANGES], "Bring what was modified in a court on a day."),
+        "check_completeness": (
+            [COMPLETENESS],
+            "Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
+        ),
+        "show_failed_dockets": (
+            [FAILED_DOCKETS],
+            "Show what failed and what is deferred, as the asset failed_dockets.",
+        ),
+    }
+    return {
+        name: dg.define_asset_job(
+            names.name(name),
+            selection=[names.key(asset) for asset in assets],
+            description=description,
+            tags=NO_RUN_RETRY if name == RETRY_FAILED_DOCKETS else None,
+        )
+        for name, (assets, description) in selections.items()
+        if assets
+    }
+
+
+class RequeueConfig(StepConfig):
     """Which dead failures are to be tried again."""
 
     failure_ids: list[int] = Field(
@@ -73,46 +77,48 @@ class RequeueConfig(dg.Config):
     )
 
 
-@dg.op(description="Put dead failures back among those that wait for a retry.")
-def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, backlog: BacklogResource) -> None:
-    with step(context), backlog.open() as open_backlog:
-        count = open_backlog.failures.requeue_dead(config.failure_ids or None)
+@dg.op(description="Retry dead failed dockets, all or those named: the sensor retry_failed_dockets claims them again.")
+def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, courtlistener_backlog: BacklogResource) -> None:
+    with step(context):
+        count = courtlistener_backlog.open().failures.requeue_dead(config.failure_ids or None)
         run_log.info(f"{count} failed dockets are tried again")
 
 
-@dg.job(description="Try dead failed dockets again, all or those named; the sensor retry_failed_dockets takes them up.")
-def requeue_dead_dockets() -> None:
-    requeue_dead()
+class ForgetConfig(StepConfig):
+    """Which deferred partitions are not to be resumed."""
+
+    partitions: list[PartitionKey] = Field(
+        default_factory=list, description="Partition keys; empty: all that are deferred."
+    )
 
 
-class ForgetConfig(dg.Config):
-    """Which deferred partitions are not to be gone on with."""
-
-    partitions: list[str] = Field(default_factory=list, description="Partition keys; empty: all that are deferred.")
-
-
-@dg.op(description="Do not go on with deferred partitions; what they have stored stays.")
-def forget_deferred(context: dg.OpExecutionContext, config: ForgetConfig, backlog: BacklogResource) -> None:
-    with step(context), backlog.open() as open_backlog:
-        partitions = config.partitions or [each.partition for each in open_backlog.deferrals.all(limit=1_000_000)]
-        count = open_backlog.deferrals.forget(partitions)
+@dg.op(
+    description="Cancel what is left of a deferred backfill: the sensor resume_deferred no longer resumes it. What is "
+    "stored stays."
+)
+def forget_deferred(
+    context: dg.OpExecutionContext, config: ForgetConfig, courtlistener_backlog: BacklogResource
+) -> None:
+    with step(context):
+        deferrals = courtlistener_backlog.open().deferrals
+        count = deferrals.forget(config.partitions or [each.partition for each in deferrals.all(limit=1_000_000)])
         run_log.info(f"{count} deferrals are forgotten")
 
 
-@dg.job(description="Cancel what is left of a deferred backfill: the sensor resume_deferred does not go on with it.")
-def forget_deferred_partitions() -> None:
-    forget_deferred()
+@dg.op(description="Remove the state of old runs from Redis, if it has not expired.")
+def remove_expired_keys(context: dg.OpExecutionContext, courtlistener_quota: RedisRateLimitResource) -> None:
+    with step(context):
+        run_log.info(f"{courtlistener_quota.pipeline_state().cleanup_expired_keys()} keys are removed")
 
 
-@dg.op(description="Remove the state of old runs from Redis, if it has not expired by itself.")
-def remove_expired_keys(context: dg.OpExecutionContext, backlog: BacklogResource) -> None:
-    with step(context), backlog.open() as open_backlog:
-        run_log.info(f"{open_backlog.state.cleanup_expired_keys()} keys are gone")
-
-
-@dg.job(description="Remove the state of old runs from Redis, if it has not expired by itself.")
-def cleanup_expired_keys() -> None:
-    remove_expired_keys()
-
-
-BACKLOG_JOBS = [requeue_dead_dockets, forget_deferred_partitions, cleanup_expired_keys]
+def backlog_jobs(names: Names) -> list[dg.JobDefinition]:
+    """Return the jobs that maintain the backlog, each of one op."""
+    ops = {
+        "requeue_dead_dockets": requeue_dead,
+        "forget_deferred_partitions": forget_deferred,
+        "cleanup_expired_keys": remove_expired_keys,
+    }
+    return [
+        dg.GraphDefinition(name=names.name(name), node_defs=[op]).to_job(description=op.description)
+        for name, op in ops.items()
+    ]

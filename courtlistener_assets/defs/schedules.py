@@ -1,4 +1,4 @@
-"""Schedules: what is asked for every day. They are off until somebody turns them on, since they spend quota.
+"""Schedules: what is downloaded every day. They are off until an operator turns them on, since they spend quota.
 
 Belongs here: when, and for which partitions. Does not belong here: what the runs do.
 """
@@ -9,26 +9,23 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH
+from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH, Jobs
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download.catch_up import CourtDay
 from courtlistener_assets.download.partitions import CourtMonth
 
-#: Days that were missed, because nothing ran, are made up for as long as this.
+#: Days that were missed, because nothing ran, are made up for this long.
 MOST_MISSED_DAYS = 14
 
 
-def schedules(
-    courts: Sequence[str], months: dg.PartitionsDefinition, days: dg.PartitionsDefinition
-) -> list[dg.ScheduleDefinition]:
-    """The schedules of the code location, for partitions by court and month, and by court and day."""
-    return [current_months_schedule(courts, months), changes_of_yesterday_schedule(courts, days)]
-
-
-def current_months_schedule(courts: Sequence[str], months: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
-    """Brings the current and the previous month up to date."""
+def current_months_schedule(
+    names: Names, jobs: Jobs, courts: Sequence[str], months: dg.PartitionsDefinition
+) -> dg.ScheduleDefinition:
+    """Make the schedule that brings the current and the previous month up to date."""
 
     @dg.schedule(
-        job=COURT_MONTH,
+        name=names.name("current_months"),
+        job=jobs[COURT_MONTH],
         cron_schedule="30 4 * * *",
         execution_timezone="UTC",
         description="The current and the previous month of every court: new filings and decisions.",
@@ -42,43 +39,45 @@ def current_months_schedule(courts: Sequence[str], months: dg.PartitionsDefiniti
     return current_months
 
 
-def changes_of_yesterday_schedule(courts: Sequence[str], days: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
-    """Brings what was modified on the days up to yesterday."""
+def changes_of_yesterday_schedule(
+    names: Names, jobs: Jobs, courts: Sequence[str], days: dg.PartitionsDefinition
+) -> dg.ScheduleDefinition:
+    """Make the schedule that brings what was modified on the days up to yesterday."""
 
     @dg.schedule(
-        job=CHANGES_OF_DAY,
+        name=names.name("changes_of_yesterday"),
+        job=jobs[CHANGES_OF_DAY],
         cron_schedule="30 3 * * *",
         execution_timezone="UTC",
         description="What was modified yesterday in every court, and on earlier days that were missed.",
     )
     def changes_of_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = context.scheduled_execution_time
-        done = context.instance.get_materialized_partitions(dg.AssetKey(COURT_CHANGES))
+        done = context.instance.get_materialized_partitions(names.key(COURT_CHANGES))
         wanted = [day for day in missed_days(courts, now, done) if days.has_partition_key(str(day))]
         yield from (dg.RunRequest(run_key=f"{day}:{now:%Y-%m-%d}", partition_key=str(day)) for day in wanted)
         if not wanted:
-            yield dg.SkipReason("The changes of all days up to yesterday are there.")
+            yield dg.SkipReason("The changes of all days up to yesterday are stored.")
 
     return changes_of_yesterday
 
 
 def recent_months(courts: Sequence[str], today: date) -> list[CourtMonth]:
-    """The previous and the current month of each court."""
+    """Return the previous and the current month of each court."""
     current = today.replace(day=1)
     previous = (current - timedelta(days=1)).replace(day=1)
     return [CourtMonth(court, month) for court in courts for month in (previous, current)]
 
 
 def missed_days(courts: Sequence[str], now: datetime, done: set[str]) -> list[CourtDay]:
-    """Yesterday, and earlier days after the first one that was ever done, for each court, unless they are done."""
+    """Return yesterday, and the earlier days since the first one that was ever done, of each court: those not done."""
     yesterday = now.date() - timedelta(days=1)
     firsts: dict[str, date] = {}
     for each in map(CourtDay.parse, done):
         firsts[each.court] = min(each.day, firsts.get(each.court, each.day))
     found = []
     for court in courts:
-        earliest = max(firsts.get(court, yesterday), yesterday - timedelta(days=MOST_MISSED_DAYS))
-        days = (yesterday - earliest).days
-        candidates = [CourtDay(court, yesterday - timedelta(days=back)) for back in range(max(0, days), -1, -1)]
-        found += [day for day in candidates if str(day) not in done]
+        back = min((yesterday - firsts.get(court, yesterday)).days, MOST_MISSED_DAYS)
+        days = [CourtDay(court, yesterday - timedelta(days=ago)) for ago in range(max(0, back), -1, -1)]
+        found += [day for day in days if str(day) not in done]
     return found

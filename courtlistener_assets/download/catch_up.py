@@ -1,6 +1,6 @@
 """Partition keys of fresh data: a court and a day, and the sweeps over what was modified on it.
 
-Belongs here: the typed key, and how a stream is asked for a day's changes. Does not belong here: Dagster
+Belongs here: the typed key, and which filters select a day's changes. Does not belong here: Dagster
 (`assets/court_changes.py`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from courtlistener_assets.download.streams import Stream, Sweep
+from courtlistener_assets.download.stream import Stream, Sweep
 from resources.errors import InvalidPartitionKey
 
 

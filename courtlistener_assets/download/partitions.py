@@ -1,6 +1,6 @@
-"""Partition keys: a court and a month.
+"""Partition keys: a court and a month, or all of a stream that has no partitions.
 
-Belongs here: the typed key, and which courts exist. Does not belong here: Dagster's partitions definition
+Belongs here: the typed keys, and which courts exist. Does not belong here: Dagster's partitions definition
 (`assets/partitioning.py`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from resources.errors import InvalidPartitionKey, SettingError
 
@@ -65,6 +65,27 @@ class CourtMonth:
         return date(self.month.year + years, month + 1, 1)
 
 
+@dataclass(frozen=True, order=True)
+class Everything:
+    """All objects of a stream that has no partitions. It takes the place of a partition key, except in Dagster."""
+
+    KEY: ClassVar[str] = "all"
+    court: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        return self.KEY
+
+    @property
+    def filter_values(self) -> dict[str, str]:
+        """None: no filter of such a stream uses any."""
+        return {}
+
+
+def dagster_key(partition: str) -> str | None:
+    """Dagster's partition key; None for what has no partitions."""
+    return None if partition == Everything.KEY else partition
+
+
 def check_courts(courts: tuple[str, ...]) -> tuple[str, ...]:
     """Return the court ids as they are if all exist; raises SettingError with the nearest known ids otherwise."""
     import courts_db  # Reads half a megabyte of JSON; only who checks courts pays for it.
@@ -74,5 +95,5 @@ def check_courts(courts: tuple[str, ...]) -> tuple[str, ...]:
         if court not in known:
             nearest = difflib.get_close_matches(court, known, n=3)
             hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-            raise SettingError(f"COURTLISTENER_COURTS: there is no court {court!r}{hint}")
+            raise SettingError(f"there is no court {court!r}{hint}")
     return courts

@@ -1,273 +1,273 @@
-"""The API's streams as data: which endpoint, which sweeps make up a partition, and how an object becomes records.
+"""The API's streams as data, one entry each.
 
-Belongs here: everything that differs between streams; to add one, add it to STREAMS. Does not belong here: sending
-requests (`resources/courtlistener/client.py`), walking a sweep (`sweep.py`), storing (`resources/records/store.py`).
+Belongs here: all that differs between streams; a stream more is one entry in STREAMS and nothing anywhere else. Does
+not belong here: what an entry may say (`stream.py`), which streams a location has (`choice.py`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, TypeGuard
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
 
+from courtlistener_assets.chunks.document import Document, DocumentKind, id_of, text_or_none
 from courtlistener_assets.download.partitions import Selection
+from courtlistener_assets.download.stream import (
+    Body,
+    Stream,
+    Sweep,
+    date_in,
+    dates_in,
+    id_in,
+    id_of_url,
+    mapping,
+    moment_in,
+    month_sweep,
+    objects_in,
+    text_in,
+)
+from courtlistener_assets.text.cleaning import OPINION_FIELDS, clean, opinion_text, recap_document_text
 from resources.errors import UnusableRecord
-from resources.records.model import Failure, PageOfRecords, Record
+from resources.records.model import Record
+from resources.records.tables import Table
 
-Body = Mapping[str, Any]
-_ID_OF_URL = re.compile(r"/(\d+)/?(?:\?.*)?$")
+# --- dockets ----------------------------------------------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class Sweep:
-    """One walk by id over an endpoint; the values of `filters` may use {court}, {first_day} and {next_month}.
-
-    It begins behind the id `after_id`.
-    """
-
-    name: str
-    filters: Mapping[str, str]
-    after_id: int = 0
-
-    def params(self, partition: Selection) -> dict[str, str]:
-        """The query parameters that select this sweep's objects for a partition."""
-        return {name: template.format(**partition.filter_values) for name, template in self.filters.items()}
-
-    def part(self, after_id: int, up_to_id: int) -> Sweep:
-        """The part of this sweep above `after_id` up to `up_to_id`, a sweep of its own."""
-        return Sweep(f"{self.name}:{after_id}-{up_to_id}", {**self.filters, "id__lte": str(up_to_id)}, after_id)
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One endpoint whose objects become one asset.
-
-    `read` turns one object of the API into its records: the object itself first, then what comes nested in it.
-    """
-
-    name: str
-    endpoint: str
-    description: str
-    sweeps: tuple[Sweep, ...]
-    docket_filter: str
-    read: Callable[[Body, Selection], Iterator[Record]]
-    stores: tuple[str, ...]
-    omit: tuple[str, ...] = ()
-
-    def docket_sweep(self, docket_id: int) -> Sweep:
-        """The sweep that takes this stream's objects of a single docket of the partition's court."""
-        name, of_court = f"docket:{docket_id}", {self.court_filter: "{court}"}
-        if self.docket_filter == "id":  # As a range, within which the way around a broken page is short.
-            return Sweep(name, {**of_court, "id__lte": str(docket_id)}, after_id=docket_id - 1)
-        return Sweep(name, {**of_court, self.docket_filter: str(docket_id)})
-
-    @property
-    def court_filter(self) -> str:
-        """The query parameter that selects objects of a court."""
-        [name] = [name for name, value in self.sweeps[0].filters.items() if value == "{court}"]
-        return name
-
-    def range_sweep(self, name: str, after_id: int, up_to_id: int) -> Sweep:
-        """The part of a sweep above `after_id` up to `up_to_id`; raises KeyError if there is no such sweep."""
-        return {sweep.name: sweep for sweep in self.sweeps}[name].part(after_id, up_to_id)
-
-    def read_page(self, objects: list[Any], partition: Selection) -> PageOfRecords:
-        """Turn the objects of a page into records; an object that does not fit becomes a failure, the others go on."""
-        page = PageOfRecords([])
-        for body in objects:
-            try:
-                page.records.extend(self.read(_mapping(body), partition))
-            except UnusableRecord as error:
-                page.failures.append(_failure_of(body, error))
-        return page
+_DOCKETS = Table("dockets", dated=True)
+_CLUSTERS = Table("clusters", dated=True, parent=_DOCKETS, key="docket_id")
 
 
 def _docket(body: Body, partition: Selection) -> Iterator[Record]:
-    id = _id(body, "id")
-    yield Record("dockets", id, body, docket_id=id, court_id=_text(body, "court_id") or partition.court, **_dates(body))
+    id, court_id = id_in(body, "id"), text_in(body, "court_id") or partition.court
+    yield Record("dockets", id, body, docket_id=id, court_id=court_id, **dates_in(body))
+
+
+DOCKETS = Stream(
+    name="dockets",
+    endpoint="dockets",
+    description="Dockets filed in the month, and the dockets of all decisions dated in it. Dockets made from scraped "
+    "opinions often have no `date_filed`; the second sweep finds them.",
+    read=_docket,
+    tables=(_DOCKETS,),
+    sweeps=(
+        month_sweep("filed", "court", "date_filed"),
+        month_sweep(
+            "decided",
+            "court",
+            "clusters__date_filed",
+            by=_CLUSTERS,
+            status_filter="clusters__precedential_status",
+        ),
+    ),
+    docket_filter="id",
+    needs=("id", "court_id", "date_filed", "date_modified", "date_argued", "case_name", "docket_number"),
+)
+
+# --- clusters ---------------------------------------------------------------------------------------------------------
 
 
 def _cluster(body: Body, partition: Selection) -> Iterator[Record]:
-    id = _id(body, "id")
-    yield Record(
-        "clusters",
-        id,
-        body,
-        docket_id=_id(body, "docket_id"),
-        cluster_id=id,
-        court_id=partition.court,
-        **_dates(body),
-        replaces=_merged_ids(body),
-    )
+    id, docket_id = id_in(body, "id"), id_in(body, "docket_id")
+    merged = tuple(id_in(mapping(each), "deleted_cluster_id") for each in objects_in(body, "cluster_redirections"))
+    keys: dict[str, Any] = {"docket_id": docket_id, "cluster_id": id, "court_id": partition.court}
+    yield Record("clusters", id, body, **keys, **dates_in(body), replaces=merged)
 
 
-def _merged_ids(body: Body) -> tuple[int, ...]:
-    """The ids of the clusters that were merged into this one."""
-    redirections = body.get("cluster_redirections") or []
-    if not isinstance(redirections, list):
-        raise UnusableRecord("cluster_redirections is not a list")
-    return tuple(_id(_mapping(each), "deleted_cluster_id") for each in redirections)
+CLUSTERS = Stream(
+    name="clusters",
+    endpoint="clusters",
+    description="Decisions (opinion clusters) dated in the month.",
+    read=_cluster,
+    tables=(_CLUSTERS,),
+    sweeps=(month_sweep("dated", "docket__court", "date_filed"),),
+    docket_filter="docket",
+    needs=(
+        *("id", "docket_id", "date_filed", "date_modified", "cluster_redirections"),
+        *("case_name", "citations", "precedential_status"),
+    ),
+    status_filter="precedential_status",
+)
+
+# --- opinions ---------------------------------------------------------------------------------------------------------
+
+_OPINIONS = Table("opinions", parent=_CLUSTERS, key="cluster_id")
+_OPINION_TYPES = {
+    "010combined": "Combined opinion",
+    "015unamimous": "Unanimous opinion",
+    "020lead": "Lead opinion",
+    "025plurality": "Plurality opinion",
+    "030concurrence": "Concurrence",
+    "035concurrenceinpart": "Concurrence in part",
+    "040dissent": "Dissent",
+    "050addendum": "Addendum",
+    "060remittitur": "Remittitur",
+    "070rehearing": "Rehearing",
+    "080onthemerits": "On the merits",
+    "090onmotiontostrike": "On motion to strike",
+    "100trialcourt": "Trial court document",
+}
 
 
 def _opinion(body: Body, partition: Selection) -> Iterator[Record]:
-    cluster_id = _id(body, "cluster_id")
-    yield Record("opinions", _id(body, "id"), body, cluster_id=cluster_id, court_id=partition.court, **_dates(body))
+    id, cluster_id = id_in(body, "id"), id_in(body, "cluster_id")
+    yield Record("opinions", id, body, cluster_id=cluster_id, court_id=partition.court, **dates_in(body))
+
+
+def _opinion_heading(document: Document) -> str:
+    kind = _OPINION_TYPES.get(str(document.body.get("type") or ""), "Opinion")
+    return f"{kind} by {document.author}" if document.author else kind
+
+
+def _opinion_columns(body: Body) -> dict[str, Any]:
+    extracted = body.get("extracted_by_ocr")
+    return {
+        "opinion_id": body["id"],
+        "opinion_type": text_or_none(body.get("type")),
+        "author_id": id_of(body.get("author_id")),
+        "ocr": None if extracted is None else "done" if extracted else "unnecessary",
+    }
+
+
+OPINION = DocumentKind(
+    name="opinion",
+    table=_OPINIONS,
+    text=opinion_text,
+    heading=_opinion_heading,
+    columns=_opinion_columns,
+    date=lambda row: row["dated"],
+    version_of=lambda body: id_of(body.get("main_version")),
+)
+OPINIONS = Stream(
+    name="opinions",
+    endpoint="opinions",
+    description="Opinions, with their text, of the decisions dated in the month.",
+    read=_opinion,
+    tables=(_OPINIONS,),
+    sweeps=(month_sweep("dated", "cluster__docket__court", "cluster__date_filed"),),
+    docket_filter="cluster__docket",
+    kinds=(OPINION,),
+    needs=("id", "cluster_id", "date_modified", "main_version", "sha1", "type"),
+    alternatives=OPINION_FIELDS,
+    status_filter="cluster__precedential_status",
+)
+
+# --- docket entries, and the RECAP documents nested in them -----------------------------------------------------------
+
+_DOCKET_ENTRIES = Table("docket_entries", parent=_DOCKETS, key="docket_id")
+_RECAP_DOCUMENTS = Table("recap_documents", parent=_DOCKETS, key="docket_id")
+_OCR = {1: "done", 2: "unnecessary", 3: "failed", 4: "needed"}
 
 
 def _docket_entry(body: Body, partition: Selection) -> Iterator[Record]:
     """The entry without its documents, then every document as a record of its own: by itself it names no docket."""
-    id, docket_id = _id(body, "id"), _id_of_url(body, "docket")
-    documents = body.get("recap_documents") or []
-    if not isinstance(documents, list):
-        raise UnusableRecord("recap_documents is not a list")
+    id, docket_id = id_in(body, "id"), id_of_url(body, "docket")
+    documents = objects_in(body, "recap_documents")
     entry = {name: value for name, value in body.items() if name != "recap_documents"}
     keys: dict[str, Any] = {"docket_id": docket_id, "docket_entry_id": id, "court_id": partition.court}
-    yield Record("docket_entries", id, entry, **keys, **_dates(body))
+    yield Record("docket_entries", id, entry, **keys, **dates_in(body))
     for document in documents:
-        document = _mapping(document)
-        dates = {**_dates(document), "date_filed": _date(body, "date_filed")}
-        yield Record("recap_documents", _id(document, "id"), document, **keys, **dates)
+        document = mapping(document)
+        dates = {**dates_in(document), "date_filed": date_in(body, "date_filed")}
+        yield Record("recap_documents", id_in(document, "id"), document, **keys, **dates)
 
 
-STREAMS: tuple[Stream, ...] = (
-    Stream(
-        name="dockets",
-        endpoint="dockets",
-        description="Dockets filed in the month, and the dockets of all decisions dated in it. Dockets made from "
-        "scraped opinions often have no `date_filed`; the second sweep finds them.",
-        sweeps=(
-            Sweep("filed", {"court": "{court}", "date_filed__gte": "{first_day}", "date_filed__lt": "{next_month}"}),
-            Sweep(
-                "decided",
-                {
-                    "court": "{court}",
-                    "clusters__date_filed__gte": "{first_day}",
-                    "clusters__date_filed__lt": "{next_month}",
-                },
-            ),
-        ),
-        docket_filter="id",
-        read=_docket,
-        stores=("dockets",),
-    ),
-    Stream(
-        name="clusters",
-        endpoint="clusters",
-        description="Decisions (opinion clusters) dated in the month.",
-        sweeps=(
-            Sweep(
-                "dated",
-                {"docket__court": "{court}", "date_filed__gte": "{first_day}", "date_filed__lt": "{next_month}"},
-            ),
-        ),
-        docket_filter="docket",
-        read=_cluster,
-        stores=("clusters",),
-    ),
-    Stream(
-        name="opinions",
-        endpoint="opinions",
-        description="Opinions, with their text, of the decisions dated in the month.",
-        sweeps=(
-            Sweep(
-                "dated",
-                {
-                    "cluster__docket__court": "{court}",
-                    "cluster__date_filed__gte": "{first_day}",
-                    "cluster__date_filed__lt": "{next_month}",
-                },
-            ),
-        ),
-        docket_filter="cluster__docket",
-        read=_opinion,
-        stores=("opinions",),
-    ),
-    Stream(
-        name="docket_entries",
-        endpoint="docket-entries",
-        description="Entries of the dockets filed in the month; their RECAP documents are records of their own.",
-        sweeps=(
-            Sweep(
-                "filed",
-                {
-                    "docket__court": "{court}",
-                    "docket__date_filed__gte": "{first_day}",
-                    "docket__date_filed__lt": "{next_month}",
-                },
-            ),
-        ),
-        docket_filter="docket",
-        read=_docket_entry,
-        stores=("docket_entries", "recap_documents"),
+def _recap_heading(document: Document) -> str:
+    number, attachment, said = map(document.body.get, ("document_number", "attachment_number", "description"))
+    named = (f"Document {number}" if number else "Document") + (f"-{attachment}" if attachment else "")
+    return f"{named}: {said}" if said else named
+
+
+def _recap_columns(body: Body) -> dict[str, Any]:
+    status = body.get("ocr_status")
+    return {"recap_document_id": body["id"], "ocr": _OCR.get(status) if isinstance(status, int) else None}
+
+
+RECAP_DOCUMENT = DocumentKind(
+    name="recap_document",
+    table=_RECAP_DOCUMENTS,
+    text=recap_document_text,
+    heading=_recap_heading,
+    columns=_recap_columns,
+    # Most have never been bought: to look for text in all of them would be to read the whole month.
+    mostly_text=False,
+)
+DOCKET_ENTRIES = Stream(
+    name="docket_entries",
+    endpoint="docket-entries",
+    description="Entries of the dockets filed in the month; their RECAP documents are records of their own.",
+    read=_docket_entry,
+    tables=(_DOCKET_ENTRIES, _RECAP_DOCUMENTS),
+    sweeps=(month_sweep("filed", "docket__court", "docket__date_filed"),),
+    docket_filter="docket",
+    kinds=(RECAP_DOCUMENT,),
+    # Without `recap_documents` there are none; with them, they need what makes records and text of them.
+    needs=(
+        *("id", "docket", "date_filed", "date_modified"),
+        *(f"recap_documents__{name}" for name in ("id", "date_modified", "plain_text", "sha1")),
     ),
 )
 
+# --- oral arguments ---------------------------------------------------------------------------------------------------
 
-def _failure_of(body: Any, error: UnusableRecord) -> Failure:
-    """Keep what can be known of an object that does not fit, so that a retry finds its docket."""
-    object_id = docket_id = None
-    if isinstance(body, Mapping):
-        object_id = body["id"] if is_id(body.get("id")) else None
-        try:
-            docket_id = _id_of_url(body, "docket")
-        except UnusableRecord:
-            docket_id = body["docket_id"] if is_id(body.get("docket_id")) else None
-    return Failure(type(error).__name__, str(error), docket_id=docket_id, object_id=object_id)
+_ORAL_ARGUMENTS = Table("oral_arguments", dated=True, parent=_DOCKETS, key="docket_id")
 
 
-def _mapping(body: Any) -> Body:
-    if not isinstance(body, Mapping):
-        raise UnusableRecord(f"an object of the page is {type(body).__name__}, not an object with fields")
-    return body
+def _oral_argument(body: Body, partition: Selection) -> Iterator[Record]:
+    """A recording; it has no date of its own but that of its creation, by which it belongs to a month."""
+    id, created = id_in(body, "id"), moment_in(body, "date_created")
+    if created is None:
+        raise UnusableRecord("date_created is missing")
+    yield Record(
+        "oral_arguments",
+        id,
+        body,
+        docket_id=id_of_url(body, "docket"),
+        court_id=partition.court,
+        date_filed=created.astimezone(UTC).date(),
+        date_modified=moment_in(body, "date_modified"),
+    )
 
 
-def is_id(value: Any) -> TypeGuard[int]:
-    """Whether a value can be the id of an object: a positive whole number that Postgres can hold."""
-    return type(value) is int and 0 < value < 2**63
+ORAL_ARGUMENTS = Stream(
+    name="oral_arguments",
+    endpoint="audio",
+    description="Recordings of oral arguments that CourtListener got in the month (UTC), with their transcripts where "
+    "there are any. The server knows no filter by the day of the argument, which is in their docket (`date_argued`): "
+    "it is a few days earlier, or years for recordings that CourtListener collected later. Each recording belongs to "
+    "one month; none falls outside but those without a docket, which no filter by court finds.",
+    read=_oral_argument,
+    tables=(_ORAL_ARGUMENTS,),
+    sweeps=(month_sweep("created", "docket__court", "date_created", moments=True),),
+    docket_filter="docket",
+    parent_sweeps=(month_sweep("argued", "court", "audio_files__date_created", moments=True, by=_ORAL_ARGUMENTS),),
+    kinds=(
+        DocumentKind(
+            name="oral_argument",
+            table=_ORAL_ARGUMENTS,
+            text=lambda body: clean(body.get("stt_transcript") or "", "stt_transcript"),
+            heading=lambda document: " before ".join(filter(None, ("Oral argument", document.body.get("judges")))),
+            date=lambda row: date_in(row["docket"] or {}, "date_argued"),
+        ),
+    ),
+    needs=("id", "docket", "date_created", "date_modified", "case_name", "sha1", "stt_transcript"),
+    by_default=False,
+)
+
+# --- people -----------------------------------------------------------------------------------------------------------
 
 
-def _id(body: Body, name: str) -> int:
-    value = body.get(name)
-    if not is_id(value):
-        raise UnusableRecord(f"{name} is {value!r:.80}, not a positive whole number")
-    return value
+def _person(body: Body, partition: Selection) -> Iterator[Record]:
+    yield Record("people", id_in(body, "id"), body, date_modified=moment_in(body, "date_modified"))
 
 
-def _id_of_url(body: Body, name: str) -> int:
-    value = body.get(name)
-    match = _ID_OF_URL.search(value) if isinstance(value, str) else None
-    if not match or not is_id(int(match[1][:20])):
-        raise UnusableRecord(f"{name} is {value!r:.80}, not the address of an object")
-    return int(match[1])
+PEOPLE = Stream(
+    name="people",
+    endpoint="people",
+    description="Judges and the others that CourtListener knows as people, of all courts; not partitioned.",
+    read=_person,
+    tables=(Table("people"),),
+    sweeps=(Sweep("all", {}),),
+    by_default=False,
+)
 
-
-def _text(body: Body, name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UnusableRecord(f"{name} is {value!r:.80}, not text")
-    return value
-
-
-def _date(body: Body, name: str) -> date | None:
-    value = _text(body, name)
-    try:
-        return date.fromisoformat(value) if value else None
-    except ValueError:
-        raise UnusableRecord(f"{name} is {value!r:.80}, not a date") from None
-
-
-def _moment(body: Body, name: str) -> datetime | None:
-    value = _text(body, name)
-    try:
-        moment = datetime.fromisoformat(value) if value else None
-    except ValueError:
-        moment = None
-    if value and (moment is None or moment.tzinfo is None):
-        raise UnusableRecord(f"{name} is {value!r:.80}, not a date and time with a zone")
-    return moment
-
-
-def _dates(body: Body) -> dict[str, Any]:
-    return {"date_filed": _date(body, "date_filed"), "date_modified": _moment(body, "date_modified")}
+STREAMS: tuple[Stream, ...] = (DOCKETS, CLUSTERS, OPINIONS, DOCKET_ENTRIES, ORAL_ARGUMENTS, PEOPLE)

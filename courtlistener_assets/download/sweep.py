@@ -1,8 +1,7 @@
-"""Walking a sweep: page after page by id, each stored with its checkpoint before the next is asked for.
+"""Walking a sweep: page after page by id, each stored with its checkpoint before the next is requested.
 
-Belongs here: the order of things within a sweep, and the way around an object that breaks its page. Does not belong
-here: filters (`streams.py`), HTTP (`resources/courtlistener/client.py`), SQL (`resources/records/store.py`), Dagster
-(`assets/downloads.py`).
+Belongs here: the order of steps within a sweep, and the way around an object that breaks its page. Does not belong
+here: filters (`streams.py`), HTTP, SQL, Dagster.
 """
 
 from __future__ import annotations
@@ -12,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from structlog.contextvars import get_contextvars
+
 from courtlistener_assets.download.partitions import Selection
-from courtlistener_assets.download.streams import Stream, Sweep, is_id
-from courtlistener_assets.logs import bound_fields, detail_log, run_log
+from courtlistener_assets.download.stream import Stream, Sweep, is_id
+from courtlistener_assets.logs import detail_log, run_log
 from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.responses import Page
 from resources.errors import ApiError, PageRejected, ResponseTooLarge, TransientApiError
@@ -30,14 +31,14 @@ PAGE_ERRORS = (TransientApiError, ResponseTooLarge, PageRejected)
 
 
 class SweepStopped(Exception):
-    """The run was told to stop; the checkpoint stands."""
+    """The run was told to stop; the checkpoint is kept."""
 
 
 @dataclass(frozen=True)
 class Sweeper:
     """Walks sweeps for one run.
 
-    `stopped` is asked before every request; `stored` is told of every page once it is stored, with the pass as it was
+    `stopped` is called before every request, `stored` with every page once it is stored and the pass as it was
     before. The sweeps are those of `asset`, or of the asset named like the stream.
     """
 
@@ -50,7 +51,7 @@ class Sweeper:
     asset: str = ""
 
     def walk(self, stream: Stream, sweep: Sweep, partition: Selection) -> SweepPass:
-        """Bring a sweep to its end, from wherever its checkpoint stands; returns the finished pass.
+        """Walk a sweep from its checkpoint to its end; returns the finished pass.
 
         Raises what the client and the store raise; every page stored until then stays stored.
         """
@@ -59,7 +60,7 @@ class Sweeper:
             key, run_id=self.run_id, full_refresh=self.full_refresh, overlap=OVERLAP, after_id=sweep.after_id
         )
         walk = _Walk(self, stream, sweep, partition)
-        with tracing.trace("sweep", _named({**bound_fields(), **asdict(key), "pass": current.number})):
+        with tracing.trace("sweep", _named({**get_contextvars(), **asdict(key), "pass": current.number})):
             while not current.finished:
                 with tracing.span("page", _named({"stream": stream.name, "after_id": current.after_id})):
                     current = walk.next_page(current)
@@ -68,7 +69,7 @@ class Sweeper:
 
 @dataclass(frozen=True)
 class _Walk:
-    """One sweep of one partition on its way."""
+    """One sweep of one partition."""
 
     sweeper: Sweeper
     stream: Stream
@@ -83,13 +84,14 @@ class _Walk:
         except PAGE_ERRORS as error:
             further = self._go_around(current, error)
             if further.after_id <= current.after_id and not further.finished:
-                raise  # Around it leads nowhere, so trying again would go on for ever.
+                raise  # No way around it, so retrying would never end.
             return further
 
     def _ask(self, current: SweepPass, up_to_id: int | None = None, attempts: int | None = None, **extra: str) -> Page:
         if self.sweeper.stopped():
             raise SweepStopped
-        params = {**self.sweep.params(self.partition), "order_by": "id", "id__gt": str(current.after_id), **extra}
+        filters = {**self.stream.limits, **self.sweep.params(self.partition)}
+        params = {**filters, "order_by": "id", "id__gt": str(current.after_id), **extra}
         if up_to_id is not None:
             params["id__lte"] = str(min(up_to_id, int(params.get("id__lte", up_to_id))))
         if current.since is not None:
@@ -136,10 +138,10 @@ class _Walk:
     # --- around an object that breaks its page ----------------------------------------------------------------------
 
     def _go_around(self, current: SweepPass, error: ApiError | PageRejected) -> SweepPass:
-        """Move the checkpoint past whatever breaks this page; raises `error` if the fault is not the page's.
+        """Move the checkpoint past what breaks this page; raises `error` if the fault is not the page's.
 
-        With the page's ids the culprit is found by halving them. If not even its ids can be listed, ranges of growing
-        width are tried from the checkpoint on, until one fails; that one is halved.
+        With the page's ids the culprit is found by bisection. If not even its ids can be listed, ranges of growing
+        width are tried from the checkpoint on, until one fails; that one is bisected.
         """
         try:
             self._ask(current, up_to_id=current.after_id, attempts=2)
@@ -187,7 +189,7 @@ class _Walk:
             error=type(error).__name__,
             message=str(error),
             object_id=id,
-            docket_id=id if self.stream.name == "dockets" else None,
+            docket_id=id if self.stream.docket_filter == "id" else None,
             after_id=current.after_id,
             up_to_id=id,
             requests=error.requests if isinstance(error, ApiError) else 1,
@@ -212,5 +214,5 @@ def _tell_of_failure(key: SweepKey, failure: Failure, place: dict[str, str]) -> 
 
 
 def _named(fields: Mapping[str, str | int]) -> dict[str, str | int]:
-    """Fields as attributes of a span."""
+    """Return fields as attributes of a span."""
     return {f"courtlistener.{name}": value for name, value in fields.items()}

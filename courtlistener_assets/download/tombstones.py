@@ -6,15 +6,12 @@ marked with the page that says so (`resources/records/store.py`).
 
 from __future__ import annotations
 
-from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import Stream
+from courtlistener_assets.download.partitions import Selection
+from courtlistener_assets.download.stream import Stream
 from resources.courtlistener.client import CourtListenerClient
 from resources.errors import Gone, NotFound
 from resources.records.audit import RecordAudit
 from resources.records.store import RecordStore
-
-#: Streams whose objects have a court and a date of their own, so that a partition's rows are known without the server.
-DATED = ("dockets", "clusters")
 
 
 def mark_missing(
@@ -22,17 +19,19 @@ def mark_missing(
     store: RecordStore,
     audit: RecordAudit,
     stream: Stream,
-    partition: CourtMonth,
+    partition: Selection,
     run_id: str,
 ) -> int:
     """Mark as gone what is stored, was not met by the run's pass over everything, and no longer exists.
 
     Costs one request for each row that was not met. What still exists has moved to another court or month, whose own
-    sweep brings it. Returns how many are newly marked.
+    sweep brings it. Returns how many are newly marked. Does nothing where a partition's rows are known by their
+    parents only.
     """
     gone = 0
-    court, first_day, next_month = partition.court, partition.month, partition.next_month
-    for id in audit.not_seen_since(stream.name, court, first_day, next_month, run_id):
+    if stream.by_month and not stream.table.dated:
+        return gone
+    for id in audit.not_seen_since(stream.table, str(partition), partition.filter_values, run_id):
         try:
             client.object(stream.endpoint, id)
         except Gone as error:

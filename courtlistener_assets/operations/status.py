@@ -1,4 +1,4 @@
-"""`courtlistener status`: the quota and the downloads as they stand now.
+"""`courtlistener status`: the present state of the quota and the downloads.
 
 Belongs here: putting the two reports together, for people and as JSON. Does not belong here: reading them
 (`resources/quota/report.py`, `resources/backlog/progress.py`).
@@ -7,26 +7,23 @@ Belongs here: putting the two reports together, for people and as JSON. Does not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.partitions import Everything
 from courtlistener_assets.settings import Settings
 from resources.backlog.progress import PipelineReport, Plan, pipeline_report
 from resources.connections.postgres import Database
-from resources.courtlistener.client import account_of
-from resources.errors import CourtListenerAssetsError
+from resources.dagster_resources import account_of
+from resources.errors import NothingYet
+from resources.legacy.pipeline_state import PipelineState
 from resources.quota.eta import in_words
 from resources.quota.report import AccountReport, quota_report
-
-
-class NothingYet(CourtListenerAssetsError):
-    """The database is not migrated: start a run or `courtlistener dev`, both do it."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,12 @@ class Status:
     accounts: tuple[AccountReport, ...]
     pipeline: PipelineReport
     own_account: str | None
+    #: Summaries of the last active runs, from Redis; none while it is down.
+    runs: tuple[dict[str, Any], ...] = ()
 
     @property
     def own(self) -> AccountReport | None:
-        """The quota that the rest of the downloads will use: ours, or the only one there is."""
+        """The quota that the rest of the downloads will use: ours, or the only one."""
         named = [account for account in self.accounts if account.account == self.own_account]
         chosen = named or (list(self.accounts) if len(self.accounts) == 1 else [])
         return chosen[0] if chosen else None
@@ -54,20 +53,21 @@ class Status:
 
     @property
     def dockets_a_day(self) -> float | None:
-        """What the quota can bring in a day at the present number of requests a docket."""
+        """What the quota allows in a day at the present number of requests a docket."""
         own, cost = self.own, self.pipeline.requests_a_docket
         return own.requests_a_day / cost if own and cost else None
 
 
 def plan_of(settings: Settings, today: date) -> Plan:
-    """All court months from the first month up to the present one."""
-    first = settings.first_month
+    """Return all court months from the first month up to the present one, and the streams that have no partitions."""
+    first, streams = settings.first_month, settings.chosen_streams
     months = max(0, (today.year - first.year) * 12 + today.month - first.month + 1)
     return Plan(
         courts=settings.courts,
         first_month=first,
-        partitions=months * len(settings.courts),
-        sweeps={stream.name: [sweep.name for sweep in stream.sweeps] for stream in STREAMS},
+        whole=Everything.KEY,
+        partitions={each.name: months * len(settings.courts) if each.by_month else 1 for each in streams},
+        sweeps={stream.name: [sweep.name for sweep in stream.sweeps] for stream in streams},
     )
 
 
@@ -76,22 +76,23 @@ def read_status(
     database: Database,
     *,
     account: str | None = None,
+    state: PipelineState | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Status:
     """Read the present state; raises StoreUnavailable, and NothingYet before the first migration.
 
-    `account` is the one that the rest is downloaded with; the settings' own if None.
+    `account` is the one that the rest is downloaded with; the settings' own if None. `state` tells of the last runs.
     """
     [(present,)] = database.rows("SELECT to_regclass('courtlistener.deferrals') IS NOT NULL")
     if not present:
         raise NothingYet
-    account = account or settings.account or (account_of(settings.api_token) if settings.api_token else None)
+    account = account or settings.account or (account_of(settings.token) if settings.token else None)
     pipeline = pipeline_report(database, plan_of(settings, clock().date()))
-    return Status(tuple(quota_report(database)), pipeline, account)
+    return Status(tuple(quota_report(database)), pipeline, account, tuple(state.last_runs() if state else ()))
 
 
 def as_json(status: Status) -> str:
-    """The status as JSON; durations in seconds, moments in ISO 8601."""
+    """Return the status as JSON; durations in seconds, moments in ISO 8601."""
     accounts = [
         {
             **asdict(account),
@@ -99,7 +100,7 @@ def as_json(status: Status) -> str:
             "room_in_seconds": account.room_in_seconds,
             "requests_a_day": account.requests_a_day,
             "windows": [
-                {**asdict(window), "remaining": window.remaining, "utilisation": round(window.utilisation, 4)}
+                {**asdict(window), "remaining": window.remaining, "utilization": round(window.utilization, 4)}
                 for window in account.windows
             ],
         }
@@ -112,39 +113,49 @@ def as_json(status: Status) -> str:
     body: dict[str, Any] = {
         "accounts": accounts,
         "assets": assets,
-        "failures": asdict(status.pipeline.failures),
+        "failures": status.pipeline.failures,
         "deferrals": [asdict(deferral) for deferral in status.pipeline.deferrals],
         "requests_left": status.pipeline.requests_left,
         "seconds_left": status.seconds_left,
         "requests_a_docket": status.pipeline.requests_a_docket,
         "dockets_a_day": status.dockets_a_day,
+        "runs": [{**run, **{name: _moment(run[name]) for name in ("started_at", "updated_at")}} for run in status.runs],
     }
     return json.dumps(body, indent=2, default=lambda value: value.isoformat())
 
 
 def show(status: Status, console: Console) -> None:
-    """Tables for a terminal."""
+    """Print tables for a terminal."""
     if not status.accounts:
         console.print("No request has been made yet.")
     for account in status.accounts:
         _show_account(account, own=account is status.own, console=console)
     _show_pipeline(status.pipeline, console)
+    if status.runs:
+        _show_runs(status.runs, console)
     _show_rest(status, console)
+
+
+def room_in_words(seconds: float) -> str:
+    """Return when the next request has room: `now`, or `in 3 min`."""
+    return "now" if seconds <= 0 else f"in {in_words(seconds)}"
+
+
+def _table(title: str, name: str, *numbers: str) -> Table:
+    return Table(name, *(Column(each, justify="right") for each in numbers), title=title, title_justify="left")
 
 
 def _show_account(account: AccountReport, *, own: bool, console: Console) -> None:
     title = f"Quota of account {account.account}" + (" (this environment's)" if own else "")
-    table = Table(title=title, title_justify="left")
-    for name in ("window", "used", "of others", "remaining", "full", "room for the next"):
-        table.add_column(name, justify="left" if name == "window" else "right")
+    table = _table(title, "window", "used", "of others", "remaining", "full", "room for the next")
     for window in account.windows:
         table.add_row(
             f"{window.limit} per {in_words(window.seconds)}",
             str(window.used),
             str(window.foreign),
             str(window.remaining),
-            f"{window.utilisation:.0%}",
-            "now" if window.room_in_seconds <= 0 else f"in {in_words(window.room_in_seconds)}",
+            f"{window.utilization:.0%}",
+            room_in_words(window.room_in_seconds),
         )
     console.print(table)
     source = f"read {account.observed_at:%Y-%m-%d %H:%M:%S} UTC" if account.observed_at else "not read yet"
@@ -155,29 +166,41 @@ def _show_account(account: AccountReport, *, own: bool, console: Console) -> Non
     if account.blocked:
         console.print(f"[bold red]Blocked:[/] {account.blocked}")
     elif account.held_seconds:
-        console.print(f"[yellow]After a 429 nobody gets a permit for {in_words(account.held_seconds)}.[/]")
+        console.print(f"[yellow]After a 429 no permit is granted for {in_words(account.held_seconds)}.[/]")
     console.print()
 
 
 def _show_pipeline(pipeline: PipelineReport, console: Console) -> None:
-    table = Table(title="Downloads: partitions by asset", title_justify="left")
-    for name in ("asset", "complete", "in progress", "never begun", "requests left, about"):
-        table.add_column(name, justify="left" if name == "asset" else "right")
+    title = "Downloads: partitions by asset"
+    table = _table(title, "asset", "complete", "in progress", "never begun", "requests left, about")
     for asset in pipeline.assets:
         counts = (asset.complete, asset.in_progress, asset.not_begun, round(asset.requests_left))
         table.add_row(asset.asset, *(f"{count:,}" for count in counts))
     console.print(table)
-    failures = pipeline.failures
-    console.print(
-        f"Failures: {failures.open} waiting for a retry, {failures.claimed} being retried, {failures.dead} given up. "
-        f"Deferred: {len(pipeline.deferrals)}."
-    )
+    failures = "{waiting} waiting for a retry, {claimed} being retried, {dead} given up".format(**pipeline.failures)
+    console.print(f"Failures: {failures}. Deferred: {len(pipeline.deferrals)}.")
     for deferral in pipeline.deferrals[:10]:
         console.print(
             f"  {deferral.asset} {deferral.partition}: not before {deferral.deferred_until:%Y-%m-%d %H:%M:%S} UTC "
             f"({deferral.reason})",
             markup=False,
         )
+
+
+def _show_runs(runs: Sequence[dict[str, Any]], console: Console) -> None:
+    console.print("Last runs:")
+    for run in runs:
+        errors = ", ".join(f"{count} {name}" for name, count in sorted(run["errors"].items())) or "no errors"
+        console.print(
+            f"  {run['run_id']}, begun {_moment(run['started_at']):%Y-%m-%d %H:%M:%S} UTC: "
+            f"{run['processed_dockets']:,} dockets ({run['throughput_dockets_per_minute']:,} a minute), "
+            f"{run['failed_dockets']:,} failed, {run['api_calls']:,} API calls, {errors}",
+            markup=False,
+        )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _show_rest(status: Status, console: Console) -> None:

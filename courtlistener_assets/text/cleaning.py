@@ -52,11 +52,6 @@ class CleanText:
     footnotes: tuple[Footnote, ...] = ()
     flags: frozenset[str] = frozenset()
 
-    @property
-    def page_marks(self) -> tuple[Mark, ...]:
-        """Where the pages of the printed volume begin (star pagination)."""
-        return tuple(mark for mark in self.marks if mark.kind == "page")
-
 
 def opinion_text(body: Mapping[str, Any]) -> CleanText | None:
     """Clean the text of an opinion from the best field that has any; None if no field has.

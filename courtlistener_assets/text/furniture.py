@@ -143,7 +143,7 @@ def _count_pages(lines: list[str], indices: list[int]) -> bool:
 
 
 def _are_watermarks(lines: list[str], indices: list[int]) -> bool:
-    """Whether lines come once a page and mostly in the middle of a sentence that goes on below."""
+    """Whether lines come once a page and mostly in the middle of a sentence that continues below."""
     inside = 0
     for index in indices:
         above = next((line for line in reversed(lines[max(0, index - 3) : index]) if line.strip()), "")

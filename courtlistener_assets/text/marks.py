@@ -1,8 +1,7 @@
 """Marks: what a cleaner takes out of the running text, and where it stood.
 
-Belongs here: the value types `Mark` and `Footnote`, the control characters that stand for them while a text is being
-cleaned, and `settle`, which turns a stream with control characters into a text and positions. Does not belong here:
-any decision about what is a mark (`markup.py`, `furniture.py`).
+Belongs here: the value types `Mark` and `Footnote`, the control characters that represent them while a text is being
+cleaned, and `settle`. Does not belong here: any decision about what is a mark (`markup.py`, `furniture.py`).
 
 A cleaner never deletes a character that a reader can see. It moves it into a mark, so that putting every mark back at
 its position gives the source again, white space aside.

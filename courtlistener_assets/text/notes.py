@@ -47,7 +47,7 @@ def without_footnotes(lines: list[str], marks: Marks) -> tuple[list[str], list[t
 
 
 def _is_note_number(lines: list[str], index: int, margin: int) -> bool:
-    """Whether a line with only a number stands near the margin (a section's number is centred) above some text."""
+    """Whether a line with only a number stands near the margin (a section's number is centered) above some text."""
     indent = len(lines[index]) - len(lines[index].lstrip())
     following = lines[index + 1].strip() if index + 1 < len(lines) else ""
     return indent - margin < _MAX_NOTE_INDENT and len(following) >= _MIN_WIDTH // 2

@@ -184,7 +184,7 @@ class _Layout:
         yield run
 
     def separator(self, index: int) -> str:
-        """What stands between line `index - 1` and line `index`: a space, a line break or a paragraph break."""
+        """What separates line `index - 1` and line `index`: a space, a line break or a paragraph break."""
         before, line = self.lines[index - 1], self.lines[index]
         gap = 0 if line.page_break_before else max(0, line.blanks_before - self.spacing)
         if self._is_row(before) or self._is_row(line):

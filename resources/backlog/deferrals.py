@@ -1,14 +1,14 @@
-"""Deferrals: partitions that a run had to leave incomplete, and when to go on with them.
+"""Deferrals: partitions that a run had to leave incomplete, and when to resume them.
 
 Belongs here: the table of deferrals. Does not belong here: when a run gives up
-(`courtlistener_assets/defs/deferred_step.py`), requesting the next one (`courtlistener_assets/defs/sensors/`).
+(`courtlistener_assets/defs/assets/download_step.py`), requesting the next one (`courtlistener_assets/defs/sensors/`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Database
 
-#: Runs in a row that may end without having come further.
+#: Runs in a row that may end without progress.
 MOST_ATTEMPTS = 5
 
 
@@ -25,9 +25,9 @@ MOST_ATTEMPTS = 5
 class Deferral:
     """An asset's partition that waits until `deferred_until`.
 
-    `run_id` is the run whose passes the next one goes on with, `config` what that run was told about the asset,
-    `downstream` the other assets it was to make. `attempts` counts the runs requested since it was last deferred, of
-    which `request` names the last; `requested_at` is None if none is to be waited for.
+    `run_id` is the run whose passes the next one resumes, `config` what that run was told about the asset, `downstream`
+    the other assets it was to make. `attempts` counts the runs requested since it was last deferred, of which `request`
+    names the last; `requested_at` is None if no run is awaited.
     """
 
     asset: str
@@ -46,14 +46,11 @@ class Deferral:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether so many runs have brought it no further that no other is requested."""
+        """Whether so many runs ended without progress that no other is requested."""
         return self.attempts >= MOST_ATTEMPTS and self.requested_at is None
 
 
-_COLUMNS = (
-    "asset, partition, deferred_until, reason, run_id, config, downstream, times, eta_seconds, deferred_at, "
-    "requested_at, request, attempts"
-)
+_COLUMNS = ", ".join(each.name for each in fields(Deferral))
 
 # A run that was to take the whole partition is not replaced by one that wanted a few of its dockets.
 _RECORD = """
@@ -104,7 +101,7 @@ class Deferrals:
         downstream: Sequence[str] = (),
         eta_seconds: float | None = None,
     ) -> None:
-        """Remember that these partitions are to be gone on with `wait_seconds` from now."""
+        """Defer these partitions by `wait_seconds`."""
         row = {
             "asset": asset,
             "wait": wait_seconds,
@@ -118,9 +115,9 @@ class Deferrals:
             connection.cursor().executemany(_RECORD, [{**row, "partition": each} for each in sorted(partitions)])
 
     def clear(self, asset: str, partition: str, *, some_dockets: bool, request: str | None = None) -> None:
-        """The asset's partition is complete, or, with `some_dockets`, those dockets of it that were asked for.
+        """Drop a deferral: the partition is complete, or, with `some_dockets`, the dockets that the run was to take.
 
-        With `request` only a deferral that still waits for this one: what was deferred anew meanwhile stays.
+        With `request` only one that still waits for this request: what was deferred again meanwhile stays.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -131,33 +128,32 @@ class Deferrals:
             )
 
     def forget(self, partitions: Sequence[str]) -> int:
-        """Do not go on with these partitions; returns how many deferrals that were."""
+        """Drop all deferrals of these partitions; returns how many."""
         with self._database.transaction() as connection:
             return connection.execute(
                 "DELETE FROM courtlistener.deferrals WHERE partition = ANY(%(partitions)s)",
                 {"partitions": list(partitions)},
             ).rowcount
 
-    def due(self, *, now: datetime | None = None, limit: int = 1000) -> list[Deferral]:
-        """What may go on now and is not waiting for a run, by partition; not what is stuck."""
+    def due(self, *, limit: int = 1000) -> list[Deferral]:
+        """What may be resumed now and is not waiting for a run, by partition; not what is stuck."""
         return self._select(
-            "deferred_until <= coalesce(%(now)s, now()) AND requested_at IS NULL AND attempts < %(max_attempts)s "
+            "deferred_until <= now() AND requested_at IS NULL AND attempts < %(max_attempts)s "
             "ORDER BY partition, asset LIMIT %(limit)s",
-            now=now,
             max_attempts=MOST_ATTEMPTS,
             limit=limit,
         )
 
     def requested(self) -> list[Deferral]:
-        """What waits for a run that was requested."""
+        """Return what waits for a run that was requested."""
         return self._select("requested_at IS NOT NULL ORDER BY partition, asset")
 
     def all(self, *, limit: int = 1000) -> list[Deferral]:
-        """All deferrals, the next one first."""
+        """Return all deferrals, the next one first."""
         return self._select("TRUE ORDER BY deferred_until, partition, asset LIMIT %(limit)s", limit=limit)
 
     def mark_requested(self, deferrals: Sequence[Deferral], request: str) -> None:
-        """A run named `request` goes on with these."""
+        """Note that a run named `request` is to resume these."""
         query = (
             "UPDATE courtlistener.deferrals SET requested_at = now(), request = %(request)s, attempts = attempts + 1 "
             "WHERE asset = %(asset)s AND partition = %(partition)s"
@@ -165,9 +161,9 @@ class Deferrals:
         self._for_each(query, [_key(each) for each in deferrals], request=request)
 
     def defer_again(self, deferrals: Sequence[Deferral], *, wait_seconds: float) -> int:
-        """No run goes on with these now: the one that was requested ended and left them as they were, or none can.
+        """Defer what no run resumes now: the one that was requested ended without them, or none can be requested.
 
-        Returns how many that were; those that were deferred or requested anew since they were read stay as they are.
+        Returns how many; those that were deferred or requested again since they were read stay as they are.
         """
         query = (
             "UPDATE courtlistener.deferrals SET requested_at = NULL, "

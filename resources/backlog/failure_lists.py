@@ -1,9 +1,9 @@
-"""The Redis lists of failed dockets: what stands in Postgres, where a person or the replaced pipeline looks for it.
+"""The Redis lists of failed dockets: a copy of Postgres, where people and the replaced pipeline look for it.
 
-Belongs here: which failure stands in which list. Does not belong here: which failures there are and what becomes of
-them (`failures.py`); that is decided in Postgres, and whatever Redis loses is filled again from there.
+Belongs here: which failure is in which list. Does not belong here: the life of a failure (`failures.py`), which is
+decided in Postgres; what Redis loses is refilled from there.
 
-An open failure stands in exactly one list: `failed:{hour}` of the hour (UTC) in which it first failed,
+An open failure is in exactly one list: `failed:{hour}` of the hour (UTC) in which it first failed,
 `claimed:{claim}` while a run retries it, or `dead`.
 """
 
@@ -21,52 +21,43 @@ import redis
 from resources.connections import scripts
 from resources.connections.best_effort_redis import BestEffortRedis
 from resources.connections.redis_keys import RedisKeys, hour_stamp
+from resources.records.model import Failure
 
 #: Lists expire, the failures do not: they are filed again.
 LIST_TTL_SECONDS = 7 * 86_400
 
 
-@dataclass(frozen=True)
-class OpenFailure:
-    """Something that could not be downloaded or stored.
-
-    Where no docket is known, `object_id`, or the ids above `after_id` up to `up_to_id`, say what in the sweep it is.
-    `tries` counts how often it failed, `requests` what that cost. `due_at` is when it may be retried.
-    """
+@dataclass(frozen=True, kw_only=True)
+class OpenFailure(Failure):
+    """A failure as Postgres keeps it; `tries` counts how often it failed, `due_at` is when it may be retried."""
 
     id: int
     asset: str
     partition: str
     sweep: str
-    docket_id: int | None
-    object_id: int | None
-    after_id: int | None
-    up_to_id: int | None
-    error: str
-    message: str
     tries: int
-    requests: int
     first_at: datetime
     last_at: datetime
     due_at: datetime
     claimed_by: str | None = None
+    resolved_at: datetime | None = None
     dead_at: datetime | None = None
 
     @property
     def hour(self) -> str:
-        """The hour in which it first failed, as it stands in the name of its list."""
+        """The hour in which it first failed, as in the name of its list."""
         return hour_stamp(self.first_at.astimezone(UTC))
 
     def entry(self) -> str:
-        """The failure as an element of a list: JSON that begins with its id. The Lua scripts rely on that."""
-        shown = {**asdict(self), "message": self.message[:300]}
-        for name in ("due_at", "claimed_by", "dead_at"):
+        """Return the failure as an element of a list: JSON that begins with its id. The Lua scripts rely on that."""
+        shown = {"id": self.id, **asdict(self), "message": self.message[:300]}
+        for name in ("due_at", "claimed_by", "resolved_at", "dead_at"):
             del shown[name]
         return json.dumps({name: _plain(value) for name, value in shown.items()})
 
 
 class FailureLists:
-    """Keeps the lists in line; without Redis it does nothing."""
+    """Keeps the lists equal to what Postgres knows; best effort."""
 
     def __init__(self, client: redis.Redis, keys: RedisKeys | None = None) -> None:
         self._redis = BestEffortRedis(client)
@@ -74,27 +65,27 @@ class FailureLists:
         self._script = scripts.register(client, "move_failures")
 
     def claim(self, claim_id: str, failures: Sequence[OpenFailure]) -> None:
-        """From the hours' lists to the claim's."""
+        """Move failures from their hours' lists to the claim's."""
         hours = sorted({self._keys.failed(failure.hour) for failure in failures})
         self._move(self._keys.claimed(claim_id), hours, failures)
 
     def file(self, failures: Iterable[OpenFailure], *, claim_id: str = "") -> None:
-        """To the lists of their hours, from the claim's list (if there was a claim) or from the dead."""
+        """Move failures to their hours' lists, from the claim's (if there was a claim) or from the dead."""
         sources = [self._keys.claimed(claim_id)] if claim_id else [self._keys.dead()]
         for hour, group in groupby(sorted(failures, key=lambda one: one.hour), key=lambda one: one.hour):
             self._move(self._keys.failed(hour), sources, list(group))
 
     def dead_letter(self, failures: Sequence[OpenFailure]) -> None:
-        """From the hours' lists to the dead."""
+        """Move failures from their hours' lists to the dead."""
         hours = sorted({self._keys.failed(failure.hour) for failure in failures})
         self._move(self._keys.dead(), hours, failures)
 
     def resolve(self, claim_id: str, failures: Sequence[OpenFailure]) -> None:
-        """Out of the claim's list: they have succeeded."""
+        """Remove failures from the claim's list: they have succeeded."""
         self._move(self._keys.claimed(claim_id), [], failures, append=False)
 
     def lengths(self, places: Sequence[str]) -> dict[str, int]:
-        """How many stand in each list; `places` as in `place_key`. Empty if Redis does not answer."""
+        """Return the length of each list; `places` as in `place_key`. Empty if Redis does not answer."""
 
         def ask() -> dict[str, int]:
             with self._redis.client.pipeline(transaction=False) as pipeline:
@@ -105,7 +96,7 @@ class FailureLists:
         return self._redis.attempt(ask, {}) if places else {}
 
     def replace(self, contents: Mapping[str, Sequence[OpenFailure]]) -> None:
-        """Write whole lists anew."""
+        """Rewrite whole lists."""
 
         def write() -> None:
             with self._redis.client.pipeline(transaction=True) as pipeline:
@@ -120,7 +111,7 @@ class FailureLists:
         self._redis.attempt(write, None)
 
     def place_key(self, place: str) -> str:
-        """The key of a place as Postgres names it: `dead`, `claimed <claim id>` or `failed <hour>`."""
+        """Return the key of a place as Postgres names it: `dead`, `claimed <claim id>` or `failed <hour>`."""
         kind, _, name = place.partition(" ")
         if kind == "dead":
             return self._keys.dead()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from resources.backlog.deferrals import Deferral, Deferrals
+from resources.backlog.failures import failure_counts
 from resources.connections.postgres import Database
 
 # What counts the partitions must look at all their sweeps, so it does that once for all assets.
@@ -26,23 +26,18 @@ PROGRESS = """
                bool_and(since IS NULL AND finished_at IS NOT NULL) AS first_pass,
                sum(pages) AS pages, sum(records) AS records
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
-        WHERE split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+        WHERE partition = %(whole)s
+            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
         GROUP BY asset, partition, needed
     )
     SELECT asset,
            count(*) FILTER (WHERE walked >= needed),
            count(*) FILTER (WHERE walked < needed),
-           coalesce(sum(records), 0),
-           coalesce(sum(pages), 0),
-           coalesce(sum(pages) FILTER (WHERE walked < needed), 0),
-           avg(pages) FILTER (WHERE first_pass AND walked >= needed)
+           coalesce(sum(records), 0)::bigint,
+           coalesce(sum(pages), 0)::bigint,
+           coalesce(sum(pages) FILTER (WHERE walked < needed), 0)::bigint,
+           (avg(pages) FILTER (WHERE first_pass AND walked >= needed))::double precision
     FROM partitions GROUP BY asset
-"""
-_FAILURES = """
-    SELECT count(*) FILTER (WHERE dead_at IS NULL AND claimed_by IS NULL),
-           count(*) FILTER (WHERE dead_at IS NULL AND claimed_by IS NOT NULL),
-           count(*) FILTER (WHERE dead_at IS NOT NULL)
-    FROM courtlistener.failures WHERE resolved_at IS NULL
 """
 
 
@@ -56,13 +51,13 @@ class AssetProgress:
 
     asset: str
     expected: int
+    sweeps: int
     complete: int
     in_progress: int
     records: int
     pages: int
     pages_in_progress: int
     pages_a_partition: float | None
-    sweeps: int
 
     @property
     def not_begun(self) -> int:
@@ -76,30 +71,25 @@ class AssetProgress:
 
 
 @dataclass(frozen=True)
-class FailureCounts:
-    """Failures that are not resolved: waiting for a retry, being retried, given up."""
-
-    open: int
-    claimed: int
-    dead: int
-
-
-@dataclass(frozen=True)
 class Plan:
-    """What there is to download: the partitions, and the names of the sweeps of each asset."""
+    """What there is to download: how many partitions each asset has, and the names of its sweeps.
+
+    `whole` is the key of an asset without partitions.
+    """
 
     courts: Sequence[str]
     first_month: date
-    partitions: int
+    whole: str
+    partitions: Mapping[str, int]
     sweeps: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
 class PipelineReport:
-    """The downloads as they stand now."""
+    """The downloads as they stand now; `failures` as `Failures.counts` has them."""
 
     assets: tuple[AssetProgress, ...]
-    failures: FailureCounts
+    failures: dict[str, int]
     deferrals: tuple[Deferral, ...]
 
     @property
@@ -114,8 +104,7 @@ class PipelineReport:
 
 
 def pipeline_report(database: Database, plan: Plan) -> PipelineReport:
-    """How far the plan has come; raises StoreUnavailable. The database must be migrated."""
-    [failures] = database.rows(_FAILURES)
+    """How far the downloads have come; raises StoreUnavailable. The database must be migrated."""
     planned = [(asset, sweep) for asset, sweeps in plan.sweeps.items() for sweep in sweeps]
     rows = database.rows(
         PROGRESS,
@@ -124,29 +113,15 @@ def pipeline_report(database: Database, plan: Plan) -> PipelineReport:
             "sweeps": [sweep for _, sweep in planned],
             "courts": list(plan.courts),
             "first_month": plan.first_month.isoformat(),
+            "whole": plan.whole,
         },
     )
     begun = {asset: counts for asset, *counts in rows}
     return PipelineReport(
-        assets=tuple(_progress(plan, asset, begun.get(asset, _NOT_BEGUN)) for asset in plan.sweeps),
-        failures=FailureCounts(*failures),
+        assets=tuple(
+            AssetProgress(asset, plan.partitions[asset], len(sweeps), *begun.get(asset, (0, 0, 0, 0, 0, None)))
+            for asset, sweeps in plan.sweeps.items()
+        ),
+        failures=failure_counts(database),
         deferrals=tuple(Deferrals(database).all()),
-    )
-
-
-_NOT_BEGUN = (0, 0, 0, 0, 0, None)
-
-
-def _progress(plan: Plan, asset: str, counts: Sequence[Any]) -> AssetProgress:
-    complete, in_progress, records, pages, pages_in_progress, mean = counts
-    return AssetProgress(
-        asset=asset,
-        expected=plan.partitions,
-        complete=complete,
-        in_progress=in_progress,
-        records=int(records),
-        pages=int(pages),
-        pages_in_progress=int(pages_in_progress),
-        pages_a_partition=None if mean is None else float(mean),
-        sweeps=len(plan.sweeps[asset]),
     )

@@ -5,7 +5,6 @@ Belongs here: addresses, passwords, TLS and timeouts. Does not belong here: keys
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from redis.retry import Retry
 
 from resources.errors import SettingError
 
+#: Longest wait of a thread for a connection that others use; longer than all of them may wait for a silent server.
+_PATIENCE_SECONDS = 20.0
 #: Host names of services that encrypt. Others, such as Memorystore, are reached by bare addresses.
 _SERVICES_WITH_TLS = {
     "master.*.cache.amazonaws.com": "ElastiCache with encryption in transit",
@@ -30,20 +31,8 @@ _SERVICES_WITH_TLS = {
 }
 
 
-@dataclass(frozen=True)
-class RedisAddress:
-    """A Redis server as a URL: `redis://`, `rediss://` (TLS) or `unix://`.
-
-    Certificate and host name are verified. The query may hold `ssl_ca_certs`, a file with the server's certificate
-    authority if it is not one that the system trusts, and `password_file`, which is read for every new connection and
-    stands for the password; whatever else redis-py knows (`ssl_certfile`) may stand there too.
-    """
-
-    url: str
-
-
 class PasswordFile(CredentialProvider):
-    """A login whose password is read anew for each connection, so that it can change while we run."""
+    """A login whose password is read again for each connection, so that it can change while we run."""
 
     def __init__(self, path: Path, username: str) -> None:
         self._path = path
@@ -59,25 +48,31 @@ class PasswordFile(CredentialProvider):
 
 
 def connect(
-    address: RedisAddress,
+    url: str,
     *,
     timeout_seconds: float = 0.4,
     connect_timeout_seconds: float = 0.4,
-    max_connections: int = 64,
+    max_connections: int = 16,
 ) -> redis.Redis:
-    """A client that fails fast: no retries, short timeouts.
+    """A client of `redis://`, `rediss://` (TLS) or `unix://` that fails fast: no retries, short timeouts.
 
-    Retrying here would hide an outage from the quota ledger, which has its own answer to one. Connections are made when
-    first needed, so this never fails because Redis is away. Raises SettingError for an address that cannot be read.
+    Certificate and host name are verified. The query may hold `ssl_ca_certs`, a file with the server's certificate
+    authority if it is not one that the system trusts, and `password_file`, which is read for every new connection and
+    replaces the password; other parameters of redis-py (`ssl_certfile`) are passed on. A thread beyond
+    `max_connections` waits until another is done.
+
+    Retrying here would hide an outage from the quota ledger, which deals with one itself. Connections are made when
+    first needed, so this never fails because Redis is down. Raises SettingError for an address that cannot be read.
     """
-    url_parts(address.url)
-    url, options = _without_password_file(address.url)
+    url_parts(url)
+    url, options = _without_password_file(url)
     if url.startswith("rediss://"):
         # Not left to the defaults of a library; what the address says wins.
         options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     try:
-        return redis.Redis.from_url(
+        pool = redis.BlockingConnectionPool.from_url(
             url,
+            timeout=_PATIENCE_SECONDS,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=connect_timeout_seconds,
             retry=Retry(NoBackoff(), 0),
@@ -88,6 +83,7 @@ def connect(
         )
     except ValueError:
         raise _unreadable("REDIS_URL") from None
+    return redis.Redis.from_pool(pool)
 
 
 def url_parts(url: str, setting: str = "REDIS_URL") -> SplitResult:
@@ -116,7 +112,7 @@ def _unreadable(setting: str) -> SettingError:
 
 
 def service_with_tls(host: str) -> str | None:
-    """The managed service that a host belongs to, if it takes encrypted connections as a rule; None for any other."""
+    """Return the managed service of a host, if it takes encrypted connections as a rule; None for any other."""
     return next((service for name, service in _SERVICES_WITH_TLS.items() if fnmatchcase(host.lower(), name)), None)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 
 def hour_stamp(moment: datetime) -> str:
-    """The hour of a moment as it stands in key names, `2024-01-31_13`."""
+    """Return the hour of a moment as key names have it, `2024-01-31_13`."""
     return moment.strftime("%Y-%m-%d_%H")
 
 
@@ -21,7 +21,7 @@ class RedisKeys:
     prefix: str = "courtlistener"
 
     def rate_limit(self, hour: str) -> str:
-        """string: requests charged in this hour (UTC), lives 2 hours."""
+        """string: requests charged in this hour (UTC), lives 25 hours."""
         return f"{self.prefix}:rate_limit:{hour}"
 
     def counter(self, hour: str) -> str:
@@ -73,7 +73,7 @@ class RedisKeys:
         return f"{self.prefix}:pipeline:{run_id}"
 
     def processed(self, run_id: str) -> str:
-        """zset: the last 100,000 dockets that a run has finished, score the time."""
+        """zset: the last 100,000 dockets that a run has processed, and with a ! those that failed; score the time."""
         return f"{self.prefix}:processed:{run_id}"
 
     def task_start(self, run_id: str, task: str) -> str:

@@ -1,11 +1,12 @@
-"""Why a certificate was refused, and what to do about it.
+"""Which servers need TLS, why a certificate was refused, and what to do about it.
 
-Belongs here: reading Python's TLS errors, whoever wraps them. Does not belong here: how each client is told whom to
-trust (`redis_address.py`, `postgres_address.py`); requests trusts the bundle of certifi or REQUESTS_CA_BUNDLE.
+Belongs here: reading Python's TLS errors, whichever library wraps them. Does not belong here: how each client is told
+what to trust (`redis_address.py`, `postgres_address.py`); requests trusts certifi's bundle or REQUESTS_CA_BUNDLE.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,19 @@ _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _NO_ISSUER, _UNVERIF
 _HOST, _ADDRESS = 62, 64
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host, which then needs no TLS, is localhost, a loopback address, a Unix socket or not named."""
+    if host in ("", "localhost") or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True)
 class Refusal:
-    """Why a server was not trusted, and what to do about it, as sentences."""
+    """Why a server was not trusted, and the remedy, as sentences."""
 
     reason: str
     remedy: str
@@ -46,7 +57,7 @@ def _of_code(code: int, message: str, authority_setting: str) -> Refusal:
     if code in (_HOST, _ADDRESS):
         return Refusal(
             f"The server's certificate is for another host: {message.rstrip('.')}.",
-            "Use the host name that the certificate names. If the name is right, somebody else answers for it.",
+            "Use the host name that the certificate names. If the name is right, another server responds under it.",
         )
     if code in (_SELF_SIGNED, _SELF_SIGNED_CHAIN, _NO_ISSUER, _UNVERIFIABLE):
         return Refusal(

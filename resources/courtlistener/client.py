@@ -1,73 +1,96 @@
 """The client of CourtListener's REST API v4: every attempt under a permit of its own.
 
-Belongs here: connections, attempts, permits. Does not belong here: what an answer means (`responses.py`), or that none
-comes (`unanswered.py`), which pages to ask for (`courtlistener_assets/download/sweep.py`), who gets a permit
-(`limiter.py`).
+Belongs here: connections, attempts, permits. Does not belong here: what a response means (`responses.py`), which pages
+to ask for (`courtlistener_assets/download/sweep.py`), who gets a permit (`resources/quota/limiter.py`).
 """
 
-import hashlib
+from __future__ import annotations
+
+import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import dagster as dg
 import requests
 import urllib3
+from opentelemetry.trace import StatusCode
 
-from resources.connections.tls import refusal_of
+from resources.courtlistener.address import checked_base_url
 from resources.courtlistener.responses import (
+    MASK,
     Page,
     Response,
     asked_for,
-    detail_of,
+    count_of,
+    error_of_no_response,
     object_of,
     page_of,
-    retry_after_seconds,
+    raise_for_status,
     server_windows_of,
 )
-from resources.courtlistener.token import REWRITE_SECONDS, ApiToken, TokenFile
-from resources.courtlistener.unanswered import never_sent, unanswered
-from resources.errors import ResponseTooLarge, Throttled, TransientApiError, UntrustedServer
-from resources.quota.limiter import RateLimiter, RedisRateLimitResource
-from resources.quota.permits import Lane, Outcome, Permit, Window
+from resources.courtlistener.token import REWRITE_SECONDS, ApiToken
+from resources.errors import (
+    AuthenticationFailed,
+    QuotaError,
+    ResponseTooLarge,
+    SettingError,
+    Throttled,
+    TransientApiError,
+    UnusableRecord,
+)
+from resources.quota.limiter import RateLimiter
+from resources.quota.permits import Lane, Window
 from resources.telemetry import tracing
 
+#: Below the logger that Dagster takes over into the log of a run.
+_run_log = logging.getLogger("dagster.builtin.courtlistener")
+# urllib3 warns of headers that it cannot read, and quotes them: the token, if the server echoes it there.
+logging.getLogger("urllib3.connection").addFilter(lambda line: "Failed to parse headers" not in str(line.msg))
 _Result = TypeVar("_Result")
 
 #: api-usage costs no quota but has a throttle of its own; these hold until the server names others.
 API_USAGE_WINDOWS = (Window(10, 60), Window(120, 3600))
 
+_POOL_SIZE = 16
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
-#: How old the account's windows may be: rates change while a backfill goes on.
+#: How old the account's windows may be: rates change during a backfill.
 WINDOWS_MAX_AGE_SECONDS = 600.0
-#: From sending to the last byte; a server that drips a byte now and then must not hold a permit for ever.
+#: From sending to the last byte; a server that drips a byte now and then must not hold a permit forever.
 ATTEMPT_SECONDS = 60.0
-#: Longer than any attempt can take, so that no permit ages while its request is still under way.
+#: Longer than any attempt can take, so that no permit ages while its request is in flight.
 PERMIT_TTL_SECONDS = CONNECT_TIMEOUT_SECONDS + ATTEMPT_SECONDS + READ_TIMEOUT_SECONDS + 25.0
 
 
-class _TokenAuth(requests.auth.AuthBase):
+def _auth(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     """As `auth`, not as a default header, since requests lets a .netrc file override the header."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Token {self._token}"
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Token {token}"
         return request
+
+    return add
+
+
+class _Session(requests.Session):
+    """A session without redirects. Those not followed are looked at too: their bodies are read without any limit."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """No redirect has a target."""
 
 
 class CourtListenerClient:
     """Pages of CourtListener's API.
 
-    `base_url` is the server without a path. Up to `max_attempts` attempts are made for a page, `max_seconds` in all,
-    with jittered exponential backoff between them; waiting for permits does not count. `requests_sent` counts attempts
-    that reached the network, `refused` the 429s among them.
+    `base_url` is the server without a path. The account's windows were read `windows_age_seconds` ago; they are read
+    before the first request if that is too long. Up to `max_attempts` attempts are made for a page, `max_seconds` in
+    all, with jittered exponential backoff between them; waiting for permits does not count. `requests_sent` counts
+    attempts that reached the network, `refused` the 429s among them.
     """
 
     def __init__(
@@ -81,12 +104,13 @@ class CourtListenerClient:
         max_attempts: int = 5,
         max_seconds: float = 300.0,
         max_body_bytes: int = 64 * 2**20,
-        pool_size: int = 16,
+        windows_age_seconds: float = math.inf,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._root = f"{base_url}/api/rest/v4/"
-        #: The permits of the account, for whoever reports about them.
+        # Checked here as well as in the settings: the token must not go to any other kind of address.
+        self._root = f"{checked_base_url(base_url)}/api/rest/v4/"
+        #: The permits of the account, for reports.
         self.limiter = limiter
         self._usage_limiter = usage_limiter
         self._lane = lane
@@ -95,56 +119,84 @@ class CourtListenerClient:
         self._max_body_bytes = max_body_bytes
         self._sleep = sleep
         self._clock = clock
-        self._session = requests.Session()
+        self._session = _Session()
         self._token = ApiToken(token) if isinstance(token, str) else token
         # Without TLS a proxy that the environment names would read the token.
         self._session.trust_env = urlsplit(base_url).scheme == "https"
         self._session.headers.update({"Accept": "application/json", "User-Agent": "courtlistener-assets"})
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=pool_size))
-        self._windows_read_at = clock()
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_POOL_SIZE))
+        self._windows_read_at = clock() - windows_age_seconds
         self._counting = threading.Lock()
         self.requests_sent = 0
         self.refused = 0
+        self._reported = 0
 
     def page(self, endpoint: str, params: Mapping[str, str], *, attempts: int | None = None) -> Page:
-        """One page of a list endpoint (`dockets`), selected by query parameters, in at most `attempts` attempts.
+        """Return one page of a list endpoint (`dockets`) selected by query parameters, in at most `attempts` attempts.
 
         Raises TransientApiError when all attempts failed, QuotaDeferred when the quota has no room, and the other
-        ApiErrors, which no repetition mends.
+        ApiErrors, which no retry can help.
         """
-        return self._repeated(lambda nth: page_of(self._attempt(self.limiter, f"{endpoint}/", params, nth)), attempts)
+        return self._repeated(page_of, f"{endpoint}/", params, attempts)
+
+    def walk(self, endpoint: str, *, after_id: int = 0, **filters: str | int) -> Iterator[dict[str, Any]]:
+        """Yield all objects of a list endpoint that the filters select, each once, in the order of their ids.
+
+        Pages of 20 are requested as the objects are used up, each under a permit of its own; `after_id` resumes behind
+        an id. Raises as `page` does, SettingError for a filter that cannot be used, and UnusableRecord for an object
+        without an id.
+
+            for opinion in client.walk("opinions", cluster__docket__court="scotus"):
+                keep(opinion)
+        """
+        if own := sorted({"order_by", "id__gt", "cursor"} & set(filters)):
+            raise SettingError(f"{', '.join(own)}: walk sets the order itself; begin behind an id with after_id")
+        if empty := sorted(name for name, value in filters.items() if value in ("", None)):
+            # The server drops them, and would return everything.
+            raise SettingError(f"{', '.join(empty)} has no value: leave the filter out, or give it one")
+        params = {name: str(value) for name, value in filters.items()} | {"order_by": "id"}
+        while True:
+            begun_at, page = after_id, self.page(endpoint, {**params, "id__gt": str(after_id)})
+            for found in page.objects:
+                id = found.get("id") if isinstance(found, dict) else None
+                if type(id) is not int:
+                    raise UnusableRecord(f"{endpoint} has an object without an id, behind id {after_id}")
+                if id < after_id:
+                    raise TransientApiError(f"{endpoint} are not in the order of their ids, behind id {after_id}")
+                if id > after_id:  # A filter from parent to children repeats rows.
+                    after_id = id
+                    yield found
+            if not page.has_next:
+                return
+            if after_id == begun_at:
+                raise TransientApiError(f"{endpoint} do not advance, behind id {after_id}")
 
     def object(self, endpoint: str, id: int) -> dict[str, Any]:
-        """One object of an endpoint; raises as `page` does, Gone and NotFound if it is no longer there."""
-        return self._repeated(lambda nth: object_of(self._attempt(self.limiter, f"{endpoint}/{id}/", {}, nth)), None)
+        """Return one object of an endpoint; raises as `page` does, Gone and NotFound if it no longer exists."""
+        return self._repeated(object_of, f"{endpoint}/{id}/")
 
     def count(self, endpoint: str, params: Mapping[str, str]) -> int:
-        """How many objects of a list endpoint the query parameters select; one request. Raises as `page` does."""
-        query = {**params, "count": "on"}
+        """Count the objects of a list endpoint that the query parameters select, in one request; raises as `page`."""
+        return self._repeated(count_of, f"{endpoint}/", {**params, "count": "on"})
 
-        def ask(nth: int) -> int:
-            body = object_of(self._attempt(self.limiter, f"{endpoint}/", query, nth))
-            if type(body.get("count")) is not int:
-                raise TransientApiError(f"{endpoint} answered without a count")
-            return int(body["count"])
-
-        return self._repeated(ask, None)
-
-    def _repeated(self, ask: Callable[[int], _Result], attempts: int | None) -> _Result:
-        """Ask again, after a pause, while the answer is one that can be better the next time.
-
-        `ask` is told which attempt it is, from 1 on.
-        """
+    def _repeated(
+        self,
+        read: Callable[[Response], _Result],
+        path: str,
+        params: Mapping[str, str] = MappingProxyType({}),
+        attempts: int | None = None,
+    ) -> _Result:
+        """Send a request, and retry after a pause while the error is one that can pass."""
         if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:  # A long run outlives a change of rates.
             self.refresh_quota()
         started = self._clock()
         last = attempts or self._max_attempts
         for attempt in range(1, last + 1):
             try:
-                return ask(attempt)
+                return read(self._ask(self.limiter, path, params, attempt))
             except (TransientApiError, Throttled) as error:
-                if isinstance(error, Throttled):  # The limiter holds everybody back; find out what the server counts.
+                if isinstance(error, Throttled):  # The limiter holds all workers; find out what the server counts.
                     self.refresh_quota(max_age_seconds=0)
                     pause = 0.0
                 else:
@@ -156,77 +208,78 @@ class CourtListenerClient:
         raise ValueError("attempts must be at least 1")
 
     def refresh_quota(self, *, max_age_seconds: float = WINDOWS_MAX_AGE_SECONDS) -> None:
-        """Learn the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
+        """Read the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
 
-        An answer that does not come leaves the windows as they are; the quota is then kept as last known.
+        Without a response the windows stay as last known.
         """
         self._windows_read_at = self._clock()
         if not self.limiter.needs_observation(max_age_seconds):
             return
         try:
-            body = object_of(self._attempt(self._usage_limiter, "api-usage/", {}))
-            self.limiter.observe(server_windows_of(body, "user"))
-            self._usage_limiter.observe(server_windows_of(body, "api_usage"))
-        except (TransientApiError, Throttled) as error:
-            dg.get_dagster_logger().warning("The account's windows could not be read: %s", error)
+            self.read_quota()
+        except (TransientApiError, Throttled, QuotaError) as error:  # Also when api-usage itself has no room.
+            _run_log.warning("The account's windows could not be read: %s", error)
+
+    def newly_sent(self) -> int:
+        """Return how many requests were sent since the last call of this method."""
+        with self._counting:
+            new, self._reported = self.requests_sent - self._reported, self.requests_sent
+        return new
+
+    def read_quota(self) -> None:
+        """Read the account's windows from api-usage now, in one request; raises as `page` does."""
+        body = object_of(self._ask(self._usage_limiter, "api-usage/", {}))
+        self.limiter.observe(server_windows_of(body, "user"))
+        self._usage_limiter.observe(server_windows_of(body, "api_usage"))
 
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
 
-    def _attempt(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Response:
-        """Send one request, the nth for the same thing, under one permit, and settle the permit whatever happens."""
+    def _ask(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Response:
+        """Send one request, the nth attempt, under a permit; raises unless its status is 200."""
         token = self._token.read(patience_seconds=REWRITE_SECONDS)
-        permit = self._fresh_permit(limiter)
-        outcome = Outcome.COUNTED
+        url = self._root + path
         try:
-            answer = self._traced(self._root + path, params, token, nth)
-            outcome = answer.outcome
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            refusal = refusal_of(error, "REQUESTS_CA_BUNDLE")
-            outcome = Outcome.NOT_COUNTED if refusal or never_sent(error) else Outcome.COUNTED
-            if refusal:
-                raise UntrustedServer(f"{urlsplit(self._root).netloc}: {refusal} Nothing was sent to it.") from error
-            raise unanswered(f"{self._root}{path}?{urlencode(params)}".rstrip("?"), error) from error
-        finally:
-            limiter.settle(permit, outcome)
-        if answer.status < 400:
-            self._token.accepted(token)
-        elif answer.status == 401 and self._token.replaced(token):
-            raise TransientApiError(f"the API token was changed meanwhile: {asked_for(answer.url)}")
-        if answer.status == 429:
+            with limiter.permit(self._lane):
+                with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
+                    response = self._send(url, params, token)
+                    span.set_attribute("http.response.status_code", response.status)
+                    if response.status >= 400:
+                        span.set_attribute("error.type", str(response.status))
+                        span.set_status(StatusCode.ERROR)
+                raise_for_status(response)
+        except AuthenticationFailed as error:
+            if self._token.replaced(token):
+                raise TransientApiError(f"the API token was changed meanwhile: {asked_for(url)}") from error
+            raise
+        except Throttled:
             with self._counting:
                 self.refused += 1
-            limiter.throttled(retry_after_seconds(answer), detail_of(answer))
-        return answer
-
-    def _fresh_permit(self, limiter: RateLimiter) -> Permit:
-        """A permit that is young enough to be used: a worker that was suspended gives its old one back."""
-        while True:
-            permit = limiter.acquire(self._lane)
-            if not limiter.is_stale(permit):
-                return permit
-            limiter.settle(permit, Outcome.NOT_COUNTED)
-
-    def _traced(self, url: str, params: Mapping[str, str], token: str, nth: int) -> Response:
-        with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
-            answer = self._send(url, params, token)
-            span.set({"http.response.status_code": answer.status})
-            if answer.status >= 400:
-                span.fail(str(answer.status))
-            return answer
+            raise
+        self._token.accepted(token)
+        return response
 
     def _send(self, url: str, params: Mapping[str, str], token: str) -> Response:
-        """One request and its whole answer, within ATTEMPT_SECONDS (and one more read) and the size limit."""
+        """One request and its whole response; raises the ApiError that fits if none comes."""
         with self._counting:
             self.requests_sent += 1
+        try:
+            return self._received(url, params, token)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            failure = error_of_no_response(f"{url}?{urlencode(params)}".rstrip("?"), error, masked=token)
+        # Without the library's errors behind it: they quote what the server wrote, and the token if that echoes it.
+        raise failure
+
+    def _received(self, url: str, params: Mapping[str, str], token: str) -> Response:
+        """Within ATTEMPT_SECONDS (and one more read) and the size limit; what echoes the token is masked."""
         deadline = self._clock() + ATTEMPT_SECONDS
         with self._session.get(
             url,
             params=dict(params),
-            auth=_TokenAuth(token),
+            auth=_auth(token),
             timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-            allow_redirects=False,  # A redirect would be a request without a permit, and could leave the host.
+            allow_redirects=False,  # It would be a request without a permit, and could leave the host.
             stream=True,
         ) as response:
             body = bytearray()
@@ -235,11 +288,17 @@ class CourtListenerClient:
                 body += part
                 if len(body) > self._max_body_bytes:
                     raise ResponseTooLarge(
-                        f"The answer has more than {self._max_body_bytes} bytes: {asked_for(response.url)}"
+                        f"The response has more than {self._max_body_bytes} bytes: {asked_for(response.url)}"
                     )
                 if self._clock() > deadline:
-                    raise requests.Timeout(f"the answer took longer than {ATTEMPT_SECONDS:.0f} s")
-            return Response(response.url, response.status_code, response.headers, bytes(body))
+                    raise requests.Timeout(f"the response took longer than {ATTEMPT_SECONDS:.0f} s")
+            headers = {name: value.replace(token, MASK) for name, value in response.headers.items()}
+            return Response(
+                response.url,
+                response.status_code,
+                requests.structures.CaseInsensitiveDict(headers),
+                bytes(body).replace(token.encode(), MASK.encode()),
+            )
 
 
 def _request_attributes(url: str, nth: int) -> dict[str, str | int]:
@@ -247,47 +306,3 @@ def _request_attributes(url: str, nth: int) -> dict[str, str | int]:
     parts = urlsplit(url)
     again = {"http.request.resend_count": nth - 1} if nth > 1 else {}
     return {"http.request.method": "GET", "server.address": parts.hostname or "", "url.path": parts.path, **again}
-
-
-def account_of(token: str) -> str:
-    """A name for the account of a token, from which the token cannot be found."""
-    return hashlib.sha256(f"courtlistener account {token}".encode()).hexdigest()[:12]
-
-
-class CourtListenerResource(dg.ConfigurableResource["CourtListenerResource"]):
-    """CourtListener's API as a Dagster resource."""
-
-    base_url: str
-    api_token: str
-    #: A file with the token, read for every request, in place of `api_token`.
-    api_token_file: str = ""
-    #: Names the ledger of permits; empty: made from the token. Set it to keep the count when the token changes.
-    account: str = ""
-    rate_limit: RedisRateLimitResource
-
-    def account_name(self) -> str:
-        """The name of the account's ledger of permits; raises SettingError without a token."""
-        return self.account or account_of(self._api_token().read())
-
-    def _api_token(self) -> ApiToken:
-        return TokenFile(self.api_token_file) if self.api_token_file else ApiToken(self.api_token)
-
-    @contextmanager
-    def open(self, lane: Lane = Lane.BACKFILL) -> Iterator[CourtListenerClient]:
-        """A client with connections of its own, closed at the end; raises SettingError without a token."""
-        token = self._api_token()
-        token.read()
-        account = self.account_name()
-        limiter = self.rate_limit.limiter(account, permit_ttl_seconds=PERMIT_TTL_SECONDS)
-        usage_limiter = self.rate_limit.limiter(
-            f"{account}:api_usage", permit_ttl_seconds=PERMIT_TTL_SECONDS, fallback_windows=API_USAGE_WINDOWS
-        )
-        client = CourtListenerClient(self.base_url, token, limiter, usage_limiter, lane=lane)
-        try:
-            yield client
-        finally:
-            client.close()
-            tracing.flush()
-            limiter.publish_metrics()
-            limiter.close()
-            usage_limiter.close()

@@ -16,7 +16,7 @@ from resources.errors import SettingError
 #: Kubernetes needs up to a minute and a half to bring a changed secret to a mounted file.
 ROTATION_SECONDS = 120.0
 _LOOK_SECONDS = 2.0
-#: How long a file may be empty or away while it is written anew.
+#: How long a file may be empty or missing while it is rewritten.
 REWRITE_SECONDS = 5.0
 _REWRITE_LOOK_SECONDS = 0.25
 
@@ -45,7 +45,7 @@ class TokenFile(ApiToken):
     """A token in a file, which is read for every request.
 
     When a token that was accepted before is refused, it has been changed at CourtListener: `replaced` then gives the
-    file `patience_seconds` to follow. One that was refused from the start is wrong, and nobody waits.
+    file `patience_seconds` to change too. One that was refused from the start is wrong: no wait.
     """
 
     def __init__(

@@ -11,18 +11,16 @@ from collections.abc import Sequence
 from resources.quota.permits import Window, WindowUsage
 
 
-def eta_seconds(requests_left: int, windows: Sequence[Window], usage: Sequence[WindowUsage] = ()) -> float:
-    """Seconds until the quota has admitted `requests_left` more requests, if nobody else uses the account.
+def eta_seconds(requests_left: int, usage: Sequence[WindowUsage]) -> float:
+    """Seconds until the quota has admitted `requests_left` more requests, if no other program uses the account.
 
-    The slowest window decides. What is used already is taken to come free only a whole window from now, so the answer
+    The slowest window decides. What is used already is taken to come free only a whole window from now, so the result
     is at most one window too long; the time of the requests themselves is left out. Infinite if a window admits none.
     """
-    used = {use.window: use.used for use in usage}
-    return max((_window_seconds(requests_left, window, used.get(window, 0)) for window in windows), default=0.0)
+    return max((_window_seconds(requests_left - use.remaining, use.window) for use in usage), default=0.0)
 
 
-def _window_seconds(requests_left: int, window: Window, used: int) -> float:
-    beyond = requests_left - max(0, window.limit - used)
+def _window_seconds(beyond: int, window: Window) -> float:
     if beyond <= 0:
         return 0.0
     return math.ceil(beyond / window.limit) * float(window.seconds) if window.limit else math.inf

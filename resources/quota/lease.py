@@ -1,8 +1,7 @@
 """Who is in charge of an account's quota: its row of `courtlistener.ledgers`, and what happens under the row's lock.
 
 Belongs here: taking the ledger over, giving it back to Redis, and the journal's gate. Does not belong here: what the
-account may do (`windows.py`), deciding about a permit (`postgres_ledger.py`, `redis_ledger.py`), or when to
-change the holder (`failover.py`).
+account may do (`windows.py`), deciding about a permit (the ledgers), or when to change the holder (`failover.py`).
 
 Windows, hold and block are kept here; Redis gets a copy, together with the permits, whenever it is put in charge.
 """
@@ -10,9 +9,11 @@ Windows, hold and block are kept here; Redis gets a copy, together with the perm
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection, Database
@@ -25,7 +26,9 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_COOL_DOWN_SECONDS = 300.0
 _STABLE = timedelta(seconds=60)
+_RETENTION = timedelta(days=30)
 _PERMITS_A_PAGE = 5_000
+_CONNECTION_TIMEOUT_SECONDS = 2.0
 
 _READ = """
     SELECT epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at
@@ -50,7 +53,7 @@ _YOUNG_PERMITS = """
 """
 _PRUNE = """
     DELETE FROM courtlistener.permits WHERE ctid = ANY (ARRAY (
-        SELECT ctid FROM courtlistener.permits WHERE granted_at < now() - %(retention)s
+        SELECT ctid FROM courtlistener.permits WHERE granted_at < now() - %s
         ORDER BY granted_at LIMIT 5000 FOR UPDATE SKIP LOCKED))
 """
 
@@ -66,13 +69,8 @@ def moment(unix_us: int) -> datetime:
 
 
 def window_row(window: Window, foreign: int = 0, foreign_until_us: int = 0) -> dict[str, int]:
-    """A window as it stands in the row."""
+    """A window as the row has it."""
     return {"limit": window.limit, "seconds": window.seconds, "foreign": foreign, "foreign_until_us": foreign_until_us}
-
-
-def as_json(windows: Sequence[Window]) -> list[dict[str, int]]:
-    """Windows without use by others, as they stand in the row."""
-    return [window_row(window) for window in windows]
 
 
 @dataclass
@@ -83,7 +81,7 @@ class Lease:
     holder: str
     changed_at: datetime
     cool_down_seconds: float
-    windows: tuple[dict[str, int], ...]
+    windows: list[dict[str, int]]
     held_until: datetime
     blocked: str
     observed_at: datetime
@@ -130,15 +128,17 @@ class LeaseStore:
         *,
         fallback_windows: tuple[Window, ...],
         cool_down_seconds: float = 5.0,
-        retention_days: float = 30.0,
         clock_us: Callable[[], int] | None = None,
     ) -> None:
         self.database = database
         self.account = account
-        self.fallback_windows = fallback_windows
+        self.fallback_rows = [window_row(window) for window in fallback_windows]
         self._cool_down_seconds = cool_down_seconds
-        self._retention = timedelta(days=retention_days)
         self._clock_us = clock_us
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A transaction that does not keep a worker waiting for a connection: it has other ways to get a permit."""
+        return self.database.transaction(timeout_seconds=_CONNECTION_TIMEOUT_SECONDS)
 
     def now(self, connection: Connection) -> datetime:
         """Postgres' clock, or the simulation's."""
@@ -157,26 +157,16 @@ class LeaseStore:
         return self._get(connection, _READ)
 
     def _get(self, connection: Connection, query: str) -> Lease:
-        row = connection.execute(query.encode(), {"account": self.account}).fetchone()
-        if row is None:
-            connection.execute(
-                "INSERT INTO courtlistener.ledgers (account, windows) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                (self.account, Jsonb(as_json(self.fallback_windows))),
-            )
-            row = connection.execute(query.encode(), {"account": self.account}).fetchone()
+        with connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(query.encode(), {"account": self.account}).fetchone()
+            if row is None:
+                cursor.execute(
+                    "INSERT INTO courtlistener.ledgers (account, windows) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                    (self.account, Jsonb(self.fallback_rows)),
+                )
+                row = cursor.execute(query.encode(), {"account": self.account}).fetchone()
         assert row is not None
-        epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at = row
-        return Lease(
-            epoch=epoch,
-            holder=holder,
-            changed_at=changed_at,
-            cool_down_seconds=cool_down_seconds,
-            windows=tuple(windows),
-            held_until=held_until,
-            blocked=blocked,
-            observed_at=observed_at,
-            now=self.now(connection),
-        )
+        return Lease(**row, now=self.now(connection))
 
     def take_over(self, connection: Connection, lease: Lease) -> None:
         """Put Postgres in charge. What Redis still grants from now on is void."""
@@ -190,7 +180,7 @@ class LeaseStore:
             "WHERE account = %s",
             (lease.epoch, lease.now, seconds, self.account),
         )
-        # Whoever stood here when Redis took over has queued there since.
+        # Those that waited here when Redis took over have queued there since.
         connection.execute("DELETE FROM courtlistener.permit_waiters WHERE account = %s", (self.account,))
 
     def give_to(self, redis: RedisLedger, *, even_if_intact: bool = False) -> float:
@@ -199,7 +189,7 @@ class LeaseStore:
         Otherwise Postgres is in charge for at least the returned number of seconds: Redis does not answer, or it has
         been put in charge too recently to trust it again.
         """
-        with self.database.transaction() as connection:
+        with self.transaction() as connection:
             lease = self.lock(connection)
             try:
                 intact = lease.holder == REDIS and redis.is_intact(lease.epoch)
@@ -218,7 +208,7 @@ class LeaseStore:
             return cooling_seconds
 
     def rebuild(self, connection: Connection, lease: Lease, redis: RedisLedger) -> None:
-        """Put Redis in charge with a fresh copy; raises RedisUnavailable, and what Redis may have got is void."""
+        """Put Redis in charge with a fresh copy; raises RedisUnavailable, and what Redis may have received is void."""
         windows = lease.quota_windows()
         since = lease.now - timedelta(seconds=max((quota.window.seconds for quota in windows), default=0))
         # Page by page, since Postgres ends a transaction that is idle for long.
@@ -241,7 +231,7 @@ class LeaseStore:
         )
 
     def journal(self, request_ids: Sequence[str], epoch: int, granted_at_us: int, ttl_us: int) -> int | None:
-        """Write down what Redis has granted, if it is still in charge under `epoch`; None if it is not.
+        """Journal what Redis has granted, if it is still in charge under `epoch`; None if it is not.
 
         Returns by how many microseconds the clock of Redis has gained on Postgres' since Redis was rebuilt (negative
         if the worker was slow).
@@ -253,7 +243,7 @@ class LeaseStore:
             "ttl": timedelta(microseconds=ttl_us),
             "now": None if self._clock_us is None else moment(self._clock_us()),
         }
-        with self.database.transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(_JOURNAL, params).fetchall()
         if len(rows) != len(request_ids):
             return None
@@ -261,8 +251,8 @@ class LeaseStore:
         return granted_at_us - (us(granted_at) - int(clock_offset_us))
 
     def withdraw(self, request_ids: Sequence[str], epoch: int) -> None:
-        """Take back what was just journaled under `epoch` for permits that nobody has been given."""
-        with self.database.transaction() as connection:
+        """Take back what was just journaled under `epoch` for permits that were not handed out."""
+        with self.transaction() as connection:
             connection.execute(
                 "DELETE FROM courtlistener.permits WHERE account = %s AND request_id = ANY (%s) AND epoch = %s "
                 "AND settled_at IS NULL",
@@ -270,8 +260,5 @@ class LeaseStore:
             )
 
     def prune(self, connection: Connection) -> None:
-        """Delete a bounded number of permits of any account that are older than the retention.
-
-        Of any, since a ledger that is no longer used, or seldom, has nobody else to do it.
-        """
-        connection.execute(_PRUNE, {"retention": self._retention})
+        """Delete a bounded number of permits older than the retention, of any account: some are no longer used."""
+        connection.execute(_PRUNE, (_RETENTION,))

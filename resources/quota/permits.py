@@ -1,6 +1,6 @@
-"""What a quota ledger promises: the words shared by the Redis ledger, the Postgres ledger and whoever uses them.
+"""What a quota ledger promises: the words shared by the Redis ledger, the Postgres ledger and their callers.
 
-Belongs here: value types and the `Ledger` protocol. Does not belong here: anything that does I/O, or waits.
+Belongs here: value types. Does not belong here: anything that does I/O, or waits.
 
 The rule, from docs/permit-path.md: a request is admitted if and only if, for every window, fewer than `limit` permits
 are in flight or were settled less than `seconds` ago. A permit that is never settled counts as in flight until its
@@ -12,9 +12,8 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from resources.errors import SettingError
 
@@ -67,7 +66,7 @@ class ServerWindow:
 
 
 class Lane(enum.Enum):
-    """Who asks. `BACKFILL` leaves the reserve of every window alone; `PRIORITY` (retries, fresh data) may use it."""
+    """Who asks. `PRIORITY` (retries, fresh data) may use the reserve of every window, `BACKFILL` may not."""
 
     BACKFILL = "backfill"
     PRIORITY = "priority"
@@ -76,7 +75,7 @@ class Lane(enum.Enum):
 class Outcome(enum.Enum):
     """What became of a permit's request.
 
-    COUNTED: the server logged it, or may have (an answer, a timeout, a reset). The permit ages from now on.
+    COUNTED: the server logged it, or may have (a response, a timeout, a reset). The permit ages from now on.
     NOT_COUNTED: the server did not log it (401, 403, 406, 429, no connection was made). The permit is given back.
     """
 
@@ -103,7 +102,7 @@ class Permit:
 
 @dataclass(frozen=True)
 class Wait:
-    """No permit yet: ask again in `wait_ms`. `ahead` is how many others are before this request in the line."""
+    """No permit yet: ask again in `wait_ms`. `ahead` is how many waiters are before this request."""
 
     wait_ms: int
     ahead: int
@@ -147,10 +146,10 @@ class JournaledPermit:
 
 @dataclass(frozen=True)
 class LedgerState:
-    """All that a ledger must know to go on where another one stopped. Times are relative, so clocks need not agree.
+    """All that a ledger must know to resume where another one stopped. Times are relative, so clocks need not agree.
 
-    `permits` are read once. Without `keep_waiters`, a line of waiters that the ledger may still have is forgotten: they
-    queue elsewhere since.
+    `permits` are read once. Without `keep_waiters`, waiters that the ledger may still have are dropped: they have since
+    queued elsewhere.
     """
 
     epoch: int
@@ -162,24 +161,3 @@ class LedgerState:
 
 
 Decision = tuple[Permit, ...] | Wait | Fenced | Blocked
-
-
-class Ledger(Protocol):
-    """A place that grants permits for one account. Implemented by Redis and by Postgres, with the same behaviour."""
-
-    def acquire(self, request_ids: Sequence[str], lane: Lane) -> Decision:
-        """Ask for one permit a request id, all or none.
-
-        The same ids get the same permits, so a lost answer costs nothing. A `Wait` keeps the caller's place in the line
-        until a while after `wait_ms`; who does not come back loses it. More permits than the smallest window admits at
-        once are never granted.
-        """
-        ...
-
-    def settle(self, permit: Permit, outcome: Outcome) -> None:
-        """Say that the answer to the permit's request is here. Settling twice, or an unknown permit, does nothing."""
-        ...
-
-    def leave(self, request_ids: Sequence[str]) -> None:
-        """Give up the places in the line."""
-        ...

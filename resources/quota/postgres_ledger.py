@@ -1,6 +1,6 @@
 """The quota ledger in Postgres: the same rule as `lua/acquire.lua`, decided by counting the journal under a row lock.
 
-Belongs here: deciding about permits while Redis is away, and settling in the journal, which always happens. Does not
+Belongs here: deciding about permits while Redis is down, and settling in the journal, which always happens. Does not
 belong here: who is in charge (`lease.py`).
 """
 
@@ -13,17 +13,7 @@ from typing import Any
 
 from resources.connections.postgres import Connection
 from resources.quota.lease import POSTGRES, Lease, LeaseStore, us
-from resources.quota.permits import (
-    Blocked,
-    Decision,
-    Fenced,
-    Lane,
-    Outcome,
-    Permit,
-    QuotaWindow,
-    Wait,
-    WindowUsage,
-)
+from resources.quota.permits import Blocked, Decision, Fenced, Lane, Outcome, Permit, QuotaWindow, Wait, WindowUsage
 
 _PLACE = """
     WITH gone AS (
@@ -61,9 +51,6 @@ _SETTLE = """
     SET settled_at = %(now)s, outcome = %(outcome)s, ages_from = CASE WHEN %(counted)s THEN %(now)s END
     WHERE account = %(account)s AND request_id = %(request_id)s AND settled_at IS NULL
 """
-_COUNT = """
-    SELECT count(*) FROM courtlistener.permits WHERE account = %(account)s AND ages_from > %(since)s
-"""
 
 
 class PostgresLedger:
@@ -84,8 +71,8 @@ class PostgresLedger:
     def acquire(
         self, request_ids: Sequence[str], lane: Lane, *, redis_failed_seconds_ago: float | None = None
     ) -> Decision:
-        """See `Ledger.acquire`. The ledger is taken from Redis first if Redis has failed since it was put in charge."""
-        with self._leases.database.transaction() as connection:
+        """As `RedisLedger.acquire`; takes the ledger over first if Redis has failed since it was put in charge."""
+        with self._leases.transaction() as connection:
             lease = self._leases.lock(connection)
             if lease.holder != POSTGRES:
                 if redis_failed_seconds_ago is None or redis_failed_seconds_ago > lease.held_seconds:
@@ -129,32 +116,42 @@ class PostgresLedger:
         scores = connection.execute(_SCORES, {"account": self._account, "nths": nths}).fetchall()
         waits = [us(lease.held_until) - us(lease.now), 0]
         for quota, space, (score,) in zip(windows, rooms, scores, strict=True):
-            waits.append(window_wait_us(quota, space, needed, count, score and _age_us(lease.now, score)))
+            waits.append(window_wait_us(quota, space, needed, count, score and us(lease.now) - us(score)))
         return max(waits)
 
     def settle(self, permit: Permit, outcome: Outcome) -> None:
-        """See `Ledger.settle`."""
-        with self._leases.database.transaction() as connection:
+        """See `RedisLedger.settle`."""
+        with self._leases.transaction() as connection:
             params = {"account": self._account, "request_id": permit.request_id, "outcome": outcome.value,
                       "counted": outcome is Outcome.COUNTED, "now": self._leases.now(connection)}  # fmt: skip
             connection.execute(_SETTLE, params)
 
     def leave(self, request_ids: Sequence[str]) -> None:
-        """See `Ledger.leave`."""
-        with self._leases.database.transaction() as connection:
+        """See `RedisLedger.leave`."""
+        with self._leases.transaction() as connection:
             connection.execute(_LEAVE, {"account": self._account, "request_ids": list(request_ids)})
 
     def usage(self) -> tuple[WindowUsage, ...]:
-        """How full every window is now, whoever is in charge."""
-        rows = []
-        with self._leases.database.transaction() as connection:
-            lease = self._leases.read(connection)
-            for quota in lease.quota_windows():
-                since = lease.now - timedelta(seconds=quota.window.seconds)
-                row = connection.execute(_COUNT, {"account": self._account, "since": since}).fetchone()
-                assert row is not None
-                rows.append(WindowUsage(quota.window, row[0] + quota.foreign, quota.foreign))
-        return tuple(rows)
+        """How full every window is now, whichever ledger is in charge."""
+        with self._leases.transaction() as connection:
+            return usage_of(connection, self._account, self._leases.read(connection))
+
+
+def usage_of(connection: Connection, account: str, lease: Lease) -> tuple[WindowUsage, ...]:
+    """How full every window of an account is."""
+    windows = []
+    for quota in lease.quota_windows():
+        since = lease.now - timedelta(seconds=quota.window.seconds)
+        own = count_since(connection, account, since)
+        windows.append(WindowUsage(quota.window, own + quota.foreign, quota.foreign))
+    return tuple(windows)
+
+
+def count_since(connection: Connection, account: str, since: datetime) -> int:
+    """How many permits of an account are in flight, or were settled after a moment."""
+    query = "SELECT count(*) FROM courtlistener.permits WHERE account = %s AND ages_from > %s"
+    [count] = connection.execute(query, (account, since)).fetchone() or (0,)
+    return int(count)
 
 
 def room(quota: QuotaWindow, reserve_share: float) -> int:
@@ -172,12 +169,8 @@ def window_wait_us(quota: QuotaWindow, space: int, needed: int, count: int, age_
     if space < count:
         return foreign_us if quota.foreign else window_us
     wait_us = 0 if age_us is None else max(0, window_us - max(0, age_us))
-    # A permit in flight can be settled now at the earliest; whoever is beyond the limit waits whole cycles.
+    # A permit in flight can be settled now at the earliest; waiters beyond the limit wait whole cycles.
     if age_us is not None and age_us < 0 and wait_us == 0:
         wait_us = 1
     wait_us += (needed - 1) // space * window_us
     return min(wait_us, foreign_us) if quota.foreign else wait_us
-
-
-def _age_us(now: datetime, score: datetime) -> int:
-    return us(now) - us(score)

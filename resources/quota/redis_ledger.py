@@ -17,22 +17,13 @@ import redis
 from resources.connections import scripts
 from resources.connections.redis_keys import RedisKeys, hour_stamp
 from resources.connections.tls import refusal_of
-from resources.errors import LedgerFenced, RedisUnavailable
-from resources.quota.permits import (
-    Blocked,
-    Decision,
-    Fenced,
-    JournaledPermit,
-    Lane,
-    LedgerState,
-    Outcome,
-    Permit,
-    Wait,
-)
+from resources.errors import RedisUnavailable
+from resources.quota.permits import Blocked, Decision, Fenced, JournaledPermit, Lane, LedgerState, Outcome, Permit, Wait
+from resources.telemetry import metrics
 
 _HOUR_US = 3_600_000_000
 _DAY_MS = 86_400_000
-#: Permits that Redis takes in one command of a few milliseconds, so that nobody waits long for it.
+#: Permits that Redis takes in one command of a few milliseconds, so that no other client waits long.
 _PERMITS_AT_ONCE = 5_000
 _LOADING_MS = 60_000
 _Reply = TypeVar("_Reply")
@@ -77,14 +68,18 @@ class RedisLedger:
         self._waiters = [self._keys.waiters(account), self._keys.waiter_deadlines(account)]
 
     def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Decision:
-        """See `Ledger.acquire`; `hour_limit` replaces `shared_hour_limit` for this call."""
-        reply: list[Any] = ["hour", 0]
+        """Ask for one permit a request id, all or none.
+
+        The same ids get the same permits, so a lost reply costs nothing. A `Wait` keeps the caller's place among the
+        waiters until a while after `wait_ms`; without another call by then it is lost. More permits than the smallest
+        window admits at once are never granted. `hour_limit` replaces `shared_hour_limit` for this call.
+        """
         # The second try has learnt the server's hour from the first.
         for _ in range(3):
             now_us = self._now_us()
             hour_end_us = now_us - now_us % _HOUR_US + _HOUR_US
-            reply = self._run(
-                "acquire",
+            reply = self._ask(
+                self._scripts["acquire"],
                 [self._permits, self._epoch, self._windows, *self._waiters, self._keys.rate_limit(_hour(now_us))],
                 [
                     self.ttl_us,
@@ -100,11 +95,11 @@ class RedisLedger:
             if reply[0] not in ("fenced", "blocked"):
                 self._offset_us = int(reply[-1]) - time.time_ns() // 1000
             if reply[0] != "hour":
-                return _answer(reply, request_ids)
-        raise LedgerFenced("the clock of Redis moves faster than an hour a call")
+                return _decision(reply, request_ids)
+        return Fenced("the clock of Redis moves faster than an hour a call")
 
     def settle(self, permit: Permit, outcome: Outcome) -> None:
-        """See `Ledger.settle`."""
+        """Settle a permit whose request has its response. Settling twice, or an unknown permit, does nothing."""
         self._settle(permit, outcome)
 
     def give_back(self, permit: Permit) -> None:
@@ -119,34 +114,34 @@ class RedisLedger:
         hour = _hour(self._now_us())
         keys = [self._permits, self._epoch, self._keys.counter(hour), self._keys.rate_limit(hour)]
         args = [permit.request_id, int(outcome is Outcome.COUNTED), self.ttl_us, self._clock(), *epoch]
-        self._run("settle", keys, args)
+        self._ask(self._scripts["settle"], keys, args)
 
     def leave(self, request_ids: Sequence[str]) -> None:
-        """See `Ledger.leave`."""
-        self._run("leave", self._waiters, list(request_ids))
+        """Give up places among the waiters."""
+        self._ask(self._scripts["leave"], self._waiters, list(request_ids))
 
     def hour_counts(self) -> tuple[int, int]:
         """Requests charged in this clock hour (UTC), and requests made in it."""
         hour = _hour(self._now_us())
-        charged, made = self._ask(lambda: self._client.mget(self._keys.rate_limit(hour), self._keys.counter(hour)))
+        charged, made = self._ask(self._client.mget, self._keys.rate_limit(hour), self._keys.counter(hour))
         return int(charged or 0), int(made or 0)
 
     def announce(self) -> None:
         """Note which scripts this worker runs: two versions at once are a mistake that the doctor can name."""
         key = self._keys.scripts()
-        self._ask(lambda: self._client.zadd(key, {scripts.version(): self._now_us() // 1_000_000}))
-        self._ask(lambda: self._client.pexpire(key, _DAY_MS))
+        self._ask(self._client.zadd, key, {scripts.version(): self._now_us() // 1_000_000})
+        self._ask(self._client.pexpire, key, _DAY_MS)
 
     def is_intact(self, epoch: int) -> bool:
         """Whether this server still holds everything that was written under `epoch`."""
-        return bool(self._run("fence", [self._permits, self._epoch], [epoch, self._clock()]))
+        return bool(self._ask(self._scripts["fence"], [self._permits, self._epoch], [epoch, self._clock()]))
 
     def load(self, state: LedgerState) -> int:
         """Replace what Redis knows by `state`; returns the clock of Redis, in microseconds, at the beginning.
 
         The permits are collected under a key of their own, however many they are; then all changes at once.
         """
-        replid = self._ask(lambda: self._client.info("replication")).get("master_replid", "")
+        replid = self._ask(self._client.info, "replication").get("master_replid", "")
         began_us = self._server_us()
         loading = self._keys.loading(self._account, state.epoch)
         permits, count = iter(state.permits), 0
@@ -160,10 +155,8 @@ class RedisLedger:
         args += [replid, began_us, count, self._clock()]
         for quota in state.windows:
             args += [quota.window.limit, quota.window.seconds, quota.foreign, round(quota.foreign_seconds * 1_000_000)]
-        if (
-            self._run("rebuild", [self._permits, self._epoch, self._windows, *self._waiters, loading], args)
-            != "rebuilt"
-        ):
+        keys = [self._permits, self._epoch, self._windows, *self._waiters, loading]
+        if self._ask(self._scripts["rebuild"], keys, args) != "rebuilt":
             raise RedisUnavailable("Redis was replaced, or its clock set, while it was filled from the journal")
         return began_us
 
@@ -178,18 +171,15 @@ class RedisLedger:
         together.pexpire(loading, _LOADING_MS)
         self._ask(together.execute)
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-    def _run(self, name: str, keys: list[str], args: list[Any]) -> Any:
-        return self._ask(lambda: self._scripts[name](keys=keys, args=args))
-
-    def _ask(self, call: Callable[[], _Reply]) -> _Reply:
+    def _ask(self, call: Callable[..., _Reply], *args: Any) -> _Reply:
+        """Run one operation of Redis: counted for the metrics, with our own error for what the library raises."""
         try:
-            return call()
+            reply = call(*args)
         except (redis.RedisError, OSError) as error:
+            metrics.REDIS_OPERATIONS.labels("failed").inc()
             raise RedisUnavailable(f"Redis does not answer: {refusal_of(error, 'REDIS_CA_CERTS') or error}") from error
+        metrics.REDIS_OPERATIONS.labels("ok").inc()
+        return reply
 
     def _clock(self) -> int | str:
         return "" if self._clock_us is None else self._clock_us()
@@ -208,7 +198,7 @@ def _hour(now_us: int) -> str:
     return hour_stamp(datetime.fromtimestamp(now_us / 1_000_000, UTC))
 
 
-def _answer(reply: list[Any], request_ids: Sequence[str]) -> Decision:
+def _decision(reply: list[Any], request_ids: Sequence[str]) -> Decision:
     word = reply[0]
     if word == "granted":
         _, epoch, granted_us, now_us = reply

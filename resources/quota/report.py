@@ -1,7 +1,6 @@
-"""How the quota of every account stands, read from the ledger in Postgres, which knows the permits of both holders.
+"""The state of every account's quota, read from the ledger in Postgres, which knows the permits of both holders.
 
-Belongs here: reading for people and for metrics. Does not belong here: granting (`postgres_ledger.py`) and changing
-anything; this module never writes and takes no lock.
+Belongs here: reading for people and for metrics. Does not belong here: granting, or anything that writes or locks.
 """
 
 from __future__ import annotations
@@ -12,38 +11,22 @@ from datetime import datetime, timedelta
 
 from resources.connections.postgres import Connection, Database
 from resources.quota.eta import eta_seconds
-from resources.quota.lease import us
-from resources.quota.permits import Window, WindowUsage
+from resources.quota.lease import EPOCH, Lease, LeaseStore
+from resources.quota.permits import QuotaWindow, Window, WindowUsage
+from resources.quota.postgres_ledger import usage_of
 
 #: Accounts with this ending hold the permits for api-usage, which costs no quota.
 USAGE_SUFFIX = ":api_usage"
 
-_LEDGERS = """
-    SELECT account, epoch, holder, changed_at, windows, held_until, blocked, observed_at, clock_timestamp()
-    FROM courtlistener.ledgers ORDER BY account
-"""
 _COUNTS = """
     SELECT count(*) FILTER (WHERE settled_at IS NULL AND ages_from > %(now)s),
            count(*) FILTER (WHERE granted_at > %(hour_ago)s AND holder = 'redis'),
            count(*) FILTER (WHERE granted_at > %(hour_ago)s AND holder = 'postgres')
     FROM courtlistener.permits WHERE account = %(account)s AND ages_from > %(hour_ago)s
 """
-_USED = "SELECT count(*) FROM courtlistener.permits WHERE account = %(account)s AND ages_from > %(since)s"
 _NTH_NEWEST = """
     SELECT ages_from FROM courtlistener.permits WHERE account = %(account)s AND ages_from IS NOT NULL
     ORDER BY ages_from DESC LIMIT 1 OFFSET %(offset)s
-"""
-_BY_HOUR = """
-    WITH bounds AS (SELECT date_trunc('hour', clock_timestamp(), 'UTC') AS last),
-    counted AS (
-        SELECT date_trunc('hour', granted_at, 'UTC') AS hour, count(*) AS requests
-        FROM courtlistener.permits, bounds
-        WHERE account = %(account)s AND ages_from > last - make_interval(hours => %(hours)s - 1)
-        GROUP BY 1
-    )
-    SELECT hour, coalesce(requests, 0)
-    FROM bounds, generate_series(last - make_interval(hours => %(hours)s - 1), last, '1 hour') AS hour
-    LEFT JOIN counted USING (hour) ORDER BY hour
 """
 
 
@@ -66,7 +49,7 @@ class WindowReport:
         return max(0, self.limit - self.used)
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Share of the window that is used, 0 to 1 and more."""
         return self.used / self.limit if self.limit else 1.0
 
@@ -77,7 +60,7 @@ class WindowReport:
 
 @dataclass(frozen=True)
 class AccountReport:
-    """One account's quota. `held_seconds`: nobody gets a permit that long, after a 429. `blocked`: why, or empty.
+    """One account's quota. `held_seconds`: no worker gets a permit that long, after a 429. `blocked`: why, or empty.
 
     `granted_by` counts the permits of the last hour by holder. `observed_at` is when api-usage was last read, None if
     never: the windows are then those of the settings.
@@ -96,7 +79,7 @@ class AccountReport:
 
     @property
     def room_in_seconds(self) -> float:
-        """When the next request can be sent, if nobody else asks."""
+        """When the next request can be sent, if no other worker asks."""
         return max([self.held_seconds, *(window.room_in_seconds for window in self.windows)])
 
     @property
@@ -105,87 +88,63 @@ class AccountReport:
         return min((86_400 / window.seconds * window.limit for window in self.windows), default=0.0)
 
     def seconds_for(self, requests: float) -> float:
-        """About how long so many requests take, if nobody else uses the account; infinite if a window admits none."""
+        """About how long so many requests take for us alone; infinite if a window admits none."""
         usage = [WindowUsage(window.window, window.used, window.foreign) for window in self.windows]
-        windows = [window.window for window in self.windows]
-        return max(self.held_seconds, eta_seconds(math.ceil(requests), windows, usage)) if requests > 0 else 0.0
+        return max(self.held_seconds, eta_seconds(math.ceil(requests), usage)) if requests > 0 else 0.0
 
 
 def quota_report(database: Database) -> list[AccountReport]:
-    """How every account stands now, the `api_usage` ledgers left out; raises StoreUnavailable.
+    """Return the state of every account, the `api_usage` ledgers left out; raises StoreUnavailable.
 
     The database must be migrated.
     """
+    accounts = database.rows("SELECT account FROM courtlistener.ledgers ORDER BY account")
     with database.transaction() as connection:
-        rows = connection.execute(_LEDGERS).fetchall()
-        return [_account(connection, *row) for row in rows if not row[0].endswith(USAGE_SUFFIX)]
+        return [
+            _account(connection, account, LeaseStore(database, account, fallback_windows=()).read(connection))
+            for (account,) in accounts
+            if not account.endswith(USAGE_SUFFIX)
+        ]
 
 
-def _account(
-    connection: Connection,
-    account: str,
-    epoch: int,
-    holder: str,
-    changed_at: datetime,
-    windows: list[dict[str, int]],
-    held_until: datetime,
-    blocked: str,
-    observed_at: datetime,
-    now: datetime,
-) -> AccountReport:
-    params = {"account": account, "now": now, "hour_ago": now - timedelta(hours=1)}
+def _account(connection: Connection, account: str, lease: Lease) -> AccountReport:
+    params = {"account": account, "now": lease.now, "hour_ago": lease.now - timedelta(hours=1)}
     in_flight, by_redis, by_postgres = connection.execute(_COUNTS, params).fetchone() or (0, 0, 0)
+    windows = zip(usage_of(connection, account, lease), lease.quota_windows(), strict=True)
     return AccountReport(
         account=account,
-        epoch=epoch,
-        holder=holder,
-        changed_at=_known(changed_at),
-        observed_at=_known(observed_at),
-        held_seconds=max(0.0, (held_until - now).total_seconds()),
-        blocked=blocked,
+        epoch=lease.epoch,
+        holder=lease.holder,
+        changed_at=_known(lease.changed_at),
+        observed_at=_known(lease.observed_at),
+        held_seconds=max(0.0, (lease.held_until - lease.now).total_seconds()),
+        blocked=lease.blocked,
         in_flight=in_flight,
         granted_by={"redis": by_redis, "postgres": by_postgres},
-        # CourtListener names the fullest first; here the order stays.
+        # CourtListener names the fullest first; here the order never changes.
         windows=tuple(
-            _window(connection, account, window, now) for window in sorted(windows, key=lambda each: each["seconds"])
+            WindowReport(
+                limit=quota.window.limit,
+                seconds=quota.window.seconds,
+                used=use.used,
+                foreign=use.foreign,
+                room_in_seconds=_room_in_seconds(connection, account, quota, lease.now),
+            )
+            for use, quota in sorted(windows, key=lambda each: each[0].window.seconds)
         ),
     )
 
 
-def _window(connection: Connection, account: str, window: dict[str, int], now: datetime) -> WindowReport:
-    limit, seconds = window["limit"], window["seconds"]
-    foreign_us = max(0, window["foreign_until_us"] - us(now))
-    foreign = window["foreign"] if foreign_us else 0
-    since = now - timedelta(seconds=seconds)
-    [own] = connection.execute(_USED, {"account": account, "since": since}).fetchone() or (0,)
-    return WindowReport(
-        limit=limit,
-        seconds=seconds,
-        used=own + foreign,
-        foreign=foreign,
-        room_in_seconds=_room_in_seconds(connection, account, limit - foreign, since, foreign_us / 1_000_000),
-    )
-
-
-def _room_in_seconds(
-    connection: Connection, account: str, slots: int, since: datetime, foreign_seconds: float
-) -> float:
+def _room_in_seconds(connection: Connection, account: str, quota: QuotaWindow, now: datetime) -> float:
+    slots = quota.window.limit - quota.foreign
     if slots <= 0:
-        return foreign_seconds
+        return quota.foreign_seconds
     nth = connection.execute(_NTH_NEWEST, {"account": account, "offset": slots - 1}).fetchone()
+    since = now - timedelta(seconds=quota.window.seconds)
     own_seconds = max(0.0, (nth[0] - since).total_seconds()) if nth else 0.0
     # When the others' requests stop counting, there is room as well.
-    return min(own_seconds, foreign_seconds) if foreign_seconds else own_seconds
+    return min(own_seconds, quota.foreign_seconds) if quota.foreign else own_seconds
 
 
 def _known(moment: datetime) -> datetime | None:
-    return moment if us(moment) > 0 else None
-
-
-def requests_by_hour(database: Database, account: str, hours: int) -> list[tuple[datetime, int]]:
-    """Requests that counted in each of the last `hours` clock hours (UTC), oldest first, hours without any included.
-
-    The journal keeps 30 days. Raises StoreUnavailable.
-    """
-    rows = database.rows(_BY_HOUR, {"account": account, "hours": hours})
-    return [(hour, int(count)) for hour, count in rows]
+    return moment if moment > EPOCH else None

@@ -13,8 +13,9 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection
 from resources.errors import RedisUnavailable
-from resources.quota.lease import EPOCH, REDIS, Lease, LeaseStore, as_json, us, window_row
+from resources.quota.lease import EPOCH, REDIS, Lease, LeaseStore, us, window_row
 from resources.quota.permits import ServerWindow
+from resources.quota.postgres_ledger import count_since
 from resources.quota.redis_ledger import RedisLedger
 
 #: A permit settled this long before a window began may still have been in it when the server counted.
@@ -52,14 +53,14 @@ class AccountWindows:
         """Change windows, hold or block for all workers.
 
         `configured` puts the fallback windows in force, unless CourtListener has named others. Redis gets its copy
-        under the same lock; if it cannot be reached, Postgres takes the ledger over, so that no worker goes on with
-        the old windows.
+        under the same lock; if it cannot be reached, Postgres takes the ledger over, so that no worker keeps the old
+        windows.
         """
-        with self._leases.database.transaction() as connection:
+        with self._leases.transaction() as connection:
             lease = self._leases.lock(connection)
             before = (lease.windows, lease.held_until, lease.blocked)
             if configured and lease.observed_at == EPOCH:
-                lease.windows = tuple(as_json(self._leases.fallback_windows))
+                lease.windows = self._leases.fallback_rows
             if hold_seconds is not None:
                 lease.held_until = max(lease.held_until, lease.now + timedelta(seconds=hold_seconds))
             if blocked is not None:
@@ -87,15 +88,10 @@ class AccountWindows:
         windows = []
         for row in usable:
             since = lease.now - timedelta(seconds=row.window.seconds) - _OBSERVATION_SLACK
-            counted = connection.execute(
-                "SELECT count(*) FROM courtlistener.permits WHERE account = %s AND ages_from > %s",
-                (self._leases.account, since),
-            ).fetchone()
-            assert counted is not None
-            foreign = max(0, row.used - counted[0])
+            foreign = max(0, row.used - count_since(connection, self._leases.account, since))
             until_us = us(lease.now) + row.window.seconds * 1_000_000 if foreign else 0
             windows.append(window_row(row.window, foreign, until_us))
-        lease.windows = tuple(windows)
+        lease.windows = windows
         if all(row.used < row.window.limit for row in usable):
             lease.held_until = EPOCH
 
@@ -103,13 +99,13 @@ class AccountWindows:
         connection.execute(
             "UPDATE courtlistener.ledgers SET windows = %s, held_until = %s, blocked = %s, observed_at = %s, "
             "throttled_at = CASE WHEN %s THEN %s ELSE throttled_at END WHERE account = %s",
-            (Jsonb(list(lease.windows)), lease.held_until, lease.blocked, lease.observed_at,
+            (Jsonb(lease.windows), lease.held_until, lease.blocked, lease.observed_at,
              throttled, lease.now, self._leases.account),
         )  # fmt: skip
 
     def claim_observation(self, max_age_seconds: float) -> bool:
-        """Whether the caller, and nobody else, should ask the server for the account's usage now."""
-        with self._leases.database.transaction() as connection:
+        """Whether the caller, and no other worker, should ask the server for the account's usage now."""
+        with self._leases.transaction() as connection:
             self._leases.lock(connection)
             params = {"account": self._leases.account, "max_age": timedelta(seconds=max_age_seconds),
                       "claim": _OBSERVATION_CLAIM}  # fmt: skip

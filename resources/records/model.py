@@ -33,7 +33,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that could not be downloaded or stored; `error` is the class name of what happened."""
+    """Something that could not be downloaded or stored; `error` is the class name of what happened.
+
+    Where no docket is known, `object_id`, or the ids above `after_id` up to `up_to_id`, say what in the sweep it is.
+    `requests` is what it cost.
+    """
 
     error: str
     message: str

@@ -1,26 +1,27 @@
 """The record store: pages of records and the checkpoints of the sweeps that bring them, in Postgres.
 
-Belongs here: all SQL about records, sweeps and failures. Does not belong here: what an API object looks like
-(`courtlistener_assets/download/streams.py`), connections (`postgres.py`), permits (`postgres_ledger.py`).
+Belongs here: SQL about records, sweeps and failures. Does not belong here: which rows belong to a month (`tables.py`),
+what an API object looks like (`courtlistener_assets/download/streams.py`), connections (`postgres.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import dagster as dg
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
-from resources.records.model import Failure, PageOfRecords, Record, SweepKey, SweepPass
+from resources.records import tables
+from resources.records.model import PageOfRecords, Record, SweepKey, SweepPass
+from resources.records.tables import Members, Table
 
 _PASS_COLUMNS = "pass, after_id, since, watermark, finished_at IS NOT NULL, pages, records"
 
@@ -73,11 +74,11 @@ class RecordStore:
     def begin_pass(
         self, key: SweepKey, *, run_id: str, full_refresh: bool, overlap: timedelta, after_id: int = 0
     ) -> SweepPass:
-        """Go on with the sweep's unfinished pass, or begin a new one.
+        """Resume the sweep's unfinished pass, or begin a new one behind `after_id`.
 
         A new pass asks only for what was modified since the last finished pass began, less `overlap`; the first one
-        asks for all, and so does one with `everything`; a new pass begins behind `after_id`. A pass that the same run
-        began or finished is taken as it is, so that a run that is retried or resumed does not start again.
+        asks for all, and so does a `full_refresh`. A pass that the same run began or finished is taken as it is, so
+        that a run that is retried or resumed does not start again.
         """
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -85,36 +86,33 @@ class RecordStore:
                 "WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s FOR UPDATE",
                 asdict(key),
             ).fetchone()
-            last = _pass_of(key, row) if row else None
-            if last and row and self._is_to_be_gone_on_with(last, own=row[-1] == run_id, full_refresh=full_refresh):
-                return last
-            since = None
-            if last and last.finished and last.watermark and not full_refresh:
-                since = last.watermark - overlap
-            new = SweepPass(key, number=(last.number + 1 if last else 1), after_id=after_id, since=since)
+            number, since = 1, None
+            if row:
+                last, own = _pass_of(key, row), row[-1] == run_id
+                if own and last.since is None if full_refresh else own or not last.finished:
+                    return last
+                number = last.number + 1
+                if last.watermark and not full_refresh:
+                    since = last.watermark - overlap
+            new = SweepPass(key, number, after_id, since)
             params = {**asdict(key), "pass": new.number, "after_id": after_id, "since": since, "run_id": run_id}
             connection.execute(_BEGIN_PASS, params)
             return new
 
-    @staticmethod
-    def _is_to_be_gone_on_with(last: SweepPass, *, own: bool, full_refresh: bool) -> bool:
-        if full_refresh:
-            return own and last.since is None
-        return own or not last.finished
-
     def store_page(
         self, sweep_pass: SweepPass, page: PageOfRecords, *, after_id: int, watermark: datetime | None, finished: bool
     ) -> SweepPass:
-        """Store a page and move the checkpoint, in one transaction; returns the pass as it stands now.
+        """Store a page and move the checkpoint, in one transaction; returns the pass as it is now.
 
-        If another worker has moved this sweep in the meantime, the records are stored all the same (they are upserts)
-        and the other worker's position stands. Raises StoreUnavailable, or PageRejected if Postgres refuses the rows;
-        then nothing is stored.
+        If another worker has moved this sweep in the meantime, the records are stored (they are upserts) and the other
+        worker's position is kept. Raises StoreUnavailable, or PageRejected if Postgres refuses the rows; then nothing
+        is stored.
         """
         try:
             with self._database.transaction() as connection:
                 self._upsert(connection, page.records)
-                self._record_failures(connection, sweep_pass.key, page.failures)
+                for failure in page.failures:
+                    connection.execute(_RECORD_FAILURE, {**asdict(sweep_pass.key), **storable(asdict(failure))})
                 moved = connection.execute(
                     _MOVE_CHECKPOINT,
                     {
@@ -169,26 +167,6 @@ class RecordStore:
             {"stream": stream, "ids": list(ids), "reason": reason},
         ).rowcount
 
-    # --- failures -------------------------------------------------------------------------------------------------
-
-    def record_failure(self, key: SweepKey, failure: Failure) -> None:
-        """Remember something that failed, in a transaction of its own."""
-        with self._database.transaction() as connection:
-            self._record_failures(connection, key, [failure])
-
-    def _record_failures(self, connection: Connection, key: SweepKey, failures: Sequence[Failure]) -> None:
-        for failure in failures:
-            connection.execute(_RECORD_FAILURE, {**asdict(key), **storable(asdict(failure))})
-
-    def open_failures(self, asset: str, partition: str) -> int:
-        """How many failures of an asset's partition are not resolved."""
-        [(count,)] = self._database.rows(
-            "SELECT count(*) FROM courtlistener.failures "
-            "WHERE asset = %(asset)s AND partition = %(partition)s AND resolved_at IS NULL",
-            {"asset": asset, "partition": partition},
-        )
-        return int(count)
-
     def is_complete(self, asset: str, partition: str, sweeps: Sequence[str]) -> bool:
         """Whether every one of the sweeps has been walked to its end at least once."""
         [(count,)] = self._database.rows(
@@ -201,24 +179,29 @@ class RecordStore:
     # --- reading --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def documents(self, court: str, first_day: date, next_month: date) -> Iterator[Iterator[dict[str, Any]]]:
-        """The opinions and RECAP documents of a partition in a stable order, one at a time.
+    def documents(
+        self, kinds: Iterable[tuple[str, Table]], month: Mapping[str, str]
+    ) -> Iterator[Iterator[dict[str, Any]]]:
+        """The documents of a court's month in a stable order, one at a time, of each of `kinds` (name and table).
 
-        Each is a dict `{kind, id, docket_id, cluster_id, date_filed, body, cluster, docket}`; `cluster` is None for a
-        RECAP document, `docket` may be None for an opinion whose docket is not stored. Opinions come before RECAP
-        documents, each by id. The rows are read through a server-side cursor, so memory stays flat however many there
-        are.
+        Each is a dict `{kind, id, docket_id, cluster_id, date_filed, dated, body, cluster, docket}`. `dated` is the
+        date by which it belongs to the month, `cluster` is None for one that belongs to a docket only, `docket` may be
+        None if it is not stored. They come kind after kind, each by id, through a server-side cursor, so memory stays
+        flat however many there are.
         """
-        with self._database.transaction() as connection, connection.cursor(name="documents") as cursor:
+        with (
+            self._database.transaction(patient=True) as connection,  # The reader cleans the text in between.
+            connection.cursor(name="documents") as cursor,
+        ):
             cursor.itersize = 100
-            cursor.execute(_DOCUMENTS, {"court": court, "first_day": first_day, "next_month": next_month})
+            cursor.execute(tables.documents(kinds).encode(), month)
             names = [column.name for column in cursor.description or ()]
             yield (dict(zip(names, row, strict=True)) for row in cursor)
 
-    def counts(self, court: str, first_day: date, next_month: date) -> dict[str, int]:
-        """How many records of each stream belong to a partition."""
-        rows = self._database.rows(_COUNTS, {"court": court, "first_day": first_day, "next_month": next_month})
-        return {stream: int(count) for stream, count in rows}
+    def counts(self, groups: Mapping[str, Sequence[Members]], month: Mapping[str, str]) -> dict[str, int]:
+        """Count the different rows of each group that belong to a court's month."""
+        rows = self._database.rows(tables.count_each(groups.items()), dict(month))
+        return {name: int(count) for name, count in rows}
 
 
 _KEY_COLUMNS = ("stream", "id", "docket_id", "cluster_id", "docket_entry_id", "court_id", "date_filed", "date_modified")
@@ -240,49 +223,6 @@ WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s
 RETURNING {_PASS_COLUMNS}
 """
 
-# A partition's decisions are those dated in the month, its filings those of dockets filed in it. Only keys are sorted;
-# each body is looked up when its row is read, so a large partition is neither sorted on disk nor held in memory.
-_DOCUMENTS = """
-SELECT kind, id, docket_id, cluster_id, date_filed,
-    CASE kind WHEN 'opinion' THEN (SELECT body FROM courtlistener.records WHERE stream = 'opinions' AND id = wanted.id)
-        ELSE (SELECT body FROM courtlistener.records WHERE stream = 'recap_documents' AND id = wanted.id) END AS body,
-    (SELECT body FROM courtlistener.records WHERE stream = 'clusters' AND id = wanted.cluster_id) AS cluster,
-    (SELECT body FROM courtlistener.records WHERE stream = 'dockets' AND id = wanted.docket_id) AS docket
-FROM (
-    SELECT 'opinion' AS kind, opinion.id, cluster.docket_id, cluster.id AS cluster_id, cluster.date_filed
-    FROM courtlistener.clusters cluster
-    JOIN courtlistener.opinions opinion ON opinion.cluster_id = cluster.id AND opinion.gone_at IS NULL
-    WHERE cluster.court_id = %(court)s AND cluster.gone_at IS NULL
-        AND cluster.date_filed >= %(first_day)s AND cluster.date_filed < %(next_month)s
-    UNION ALL
-    SELECT 'recap_document', document.id, docket.id, NULL, document.date_filed
-    FROM courtlistener.dockets docket
-    JOIN courtlistener.recap_documents document ON document.docket_id = docket.id AND document.gone_at IS NULL
-    WHERE docket.court_id = %(court)s AND docket.gone_at IS NULL
-        AND docket.date_filed >= %(first_day)s AND docket.date_filed < %(next_month)s
-    ORDER BY 1, 2
-) AS wanted
-ORDER BY kind, id
-"""
-
-_COUNTS = """
-WITH months_clusters AS (
-    SELECT id, docket_id FROM courtlistener.clusters WHERE court_id = %(court)s AND gone_at IS NULL
-        AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
-), months_dockets AS (
-    SELECT id FROM courtlistener.dockets WHERE court_id = %(court)s AND gone_at IS NULL
-        AND date_filed >= %(first_day)s AND date_filed < %(next_month)s
-)
-SELECT 'dockets', count(*) FROM (SELECT id FROM months_dockets UNION SELECT docket_id FROM months_clusters) AS dockets
-UNION ALL SELECT 'clusters', count(*) FROM months_clusters
-UNION ALL SELECT 'opinions', count(*) FROM courtlistener.opinions
-    WHERE gone_at IS NULL AND cluster_id IN (SELECT id FROM months_clusters)
-UNION ALL SELECT 'docket_entries', count(*) FROM courtlistener.docket_entries
-    WHERE gone_at IS NULL AND docket_id IN (SELECT id FROM months_dockets)
-UNION ALL SELECT 'recap_documents', count(*) FROM courtlistener.recap_documents
-    WHERE gone_at IS NULL AND docket_id IN (SELECT id FROM months_dockets)
-"""
-
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -299,21 +239,3 @@ def storable(value: Any) -> Any:
 
 def _pass_of(key: SweepKey, row: Sequence[Any]) -> SweepPass:
     return SweepPass(key, *row[:7])
-
-
-class RecordStoreResource(dg.ConfigurableResource["RecordStoreResource"]):
-    """The record store as a Dagster resource.
-
-    `postgres_url` is a libpq URL. The schema `courtlistener` is made in that database.
-    """
-
-    postgres_url: str
-
-    @contextmanager
-    def open(self) -> Iterator[RecordStore]:
-        """A RecordStore with connections of its own, closed at the end."""
-        database = Database(self.postgres_url)
-        try:
-            yield RecordStore(database)
-        finally:
-            database.close()

@@ -1,7 +1,7 @@
 """What workers count, and the totals of all workers in Postgres.
 
 A run's process lives for seconds or minutes, so nothing could scrape it, and a push gateway would keep the last word of
-every dead process for ever. Workers therefore add what they have counted to one row a counter in Postgres; the exporter
+every dead process forever. Workers therefore add what they have counted to one row a counter in Postgres; the exporter
 (`courtlistener metrics`) serves the totals. A killed worker loses the counts of its last seconds, nothing else.
 
 Belongs here: the counters and the way to Postgres. Does not belong here: what can be read from tables at any time, such
@@ -13,18 +13,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import psycopg
-import redis
 from prometheus_client import CollectorRegistry, Counter
 
 from resources.connections.postgres import Database
 from resources.errors import StoreUnavailable
 
 _log = logging.getLogger(__name__)
+_EVERY_SECONDS = 10.0
 
 WORKER_REGISTRY = CollectorRegistry()
 
@@ -57,29 +55,22 @@ _ADD = """
 """
 
 
-@dataclass(frozen=True)
-class Total:
-    """One counter of all workers together: `metric` without the ending `_total`, `label` empty if it has none."""
-
-    metric: str
-    label: str
-    total: float
+#: Counters by name, without the ending `_total`, and label, empty if it has none.
+Totals = dict[tuple[str, str], float]
 
 
 class Publisher:
-    """Adds what this process has counted to the totals in Postgres, at most every `every_seconds`."""
+    """Adds what this process has counted to the totals in Postgres, at most every 10 seconds."""
 
     def __init__(
         self,
         database: Database,
         *,
-        every_seconds: float = 10.0,
         registry: CollectorRegistry = WORKER_REGISTRY,
-        published: dict[tuple[str, str], float] | None = None,
+        published: Totals | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._every_seconds = every_seconds
         self._registry = registry
         # Shared by all publishers of the process, as the counters are.
         self._published = _PUBLISHED if published is None else published
@@ -88,14 +79,14 @@ class Publisher:
 
     def publish_if_due(self) -> None:
         """As `publish`, unless it was done a moment ago."""
-        if self._clock() - self._last >= self._every_seconds:
+        if self._clock() - self._last >= _EVERY_SECONDS:
             self.publish()
 
     def publish(self) -> None:
         """Add the increase since the last time; what cannot be written now is written with the next."""
         with _PUBLISHING:
             self._last = self._clock()
-            now = {(total.metric, total.label): total.total for total in counted(self._registry)}
+            now = counted(self._registry)
             rows = [
                 {"metric": metric, "label": label, "increase": value - self._published.get((metric, label), 0.0)}
                 # Always in the same order, so that two workers cannot deadlock.
@@ -113,38 +104,20 @@ class Publisher:
 
 
 _PUBLISHING = threading.Lock()
-_PUBLISHED: dict[tuple[str, str], float] = {}
+_PUBLISHED: Totals = {}
 
 
-def counted(registry: CollectorRegistry = WORKER_REGISTRY) -> Iterator[Total]:
-    """What this process has counted so far."""
-    for family in registry.collect():
-        for sample in family.samples:
-            if sample.name.endswith("_total"):
-                yield Total(family.name, next(iter(sample.labels.values()), ""), sample.value)
+def counted(registry: CollectorRegistry = WORKER_REGISTRY) -> Totals:
+    """Return what this process has counted so far."""
+    return {
+        (family.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
 
 
-def totals(database: Database) -> list[Total]:
+def totals(database: Database) -> Totals:
     """What all workers have counted since the beginning; raises StoreUnavailable."""
-    rows = database.rows("SELECT metric, label, total FROM courtlistener.worker_totals ORDER BY metric, label")
-    return [Total(*row) for row in rows]
-
-
-def count_operations(client: redis.Redis) -> redis.Redis:
-    """Count every command of this client, and whether Redis answered it; returns the same client."""
-    send: Callable[..., Any] = client.execute_command
-
-    def execute_command(*args: Any, **options: Any) -> Any:
-        try:
-            answer = send(*args, **options)
-        except redis.exceptions.NoScriptError:  # The script is loaded and called again: Redis is well.
-            REDIS_OPERATIONS.labels("ok").inc()
-            raise
-        except (redis.RedisError, OSError):
-            REDIS_OPERATIONS.labels("failed").inc()
-            raise
-        REDIS_OPERATIONS.labels("ok").inc()
-        return answer
-
-    client.execute_command = execute_command  # type: ignore[method-assign]
-    return client
+    rows = database.rows("SELECT metric, label, total FROM courtlistener.worker_totals")
+    return {(metric, label): total for metric, label, total in rows}

@@ -34,11 +34,11 @@ def checkout() -> Iterator[Path]:
 def stranger_environ() -> Mapping[str, str]:
     """The environment of somebody who has set nothing, with the virtual environment's commands on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COURTLISTENER_", "DAGSTER_"))}
-    for name in ("REDIS_URL", "REDIS_HOST", "POSTGRES_URL"):
+    for name in ("REDIS_URL", "REDIS_HOST", "AIRFLOW_CONN_REDIS_DEFAULT", "POSTGRES_URL"):
         kept.pop(name, None)
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
         # What is installed stays as it is: `make install` would bind it to a checkout that is about to be deleted.
-        "MAKEFLAGS": "INSTALLED=",
+        "MAKEFLAGS": "INSTALLED= LOCAL=",
     }

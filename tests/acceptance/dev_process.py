@@ -54,10 +54,11 @@ class Dev:
         return answer.json()["data"]
 
     def materialized(self, asset: str) -> int:
-        """How many partitions of an asset are materialised."""
+        """How many partitions of an asset are materialised; 0 while the code location is loading."""
         wanted = "... on AssetNode { partitionStats { numMaterialized } }"
         found = self.graphql(f'{{ assetNodeOrError(assetKey: {{path: ["{asset}"]}}) {{ {wanted} }} }}')
-        return int(found["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+        stats = found["assetNodeOrError"].get("partitionStats")
+        return int(stats["numMaterialized"]) if stats else 0
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from courtlistener_assets.operations.running_session import NAMES
+
 
 def courtlistener(
     *arguments: str, cwd: Path, environ: Mapping[str, str], **variables: str
@@ -26,7 +28,7 @@ def courtlistener(
 
 def test_every_subcommand_explains_itself(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
     shown = courtlistener("--help", cwd=checkout, environ=stranger_environ).stdout
-    for name in ("demo", "dev", "env", "run"):
+    for name in ("demo", "dev", "doctor", "env", "metrics", "migrate", "run", "status"):
         assert name in shown
         explained = courtlistener(name, "--help", cwd=checkout, environ=stranger_environ)
         assert explained.returncode == 0
@@ -47,10 +49,17 @@ def test_env_says_what_to_do_when_nothing_runs(checkout: Path, stranger_environ:
     assert "courtlistener dev" in ended.stderr
 
 
-def test_dev_wants_to_be_started_in_the_checkout(tmp_path: Path, stranger_environ: Mapping[str, str]) -> None:
-    ended = courtlistener("dev", cwd=tmp_path, environ=stranger_environ)
-    assert ended.returncode == 1
-    assert "workspace.yaml" in ended.stderr
+def test_migrate_makes_the_tables_once(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
+    drop = (
+        "import os, psycopg; "
+        "psycopg.connect(os.environ['POSTGRES_URL'], autocommit=True).execute('DROP SCHEMA courtlistener CASCADE')"
+    )
+    script = f'python -c "{drop}" && courtlistener migrate && courtlistener migrate'
+    ended = courtlistener("run", "sh", "-c", script, cwd=checkout, environ=stranger_environ)
+    assert ended.returncode == 0, ended.stderr
+    first, second = ended.stdout.splitlines()
+    assert first.startswith("Applied: 0001_")
+    assert second == "Applied: nothing, the tables are up to date."
 
 
 def test_run_gives_a_command_the_servers_and_returns_its_status(
@@ -75,6 +84,8 @@ def test_a_command_inside_run_finds_the_running_session(checkout: Path, stranger
     first, *exports, last = ended.stdout.splitlines()
     assert first == last
     assert f"export POSTGRES_URL={last}" in exports
+    # All that a session adds is known to `env`; the courts are added for a file of opinions only.
+    assert {line.removeprefix("export ").partition("=")[0] for line in exports} == NAMES - {"COURTLISTENER_COURTS"}
 
 
 def test_a_command_that_does_not_exist_is_named(checkout: Path, stranger_environ: Mapping[str, str]) -> None:

@@ -59,7 +59,7 @@ def test_a_second_one_is_refused_with_the_reason(dev: Dev, checkout: Path, stran
         ["courtlistener", "dev"], cwd=checkout, env=stranger_environ, capture_output=True, text=True, check=False
     )
     assert second.returncode == 1
-    assert "using this checkout" in second.stderr
+    assert "using this directory" in second.stderr
     assert dev.is_up()
 
 

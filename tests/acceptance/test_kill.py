@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.devkit.servers import RedisServer
-from courtlistener_assets.devkit.session.instance import write_instance
-from courtlistener_assets.devkit.session.session import dagster_variables
-from courtlistener_assets.devkit.simulator import Account, Simulator
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.server import Simulator
 from resources.connections.postgres import Database
 
 PARTITIONS = "scotus|2024-01-01...scotus|2024-03-01"

@@ -9,7 +9,8 @@ import argparse
 import sys
 from collections import Counter
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from tests.chaos.dagster_runs import DagsterRuns
 from tests.chaos.rounds import SIZE_WITH_DAGSTER, RoundResult, Size, run_round
 from tests.chaos.sweepers import Sweepers

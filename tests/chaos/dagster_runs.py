@@ -21,12 +21,11 @@ import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.types import ExecuteRunArgs
 
-from courtlistener_assets.definitions import build_definitions
+from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.processes import start_process, stop_processes
-from courtlistener_assets.devkit.session.instance import open_instance, write_instance
-from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.session.instance import dagster_variables, open_instance, write_instance
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from resources.connections.postgres import Database
 from tests.chaos.backfill import Backfill
 from tests.integration.pipeline_harness import CodeLocation
@@ -70,7 +69,7 @@ class DagsterRuns(Backfill):
             stack.callback(database.close)
             environ = self._environ()
             os.environ.update(environ)  # A run's configuration is resolved in the process that makes the run, too.
-            self._location = CodeLocation(build_definitions(environ), instance, database, environ)
+            self._location = CodeLocation(location(environ), instance, database, environ)
             self._running: list[Run] = []
             stack.callback(lambda: stop_processes([run.process for run in self._running]))
             self._waiting: list[tuple[str, dg.RunsFilter]] = []
@@ -124,18 +123,18 @@ class DagsterRuns(Backfill):
 
     def _materialize(self, court: str) -> None:
         keys = [key for key in self.partitions if CourtMonth.parse(key).court == court]
-        command = ["asset", "materialize", "-m", MODULE, "--select", ",".join(stream.name for stream in STREAMS)]
+        command = ["asset", "materialize", "-m", MODULE, "--select", ",".join(stream.name for stream in chosen())]
         self._start(
             [*command, "--partition-range", f"{keys[0]}...{keys[-1]}"], dg.RunsFilter(tags={RANGE_TAG: keys[0]}), court
         )
 
     def _left(self, court: str) -> bool:
         """Whether a partition of the court is neither complete nor left to the sensors."""
-        with self._location.backlog() as backlog:
-            deferred = {(each.asset, each.partition) for each in backlog.deferrals.all(limit=10_000)}
+        backlog = self._location.backlog
+        deferred = {(each.asset, each.partition) for each in backlog.deferrals.all(limit=10_000)}
         return any(
             (stream.name, key) not in deferred and key not in self._location.materialized(stream.name)
-            for stream in STREAMS
+            for stream in chosen()
             for key in self.partitions
             if CourtMonth.parse(key).court == court
         )

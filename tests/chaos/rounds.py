@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import psycopg
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.simulator import Account, Simulator, expected, generate
-from courtlistener_assets.devkit.simulator.expected import months_between
-from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.expected import expected, months_between
+from courtlistener_assets.devkit.simulator.generator import generate
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
 from resources.connections.postgres import Database
 from resources.records.store import RecordStore
 from tests.chaos.backfill import Addresses, Backfill
@@ -73,7 +76,7 @@ def run_round(
         database = Database(addresses.postgres_url, max_connections=2)
         try:
             database.migrate()
-            RecordStore(database).prepare([table for stream in STREAMS for table in stream.stores])
+            RecordStore(database).prepare([table for stream in chosen() for table in stream.stores])
             for fault in faults(wanted, size.poisoned, rng):
                 simulator.faults.add(fault)
             with kind(addresses, partitions) as backfill:

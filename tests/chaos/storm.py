@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import redis
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.faults import Fault
 from tests.chaos.backfill import Backfill
 
 #: Chance of each kind of fault, a request.

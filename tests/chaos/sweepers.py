@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 
 from courtlistener_assets.defs.assets.download_config import DownloadConfig
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_request
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.sweep import Sweeper
 from resources.quota.permits import Lane
 from tests.chaos.backfill import Backfill
@@ -55,7 +56,9 @@ class Sweepers(Backfill):
                 continue
             process.join()
             del self._processes[number]
-            if process.exitcode != 0:
+            if process.exitcode:
+                # Killed is negative. A worker that breaks on every page would otherwise come through by restarts.
+                assert process.exitcode < 0, "a worker ended with an exception that it should have handled"
                 self.counts["restarts"] += 1
                 self._start(number)
         return bool(self._processes)
@@ -65,8 +68,8 @@ class Sweepers(Backfill):
         with tools(self.addresses, Lane.PRIORITY) as (client, store, backlog):
             while claims := backlog.failures.claim_due(now=datetime.now(UTC) + timedelta(days=30)):
                 for claim in claims:
-                    ops = retry_request(claim).run_config["ops"]
-                    for stream in (stream for stream in STREAMS if stream.name in ops):
+                    ops = retry_request(claim, Names()).run_config["ops"]
+                    for stream in (stream for stream in chosen() if stream.name in ops):
                         config = DownloadConfig(**ops[stream.name]["config"])
                         sweeper = Sweeper(client, store, f"retry-{claim.id}", full_refresh=True)
                         for sweep in config.sweeps(stream):

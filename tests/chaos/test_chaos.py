@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from tests.chaos.dagster_runs import DagsterRuns
 from tests.chaos.rounds import Size, run_round
 

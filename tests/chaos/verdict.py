@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.devkit.simulator.truth import Entry
 from resources.connections.postgres import Database
 

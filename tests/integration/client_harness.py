@@ -1,4 +1,4 @@
-"""A client with nothing around it: limiters that remember, a clock of its own, servers that answer by hand.
+"""A client with nothing around it: ledgers that remember, a clock of its own, servers that answer by hand.
 
 Belongs here: what the tests of the client share. Does not belong here: any expectation.
 """
@@ -7,57 +7,55 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 from resources.courtlistener.client import CourtListenerClient
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Outcome, Permit, ServerWindow
 
 
-class RecordingLimiter:
+class RecordingLedger:
     """Grants everything and remembers what became of each permit; the first `stale` permits are too old to be used."""
 
     def __init__(self, stale: int = 0) -> None:
         self.settled: list[Outcome] = []
         self.granted = 0
-        self.refusals: list[tuple[float | None, str]] = []
-        self.observed: list[ServerWindow] = []
+        self.holds: list[tuple[float, str | None]] = []
+        self.observed: Sequence[ServerWindow] = []
         self._stale = stale
 
-    def acquire(self, lane: Lane) -> Permit:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> tuple[Permit, ...]:
         self.granted += 1
-        return Permit(f"request-{self.granted}", 1, 0)
-
-    def is_stale(self, permit: Permit) -> bool:
-        return int(permit.request_id.split("-")[1]) <= self._stale
+        age_us = 3_600_000_000 if self.granted <= self._stale else 0
+        return tuple(Permit(name, 1, 0, "redis", age_us) for name in request_ids)
 
     def settle(self, permit: Permit, outcome: Outcome) -> None:
         self.settled.append(outcome)
 
-    def throttled(self, retry_after_seconds: float | None, detail: str) -> None:
-        self.refusals.append((retry_after_seconds, detail))
+    def hold(self, hold_seconds: float, blocked: str | None = None) -> None:
+        self.holds.append((hold_seconds, blocked))
 
-    def needs_observation(self, max_age_seconds: float) -> bool:
+    def claim_observation(self, max_age_seconds: float) -> bool:
         return True
 
-    def observe(self, windows: list[ServerWindow]) -> None:
-        self.observed = list(windows)
+    def observe(self, windows: Sequence[ServerWindow]) -> None:
+        self.observed = windows
 
 
 class Bench:
-    """A client with recording limiters and a clock that only its own sleeps move."""
+    """A client with recording ledgers and a clock that only its own sleeps move; the windows were read just now."""
 
     def __init__(self, url: str, *, token: str = "wide-token", stale: int = 0, **options: Any) -> None:
-        self.limiter, self.usage_limiter = RecordingLimiter(stale), RecordingLimiter()
+        self.ledger, self.usage_ledger = RecordingLedger(stale), RecordingLedger()
         self.slept: list[float] = []
         self.client = CourtListenerClient(
             url,
             token,
-            cast(RateLimiter, self.limiter),
-            cast(RateLimiter, self.usage_limiter),
-            **{"sleep": self.slept.append, "clock": lambda: sum(self.slept), **options},
+            RateLimiter("account", self.ledger),  # type: ignore[arg-type]
+            RateLimiter("account:api_usage", self.usage_ledger),  # type: ignore[arg-type]
+            **{"sleep": self.slept.append, "clock": lambda: sum(self.slept), "windows_age_seconds": 0.0, **options},
         )
 
 

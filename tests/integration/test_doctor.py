@@ -6,8 +6,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -19,15 +21,16 @@ from click.testing import CliRunner
 from dagster._daemon.types import DaemonHeartbeat
 
 from courtlistener_assets.cli import main
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import free_port
-from courtlistener_assets.devkit.session.instance import write_instance
-from courtlistener_assets.devkit.session.session import dagster_variables
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.operations.doctor import clock_checks, dagster_checks, postgres_checks
 from courtlistener_assets.operations.doctor.examination import as_json, examine, is_healthy
 from courtlistener_assets.operations.doctor.findings import Finding, Severity
-from resources.courtlistener.client import CourtListenerResource
-from resources.quota.limiter import RedisRateLimitResource
+from resources.connections.postgres import MIGRATIONS
+from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from tests.integration.tls_front import TlsFront, expired, valid
 
 
@@ -41,10 +44,13 @@ class World:
     #: Closed after the test.
     stack: ExitStack
     clock: Callable[[], float] = time.time
-    slept: list[float] = field(default_factory=list)
+    sleep: Callable[[float], None] = time.sleep
 
     def examine(self, watch_seconds: float = 0.0) -> list[Finding]:
-        return examine(self.environ, watch_seconds=watch_seconds, clock=self.clock, sleep=self.slept.append)
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (clock_checks, dagster_checks):
+                patch.setattr(module, "time", SimpleNamespace(time=self.clock, sleep=self.sleep))
+            return examine(self.environ, watch_seconds=watch_seconds)
 
 
 @pytest.fixture
@@ -166,8 +172,11 @@ def postgres_elsewhere_without_tls(world: World) -> None:
 
 
 def pending_migration(world: World) -> None:
-    with psycopg.connect(world.environ["POSTGRES_URL"]) as connection:
-        connection.execute("DELETE FROM courtlistener.migrations WHERE name = '0003_failures'")
+    folder = world.home / "migrations"
+    folder.mkdir()
+    for path in (*MIGRATIONS.glob("*.sql"), folder / "9998_pending.sql"):
+        (folder / path.name).touch()
+    world.stack.enter_context(mock.patch.object(postgres_checks, "MIGRATIONS", folder))
 
 
 def new_database(world: World) -> None:
@@ -345,18 +354,19 @@ def test_several_wrong_settings_are_all_named(world: World) -> None:
 
 def test_a_second_daemon_shows_itself_while_we_watch(world: World) -> None:
     heartbeat(world, "SENSOR", "first")
-    now = time.time()
+    now, slept = time.time(), list[float]()
 
     def sleep(seconds: float) -> None:
         nonlocal now
         now += seconds
-        if len(world.slept) == 3:
+        if len(slept) == 3:
             heartbeat(world, "SENSOR", "second")
-        world.slept.append(seconds)
+        slept.append(seconds)
 
-    findings = examine(world.environ, watch_seconds=40, clock=lambda: now, sleep=sleep)
+    world.clock, world.sleep = lambda: now, sleep
+    findings = world.examine(watch_seconds=40)
     assert any(f.check == "dagster daemon" and f.severity is Severity.ERROR for f in findings)
-    assert len(world.slept) == 4
+    assert len(slept) == 4
 
 
 def test_no_password_and_no_token_is_shown(world: World) -> None:

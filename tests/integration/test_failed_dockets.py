@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.backlog.failure_lists import FailureLists
-from resources.backlog.failures import Failures, RetryRule
+from resources.backlog.failures import Failures
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.connections.redis_keys import RedisKeys
-from resources.records.model import Failure, SweepKey
+from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
 
 PARTITION = "ca9|2024-02-01"
@@ -24,13 +24,15 @@ KEYS = RedisKeys()
 
 @pytest.fixture
 def failed(database: Database, redis_server: RedisServer, redis_client: redis.Redis) -> Failures:
-    lists = FailureLists(connect(RedisAddress(redis_server.url)))
-    return Failures(database, lists, RetryRule(base_seconds=60, max_tries=3))
+    lists = FailureLists(connect(redis_server.url))
+    return Failures(database, lists, base_seconds=60, max_tries=3)
 
 
 def fail(database: Database, *docket_ids: int, key: SweepKey = KEY) -> None:
-    for docket_id in docket_ids:
-        RecordStore(database).record_failure(key, Failure("TransientApiError", "500", docket_id=docket_id))
+    store = RecordStore(database)
+    begun = store.begin_pass(key, run_id="run", full_refresh=False, overlap=timedelta())
+    failures = [Failure("TransientApiError", "500", docket_id=docket_id) for docket_id in docket_ids]
+    store.store_page(begun, PageOfRecords([], failures), after_id=0, watermark=None, finished=False)
 
 
 def later(seconds: float) -> datetime:
@@ -176,7 +178,7 @@ def test_a_list_that_missed_a_success_is_emptied(
     fail(database, 1)
     failed.refill()
     hour = hour_key(failed)
-    without_redis = Failures(database)
+    without_redis = Failures(database, FailureLists(connect("redis://127.0.0.1:1/0")))
     [claim] = without_redis.claim_due(now=later(100))
     without_redis.acknowledge(claim.id, "dockets")
     failed.refill()
@@ -190,8 +192,8 @@ def test_every_list_expires(failed: Failures, database: Database, redis_client: 
 
 
 def test_without_redis_nothing_is_missing_but_the_lists(database: Database) -> None:
-    nowhere = connect(RedisAddress("redis://127.0.0.1:1/0"))
-    failed = Failures(database, FailureLists(nowhere), RetryRule(base_seconds=60))
+    nowhere = connect("redis://127.0.0.1:1/0")
+    failed = Failures(database, FailureLists(nowhere), base_seconds=60)
     fail(database, 1)
     failed.refill()
     [claim] = failed.claim_due(now=later(100))

@@ -11,7 +11,7 @@ import pytest
 from courtlistener_assets.defs.assets.court_changes import TOUCHED_MONTHS
 from courtlistener_assets.defs.sensors import rebuild_touched_months
 from courtlistener_assets.defs.sensors.rebuild_touched_months import touched_months, unread_changes
-from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.download.catch_up import CourtDay
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
@@ -127,11 +127,12 @@ def test_what_one_tick_does_not_read_the_next_one_does(pipeline: Pipeline, monke
 
 def test_a_sensor_without_a_cursor_does_not_go_through_years_of_history(pipeline: Pipeline) -> None:
     note_changes(pipeline, "2026-01-01", MONTH)
-    [recent] = unread_changes(pipeline.instance, None)
+    changes = dg.AssetKey("court_changes")
+    [recent] = unread_changes(pipeline.instance, changes, None)
     much_later = datetime.now(UTC) + timedelta(days=15)
-    assert unread_changes(pipeline.instance, None, now=much_later) == []
+    assert unread_changes(pipeline.instance, changes, None, now=much_later) == []
     # With a cursor nothing is too old: the daemon may have been away.
-    assert unread_changes(pipeline.instance, str(recent.storage_id - 1), now=much_later) == [recent]
+    assert unread_changes(pipeline.instance, changes, str(recent.storage_id - 1), now=much_later) == [recent]
 
 
 def test_a_month_that_left_the_settings_does_not_hold_up_the_others(pipeline: Pipeline) -> None:

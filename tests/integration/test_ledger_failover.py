@@ -9,11 +9,12 @@ from dataclasses import replace
 import psycopg
 import pytest
 import redis
-from psycopg.conninfo import make_conninfo
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from resources.connections import postgres
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.errors import LedgerUnavailable, RedisUnavailable
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
@@ -46,7 +47,7 @@ def worker(fresh_redis_server: RedisServer, database: Database, clock: Clock) ->
         row = LeaseStore(
             database, "account", fallback_windows=Window.parse_all(windows), cool_down_seconds=COOL_DOWN_SECONDS
         )
-        client = connect(RedisAddress(redis_url or fresh_redis_server.url), timeout_seconds=2.0)
+        client = connect(redis_url or fresh_redis_server.url, timeout_seconds=2.0)
         return FailoverLedger(
             RedisLedger(client, "account", permit_ttl_seconds=20),
             PostgresLedger(row, permit_ttl_seconds=20),
@@ -88,7 +89,7 @@ def test_what_redis_grants_by_a_clock_that_ran_ahead_is_asked_for_anew(
     ahead_us = 0
     row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     redis_ledger = RedisLedger(
-        connect(RedisAddress(fresh_redis_server.url)),
+        connect(fresh_redis_server.url),
         "account",
         permit_ttl_seconds=20,
         clock_us=lambda: time.time_ns() // 1000 + ahead_us,
@@ -288,7 +289,7 @@ def test_a_grant_given_back_late_does_not_free_the_permit_of_a_later_epoch(
         client.flushall()
     cool_down_ends(database, clock)
     granted(one, "b")
-    late = RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20)
+    late = RedisLedger(connect(fresh_redis_server.url), "account", permit_ttl_seconds=20)
     late.give_back(old)
     granted(one, "c")
     assert isinstance(ask(one, "d"), Wait)
@@ -311,7 +312,7 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
     database.migrate()
     row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     one = FailoverLedger(
-        RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20),
+        RedisLedger(connect(fresh_redis_server.url), "account", permit_ttl_seconds=20),
         PostgresLedger(row, permit_ttl_seconds=20),
         row,
     )
@@ -330,9 +331,10 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
 def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_again(
     fresh_redis_server: RedisServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Database(make_conninfo(database_url, options="-c idle_in_transaction_session_timeout=100"))
+    monkeypatch.setattr(postgres, "_LIMITS", "SET idle_in_transaction_session_timeout = 100")
+    database = Database(database_url)
     row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
-    redis_ledger = RedisLedger(connect(RedisAddress(fresh_redis_server.url)), "account", permit_ttl_seconds=20)
+    redis_ledger = RedisLedger(connect(fresh_redis_server.url), "account", permit_ttl_seconds=20)
     one = FailoverLedger(redis_ledger, PostgresLedger(row, permit_ttl_seconds=20), row)
     load = redis_ledger.load
 

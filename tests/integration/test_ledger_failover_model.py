@@ -15,9 +15,10 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_harness import START_US, Clock
+from redis.commands.core import Script
 
 from bench.limiter.judge import refused
-from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Connection, Database
 from resources.connections.redis_keys import RedisKeys
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
@@ -35,15 +36,17 @@ _numbers = itertools.count()
 
 
 class UnreliableRedis(RedisLedger):
-    """`mode` says what becomes of the next commands: ok, cut off, executed but unanswered, or executed much later."""
+    """`mode` says what becomes of the next scripts: ok, cut off, executed but unanswered, or executed much later."""
 
     mode = "ok"
     late: list[Callable[[], Any]]
 
-    def _run(self, name: str, keys: list[str], args: list[Any]) -> Any:
+    def _ask(self, call: Callable[..., Any], *args: Any) -> Any:
         def command() -> Any:
-            return RedisLedger._run(self, name, keys, args)
+            return RedisLedger._ask(self, call, *args)
 
+        if not isinstance(call, Script):
+            return command()
         if self.mode == "late":
             self.late.append(command)
         if self.mode in ("cut", "late"):
@@ -60,10 +63,10 @@ class UnreliablePostgres(Database):
     mode = "ok"
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, **options: Any) -> Iterator[Connection]:
         if self.mode == "away":
             raise StoreUnavailable("no connection")
-        with super().transaction() as connection:
+        with super().transaction(**options) as connection:
             yield connection
         if self.mode == "unanswered":
             raise StoreUnavailable("no answer to the commit")
@@ -200,7 +203,7 @@ class History:
     def refused(self) -> int:
         """How many of the requests the server would have refused."""
         arrivals = [(request.arrival_us - START_US) / 1e6 for request in self.requests]
-        return refused(arrivals, [(window.limit, window.seconds - 1e-6) for window in WINDOWS])
+        return refused(arrivals, [(window.limit, window.seconds) for window in WINDOWS])
 
 
 def test_no_history_of_failures_grants_too_much(

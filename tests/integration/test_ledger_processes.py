@@ -10,8 +10,8 @@ import pytest
 from bench.limiter.judge import Limit, ideal, merged, refused
 from bench.limiter.peers import settled_at_the_answer
 from bench.limiter.workers import Latency, WorkerLog, heavy_tailed, run, shares, uniform
-from courtlistener_assets.devkit.servers import RedisServer
-from resources.quota.limiter import RedisRateLimitResource
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from resources.dagster_resources import PostgresResource, RedisRateLimitResource, RedisResource
 
 WORKERS = 8
 SECONDS = 5.0
@@ -23,9 +23,11 @@ def experiment(
 ) -> Callable[[tuple[Limit, ...], Latency], list[WorkerLog]]:
     def run_with(limits: tuple[Limit, ...], latency: Latency) -> list[WorkerLog]:
         def connect(number: int) -> Callable[[], AbstractContextManager[str]]:
-            rates = ",".join(f"{limit}/{int(seconds)}s" for limit, seconds in limits)
+            rates = ",".join(f"{limit}/{seconds}s" for limit, seconds in limits)
             resource = RedisRateLimitResource(
-                redis_url=redis_server.url, postgres_url=database_url, rate_limits=rates, redis_timeout_seconds=5.0
+                redis=RedisResource(url=redis_server.url, timeout_seconds=5.0),
+                postgres=PostgresResource(url=database_url),
+                rate_limits=rates,
             )
             return settled_at_the_answer(resource.limiter("account", permit_ttl_seconds=10.0))
 

@@ -10,8 +10,7 @@ import pytest
 from dagster._core.storage.dagster_run import DagsterRun
 
 from courtlistener_assets.defs.assets.download_step import API_POOL
-from courtlistener_assets.devkit.session.abandoned_runs import end_abandoned_runs
-from courtlistener_assets.devkit.session.instance import open_instance, write_instance
+from courtlistener_assets.devkit.session.instance import end_abandoned_runs, open_instance, write_instance
 
 
 @pytest.fixture

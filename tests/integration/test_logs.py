@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from courtlistener_assets import logs
-from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.devkit.simulator.faults import Fault
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.devkit.servers import RedisServer
-from courtlistener_assets.devkit.simulator import Account, Simulator, expected
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.expected import expected
+from courtlistener_assets.devkit.simulator.server import Simulator
 from resources.connections.postgres import Database
 
 STREAMS = ("dockets", "clusters", "opinions", "docket_entries")

@@ -16,30 +16,26 @@ import yaml  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import free_port
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.sweep import Sweeper
 from courtlistener_assets.operations.exporter import GAUGES, registry_of, serve
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.courtlistener.client import CourtListenerResource
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Outcome
+from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from resources.records.store import RecordStore
 from resources.telemetry import metrics
 from resources.telemetry.metrics import Publisher, totals
+from tests.integration.ledger_harness import take
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "deploy" / "grafana" / "courtlistener.json"
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 COUNTERS = {f"{name}_total" for name in metrics.LABELS}
-
-
-def values(database: Database) -> dict[tuple[str, str], float]:
-    return {(total.metric, total.label): total.total for total in totals(database)}
 
 
 def scraped(url: str, database_url: str, **environ: str) -> dict[str, float]:
@@ -74,17 +70,17 @@ def test_what_short_lived_workers_count_adds_up(database: Database) -> None:
         worker.requests.labels("counted").inc(2)
         worker.publisher.publish()
         worker.publisher.publish()
-    assert values(database) == {("courtlistener_requests", "counted"): 21.0}
+    assert totals(database) == {("courtlistener_requests", "counted"): 21.0}
 
 
 def test_counts_are_published_now_and_then(database: Database) -> None:
     worker = Worker(database)
     worker.requests.labels("counted").inc()
     worker.publisher.publish_if_due()
-    assert values(database) == {}
+    assert totals(database) == {}
     worker.now = 10.0
     worker.publisher.publish_if_due()
-    assert values(database) == {("courtlistener_requests", "counted"): 1.0}
+    assert totals(database) == {("courtlistener_requests", "counted"): 1.0}
 
 
 def test_what_cannot_be_published_now_is_published_later(fresh_postgres_server: PostgresServer) -> None:
@@ -97,7 +93,7 @@ def test_what_cannot_be_published_now_is_published_later(fresh_postgres_server: 
     fresh_postgres_server.restart()
     worker.requests.labels("counted").inc(1)
     worker.publisher.publish()
-    assert values(database) == {("courtlistener_requests", "counted"): 5.0}
+    assert totals(database) == {("courtlistener_requests", "counted"): 5.0}
     database.close()
 
 
@@ -113,7 +109,7 @@ def downloaded(
     store = RecordStore(database)
     with resource.open() as client:
         client.refresh_quota(max_age_seconds=0)
-        for stream in STREAMS:
+        for stream in chosen():
             store.prepare(stream.stores)
             for sweep in stream.sweeps:
                 Sweeper(client, store, "run").walk(stream, sweep, CourtMonth("scotus", date(2024, 1, 1)))
@@ -157,7 +153,7 @@ def test_failing_redis_commands_are_counted(database_url: str) -> None:
     limiter = RedisRateLimitResource(redis_url=f"redis://127.0.0.1:{free_port()}/0", postgres_url=database_url).limiter(
         "down"
     )
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     assert limiter.granted == {"postgres": 1}
     assert failed._value.get() > before
 
@@ -223,7 +219,7 @@ def test_alerts_and_board_use_only_metrics_that_exist() -> None:
     ("metric", "threshold"),
     [
         ("courtlistener_redis_operations_total", "> 0.05"),
-        ("courtlistener_quota_utilisation_ratio", "> 0.95"),
+        ("courtlistener_quota_utilization_ratio", "> 0.95"),
         ("courtlistener_state_updates_total", "> 0.01"),
         ("courtlistener_redis_memory_used_bytes", "> 0.80"),
     ],

@@ -22,19 +22,23 @@ from prometheus_client import generate_latest
 from psycopg import sql
 
 from bench.scale.fill import ROWS, Size, fill
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
+from courtlistener_assets.download.stream import all_kinds, all_members
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
 from resources.backlog.progress import PROGRESS
 from resources.connections.postgres import Database
-from resources.courtlistener.client import account_of
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Lane, Outcome, ServerWindow, Window
-from resources.quota.report import requests_by_hour
+from resources.dagster_resources import RedisRateLimitResource, account_of
+from resources.quota.permits import Lane, ServerWindow, Window
+from resources.quota.report import quota_report
+from resources.records.audit import RecordAudit
 from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
+from tests.integration.ledger_harness import give_back, take
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
 
 SIZE = Size(courts=10, months=100, permits=24_000, permits_an_hour=1000, failures=10_000, deferrals=4500)
@@ -210,55 +214,66 @@ def store_a_page_with_a_failure(store: Store) -> None:
     page = PageOfRecords([], [Failure("UnusableRecord", "no id", docket_id=17)])
     store.records.store_page(begun, page, after_id=begun.after_id + 1, watermark=None, finished=False)
     store.records.mark_gone("clusters", [4, 5], "merged into 6")
-    assert store.records.open_failures("dockets", str(month))
 
 
 def read_a_partition(store: Store) -> None:
     month = SIZE.partition(5, datetime.now(UTC).date())
-    with store.records.documents(month.court, month.month, month.next_month) as documents:
+    kinds = [(kind.name, kind.table) for kind in all_kinds(chosen())]
+    with store.records.documents(kinds, month.filter_values) as documents:
         assert len(list(documents)) == ROWS["opinions"] + ROWS["recap_documents"]
-    assert store.records.counts(month.court, month.month, month.next_month)["dockets"] == ROWS["dockets"]
+    assert store.records.counts(all_members(chosen()), month.filter_values)["dockets"] == ROWS["dockets"]
+
+
+def compare_a_partition(store: Store) -> None:
+    month = SIZE.partition(6, datetime.now(UTC).date())
+    audit = RecordAudit(store.database)
+    for stream in chosen():
+        for members in stream.members()[stream.name]:
+            assert audit.stored(members, month.filter_values)
+        for table in stream.tables:
+            assert audit.ids(table, month.filter_values)
+        if stream.parent:
+            assert audit.orphans(stream.table, month.court)[0] == 0
 
 
 def take_permits(store: Store, *, with_redis: bool) -> None:
     limiter = store.limiter(with_redis=with_redis)
-    limiter.settle(limiter.acquire(Lane.BACKFILL), Outcome.COUNTED)
-    limiter.settle(limiter.acquire(Lane.PRIORITY), Outcome.NOT_COUNTED)
+    take(limiter)
+    give_back(limiter, Lane.PRIORITY)
     limiter.usage()
     limiter.observe([ServerWindow(Window(100_000, 60), 2, False), ServerWindow(Window(5_000_000, 86_400), 2, False)])
     limiter.needs_observation(0)
-    limiter.close()
 
 
 def live_through_failures(store: Store) -> None:
-    with store.pipeline.backlog() as backlog:
-        first, second, *_ = backlog.failures.claim_due(max_claims=3)
-        backlog.failures.acknowledge(first.id, first.failures[0].asset)
-        backlog.failures.release_orphaned(first.id)
-        backlog.failures.release(second.id, second.failures[0].asset, 60)
-        backlog.failures.requeue_dead([failure.id for failure in backlog.failures.open(limit=10)])
-        backlog.failures.of_partition(first.failures[0].asset, first.partition)
-        assert backlog.failures.counts()["dead"]
-        backlog.failures.claims()
-        backlog.failures.refill()
+    backlog = store.pipeline.backlog
+    first, second, *_ = backlog.failures.claim_due(max_claims=3)
+    backlog.failures.acknowledge(first.id, first.failures[0].asset)
+    backlog.failures.release_orphaned(first.id)
+    backlog.failures.release(second.id, second.failures[0].asset, 60)
+    backlog.failures.requeue_dead([failure.id for failure in backlog.failures.open(limit=10)])
+    backlog.failures.of_partition(first.failures[0].asset, first.partition)
+    assert backlog.failures.counts()["dead"]
+    backlog.failures.claims()
+    backlog.failures.refill()
 
 
 def live_through_deferrals(store: Store) -> None:
-    with store.pipeline.backlog() as backlog:
-        due = backlog.deferrals.due(limit=10)
-        assert len(due) == 10
-        backlog.deferrals.mark_requested(due, "request")
-        backlog.deferrals.defer_again(backlog.deferrals.requested(), wait_seconds=60)
-        backlog.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
-        backlog.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
-        backlog.deferrals.forget([due[1].partition])
-        backlog.deferrals.all(limit=1)
+    backlog = store.pipeline.backlog
+    due = backlog.deferrals.due(limit=10)
+    assert len(due) == 10
+    backlog.deferrals.mark_requested(due, "request")
+    backlog.deferrals.defer_again(backlog.deferrals.requested(), wait_seconds=60)
+    backlog.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
+    backlog.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
+    backlog.deferrals.forget([due[1].partition])
+    backlog.deferrals.all(limit=1)
 
 
 def estimate_what_is_left(store: Store) -> None:
-    with store.pipeline.backlog() as backlog:
-        partitions = [str(SIZE.partition(number, datetime.now(UTC).date())) for number in range(3)]
-        assert backlog.deferrals.estimated_requests("dockets", partitions, ["filed", "decided"]) == 0
+    backlog = store.pipeline.backlog
+    partitions = [str(SIZE.partition(number, datetime.now(UTC).date())) for number in range(3)]
+    assert backlog.deferrals.estimated_requests("dockets", partitions, ["filed", "decided"]) == 0
 
 
 def tick_every_sensor(store: Store) -> None:
@@ -268,7 +283,7 @@ def tick_every_sensor(store: Store) -> None:
 
 def look_at_failures_and_quota(store: Store) -> None:
     assert store.pipeline.run("show_failed_dockets", raise_on_error=True).success
-    requests_by_hour(store.database, ACCOUNT, 48)
+    quota_report(store.database)
 
 
 def check_completeness(store: Store) -> None:
@@ -288,6 +303,7 @@ ACTIVITIES: dict[str, Callable[[Store], None]] = {
     "a day's changes are brought": bring_a_days_changes,
     "a page with a failure is stored": store_a_page_with_a_failure,
     "a partition is read": read_a_partition,
+    "a partition is compared": compare_a_partition,
     "Redis grants permits": lambda store: take_permits(store, with_redis=True),
     "Postgres grants permits": lambda store: take_permits(store, with_redis=False),
     "failures are retried": live_through_failures,

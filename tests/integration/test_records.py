@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from courtlistener_assets.download.choice import chosen
+from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.stream import all_kinds, all_members
 from resources.connections.postgres import Database
 from resources.errors import PageRejected
 from resources.records.model import Failure, PageOfRecords, Record, SweepKey, SweepPass
@@ -135,14 +138,13 @@ def test_text_without_such_characters_is_left_as_it_is() -> None:
 
 def test_a_failure_seen_again_is_one_failure_with_more_tries(store: RecordStore, database: Database) -> None:
     failure = Failure("UnusableRecord", "id is None", docket_id=3, requests=1)
-    store.record_failure(KEY, failure)
-    store.record_failure(KEY, failure)
-    assert store.open_failures("dockets", KEY.partition) == 1
+    for _ in range(2):
+        store.store_page(begin(store), PageOfRecords([], [failure]), after_id=0, watermark=SERVED, finished=False)
     assert database.rows("SELECT tries, requests FROM courtlistener.failures") == [(2, 2)]
 
 
 def test_documents_of_a_partition_are_its_decisions_and_its_filings(store: RecordStore) -> None:
-    first, following = date(2024, 2, 1), date(2024, 3, 1)
+    month = CourtMonth("ca9", date(2024, 2, 1)).filter_values
     inside, outside = date(2024, 2, 10), date(2024, 3, 10)
     records = [
         Record("dockets", 1, {"id": 1}, docket_id=1, court_id="ca9", date_filed=inside),
@@ -157,10 +159,11 @@ def test_documents_of_a_partition_are_its_decisions_and_its_filings(store: Recor
         Record("recap_documents", 303, {"id": 303}, docket_id=3, docket_entry_id=300, court_id="ca9"),
     ]
     put(store, begin(store), *records, after_id=1, finished=True)
-    with store.documents("ca9", first, following) as documents:
+    kinds = [(kind.name, kind.table) for kind in all_kinds(chosen())]
+    with store.documents(kinds, month) as documents:
         found = [(row["kind"], row["id"], row["cluster"], row["docket"]) for row in documents]
     assert found == [("opinion", 201, {"id": 20}, {"id": 2}), ("recap_document", 101, None, {"id": 1})]
-    assert store.counts("ca9", first, following) == {
+    assert store.counts(all_members(chosen()), month) == {
         "dockets": 2,
         "clusters": 1,
         "opinions": 1,

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import redis
 
-from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from resources.backlog.failure_lists import FailureLists
 from resources.backlog.failures import RESOLVED_DAYS, Failures
 from resources.connections.postgres import Database
-from resources.quota.limiter import RateLimiter, RedisRateLimitResource
-from resources.quota.permits import Outcome
-from resources.records.model import Failure, SweepKey
+from resources.connections.redis_address import connect
+from resources.dagster_resources import PostgresResource, RedisRateLimitResource, RedisResource
+from resources.quota.limiter import RateLimiter
+from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
+from tests.integration.ledger_harness import take
 
 
 @pytest.fixture
-def limiter(redis_server: RedisServer, redis_client: redis.Redis, database_url: str) -> Iterator[RateLimiter]:
+def limiter(redis_server: RedisServer, redis_client: redis.Redis, database_url: str) -> RateLimiter:
     resource = RedisRateLimitResource(
-        redis_url=redis_server.url, postgres_url=database_url, rate_limits="100/min", redis_timeout_seconds=5.0
+        redis=RedisResource(url=redis_server.url, timeout_seconds=5.0),
+        postgres=PostgresResource(url=database_url),
+        rate_limits="100/min",
     )
-    limiter = resource.limiter("account")
-    yield limiter
-    limiter.close()
+    return resource.limiter("account")
 
 
 def grant_long_ago(database: Database, account: str, *days: float) -> None:
@@ -51,7 +54,7 @@ def ages_in_days(database: Database, account: str) -> list[int]:
 def test_permits_of_all_accounts_go_after_thirty_days_when_the_quota_is_read_anew(
     limiter: RateLimiter, database: Database
 ) -> None:
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     grant_long_ago(database, "account", 29, 31)
     grant_long_ago(database, "an account of the past", 1, 400)
     assert limiter.needs_observation(0)
@@ -60,10 +63,11 @@ def test_permits_of_all_accounts_go_after_thirty_days_when_the_quota_is_read_ane
 
 
 def test_failures_go_long_after_they_were_resolved_and_open_ones_never(database: Database) -> None:
-    store, failed = RecordStore(database), Failures(database)
+    store, failed = RecordStore(database), Failures(database, FailureLists(connect("redis://127.0.0.1:1/0")))
     key = SweepKey("dockets", "ca9|2024-01-01", "filed")
-    for docket_id in (1, 2, 3, 4):
-        store.record_failure(key, Failure("TransientApiError", "502", docket_id=docket_id))
+    begun = store.begin_pass(key, run_id="run", full_refresh=False, overlap=timedelta())
+    failures = [Failure("TransientApiError", "502", docket_id=docket_id) for docket_id in (1, 2, 3, 4)]
+    store.store_page(begun, PageOfRecords([], failures), after_id=0, watermark=None, finished=False)
     with database.transaction() as connection:
         for docket_id, days in ((1, RESOLVED_DAYS + 1), (2, RESOLVED_DAYS - 1)):
             connection.execute(

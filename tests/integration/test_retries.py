@@ -12,7 +12,7 @@ import redis
 
 from courtlistener_assets.defs.sensors.requested_runs import LAUNCH_GRACE
 from courtlistener_assets.defs.sensors.retry_failed_dockets import CLAIM_TAG, release_orphans
-from courtlistener_assets.devkit.simulator import Fault
+from courtlistener_assets.devkit.simulator.faults import Fault
 from resources.connections.redis_keys import RedisKeys
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
@@ -132,9 +132,9 @@ def test_a_claim_whose_run_was_never_launched_is_given_back_after_a_while(pipeli
     pipeline.make_due()
     pipeline.tick("retry_failed_dockets")
     later = datetime.now(UTC) + LAUNCH_GRACE + timedelta(seconds=1)
-    with pipeline.backlog() as backlog:
-        assert release_orphans(pipeline.instance, backlog) == 0
-        assert release_orphans(pipeline.instance, backlog, now=later) == 1
+    backlog = pipeline.backlog
+    assert release_orphans(pipeline.instance, backlog) == 0
+    assert release_orphans(pipeline.instance, backlog, now=later) == 1
 
 
 def test_dagster_is_told_not_to_retry_retries(pipeline: Pipeline) -> None:
@@ -162,9 +162,8 @@ def test_a_token_that_is_not_accepted_costs_no_try(pipeline: Pipeline) -> None:
 def test_the_state_of_a_run_can_be_read_from_redis(pipeline: Pipeline) -> None:
     result = pipeline.run("downloads", MONTH, asset_selection=[dg.AssetKey("dockets")])
     [(stored,)] = pipeline.rows("SELECT count(*) FROM courtlistener.dockets")
-    with pipeline.backlog() as backlog:
-        state = backlog.state.get_pipeline_state(result.run_id)
-        assert (state["processed_dockets"], state["failed_dockets"], state["job"]) == (stored, 0, "downloads")
+    state = pipeline.resources()["courtlistener"].rate_limit.pipeline_state().get_pipeline_state(result.run_id)
+    assert (state["processed_dockets"], state["failed_dockets"], state["job"]) == (stored, 0, "downloads")
 
 
 def test_downloads_go_on_without_redis_lists(pipeline: Pipeline, redis_client: redis.Redis) -> None:

@@ -15,22 +15,23 @@ import pytest
 import redis
 from psycopg import sql
 
-from courtlistener_assets.definitions import build_definitions
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.definitions import location
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import open_instance, write_instance
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.operations.doctor.examination import as_json, examine
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.courtlistener.client import API_USAGE_WINDOWS, CourtListenerClient
 from resources.courtlistener.token import TokenFile
+from resources.dagster_resources import RedisRateLimitResource
 from resources.errors import AuthenticationFailed, SettingError, StoreUnavailable
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Outcome
 from resources.records.store import RecordStore
 from tests.conftest import _started
+from tests.integration.ledger_harness import take
 from tests.integration.pipeline_harness import MONTH, Pipeline, environment
 
 
@@ -135,7 +136,7 @@ def test_a_run_goes_on_when_all_secrets_change_under_it(
     home = tmp_path / "home"
     write_instance(home, workers=2)
     with open_instance(home, guarded.postgres_url) as instance, closing(Database(guarded.postgres_url)) as database:
-        pipeline = Pipeline(build_definitions(environ), instance, database, environ, simulator)
+        pipeline = Pipeline(location(environ), instance, database, environ, simulator)
         assert pipeline.run("court_month", MONTH).success
         assert pipeline.materialized("opinions") == {MONTH}
     assert len(pages) > 3
@@ -208,7 +209,7 @@ def test_what_runs_for_long_needs_no_restart(guarded: Secrets) -> None:
     environ = {"POSTGRES_URL": guarded.postgres_url, "REDIS_URL": guarded.redis_url}
     with (
         closing(Database(guarded.postgres_url, timeout_seconds=1.0)) as database,
-        closing(connect(RedisAddress(guarded.redis_url))) as client,
+        closing(connect(guarded.redis_url)) as client,
     ):
         database.migrate()
         registry = registry_of(Settings.from_environ(environ), database, client)
@@ -224,36 +225,34 @@ def test_what_runs_for_long_needs_no_restart(guarded: Secrets) -> None:
 def test_with_two_passwords_for_a_while_every_permit_comes_from_redis(guarded: Secrets, database_url: str) -> None:
     resource = RedisRateLimitResource(redis_url=guarded.redis_url, postgres_url=database_url)
     limiter = resource.limiter("rotation")
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     old = guarded.read("redis")
     guarded.change_redis(drop_old=False)
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     with closing(redis.Redis.from_url(guarded.redis.url)) as admin:
         admin.execute_command("ACL", "SETUSER", "worker", f"<{old}")  # type: ignore[no-untyped-call]
         admin.execute_command("CLIENT", "KILL", "USER", "worker")  # type: ignore[no-untyped-call]
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
-    limiter.close()
+    take(limiter)
     assert limiter.granted == {"redis": 3}
 
 
 def test_while_the_file_lags_behind_permits_come_from_postgres(guarded: Secrets, database_url: str) -> None:
     limiter = RedisRateLimitResource(redis_url=guarded.redis_url, postgres_url=database_url).limiter("rotation")
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     old = (guarded.files / "redis").read_text()
     guarded.change_redis(drop_old=True)
     new = (guarded.files / "redis").read_text()
     (guarded.files / "redis").write_text(old)
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     assert limiter.granted == {"redis": 1, "postgres": 1}
-    limiter.close()
     (guarded.files / "redis").write_text(new)
-    client = connect(RedisAddress(guarded.redis_url))
+    client = connect(guarded.redis_url)
     assert client.ping()
     client.close()
 
 
 def test_a_missing_password_file_is_named() -> None:
-    client = connect(RedisAddress("redis://worker@127.0.0.1:1/0?password_file=/nowhere/redis"))
+    client = connect("redis://worker@127.0.0.1:1/0?password_file=/nowhere/redis")
     provider = client.connection_pool.connection_kwargs["credential_provider"]
     with pytest.raises(redis.AuthenticationError, match="/nowhere/redis cannot be read"):
         provider.get_credentials()
@@ -331,11 +330,9 @@ def asking(
     resource = RedisRateLimitResource(redis_url=redis_server.url, postgres_url=database_url, rate_limits="1000/min")
     token = TokenFile(str(path), sleep=nap, clock=lambda: sum(naps))
     limiters = resource.limiter("firm"), resource.limiter("firm:api_usage", fallback_windows=API_USAGE_WINDOWS)
-    client = CourtListenerClient(simulator.url, token, *limiters, sleep=lambda seconds: None)
+    client = CourtListenerClient(simulator.url, token, *limiters, windows_age_seconds=0.0, sleep=lambda seconds: None)
     yield Client(client, path, naps, account)
     client.close()
-    for limiter in limiters:
-        limiter.close()
 
 
 def test_a_token_that_was_in_use_and_is_refused_is_looked_for_again(asking: Client) -> None:
@@ -382,7 +379,7 @@ def test_resources_hold_the_names_of_variables_and_files_only(tmp_path: Path, mo
         "REDIS_PASSWORD": "the-word",
     }
     monkeypatch.setenv("REDIS_URL", "")
-    resources = build_definitions(environ).resources or {}
+    resources = location(environ).resources or {}
     configured = str([each._config_schema.as_field().default_value for each in resources.values()
                       if isinstance(each, dg.ConfigurableResource)])  # fmt: skip
     assert str(tmp_path / "token") in configured

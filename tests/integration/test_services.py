@@ -22,15 +22,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from courtlistener_assets.devkit.servers import (
-    EmbeddedServer,
-    EmbeddedServerFailed,
-    PostgresServer,
-    RedisServer,
-    unprivileged,
-)
-from courtlistener_assets.devkit.servers.server import free_port, is_free
+from courtlistener_assets.devkit.servers import unprivileged
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.servers.server import EmbeddedServer, free_port, is_free
 from resources.connections.postgres import Database
+from resources.errors import EmbeddedServerFailed
 
 ROOT = Path(__file__).parents[2]
 SERVERS = pytest.mark.parametrize("make", [RedisServer, PostgresServer])
@@ -38,7 +35,8 @@ SERVERS = pytest.mark.parametrize("make", [RedisServer, PostgresServer])
 _OWNER = """
 import sys, time
 from pathlib import Path
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 with PostgresServer(Path(sys.argv[1]) / "postgres") as postgres, RedisServer(Path(sys.argv[1]) / "redis") as redis:
     print(postgres.pid, redis.pid, postgres.port, redis.port, flush=True)
     time.sleep(600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,19 +16,28 @@ from rich.console import Console
 
 from courtlistener_assets.cli import main
 from courtlistener_assets.defs.assets.quota_usage import QUOTA_USAGE, quota_usage_asset, quota_usage_schedule
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.defs.names import Names
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.sweep import Sweeper
-from courtlistener_assets.operations.status import NothingYet, Status, as_json, plan_of, read_status, show
+from courtlistener_assets.operations.status import Status, as_json, plan_of, read_status, show
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.courtlistener.client import CourtListenerResource
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Outcome, ServerWindow, Window
-from resources.quota.report import quota_report, requests_by_hour
-from resources.records.store import RecordStore, RecordStoreResource
+from resources.dagster_resources import (
+    CourtListenerResource,
+    PostgresResource,
+    RecordStoreResource,
+    RedisRateLimitResource,
+)
+from resources.errors import NothingYet
+from resources.quota.permits import ServerWindow, Window
+from resources.quota.report import quota_report
+from resources.records.model import PageOfRecords, SweepKey
+from resources.records.store import RecordStore
+from tests.integration.ledger_harness import be_refused, give_back, take
 
 NOW = datetime(2024, 3, 15, tzinfo=UTC)
 ENVIRON = {"COURTLISTENER_COURTS": "scotus,ca9", "COURTLISTENER_FIRST_MONTH": "2024-01"}
@@ -48,8 +56,21 @@ def status_of(database: Database, **environ: str) -> Status:
 
 def test_there_are_as_many_partitions_as_courts_and_months() -> None:
     plan = plan_of(Settings.from_environ(ENVIRON), date(2025, 2, 28))
-    assert plan.partitions == 2 * 14
+    assert set(plan.partitions.values()) == {2 * 14}
     assert plan.sweeps["dockets"] == ["filed", "decided"]
+
+
+def test_a_stream_without_partitions_counts_as_one(database: Database) -> None:
+    streams = {"COURTLISTENER_STREAMS": "dockets,people"}
+    plan = plan_of(Settings.from_environ({**ENVIRON, **streams}), date(2025, 2, 28))
+    assert plan.partitions == {"dockets": 2 * 14, "people": 1}
+    assert [asset.not_begun for asset in status_of(database, **streams).pipeline.assets] == [6, 1]
+    key, store = SweepKey("people", "all", "all"), RecordStore(database)
+    at = store.begin_pass(key, run_id="run", full_refresh=False, overlap=timedelta())
+    store.prepare(["people"])
+    store.store_page(at, PageOfRecords([]), after_id=3, watermark=NOW, finished=True)
+    people = status_of(database, **streams).pipeline.assets[1]
+    assert (people.complete, people.not_begun, people.pages) == (1, 0, 1)
 
 
 def test_before_anything_ran_nothing_is_used_and_all_is_left(database: Database) -> None:
@@ -71,27 +92,25 @@ def test_a_database_that_was_never_migrated_is_named(fresh_postgres_server: Post
 
 def test_used_remaining_and_room_follow_the_permits(database: Database, rate_limit: RedisRateLimitResource) -> None:
     limiter = rate_limit.limiter("acc")
-    for _ in range(3):
-        limiter.settle(limiter.acquire(), Outcome.COUNTED)
-    limiter.settle(limiter.acquire(), Outcome.NOT_COUNTED)
-    flying = limiter.acquire()
-    [report] = quota_report(database)
+    take(limiter, 3)
+    give_back(limiter)
+    with limiter.permit():
+        [report] = quota_report(database)
     assert report.holder == "redis"
     assert report.in_flight == 1
     assert [(window.limit, window.used, window.remaining) for window in report.windows] == [(5, 4, 1), (50, 4, 46)]
     assert report.room_in_seconds == 0
-    limiter.settle(flying, Outcome.COUNTED)
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     [report] = quota_report(database)
     minute, hour = report.windows
-    assert minute.utilisation == 1
+    assert minute.utilization == 1
     assert 50 < minute.room_in_seconds <= 60
     assert hour.room_in_seconds == 0
 
 
 def test_requests_of_others_are_shown_apart(database: Database, rate_limit: RedisRateLimitResource) -> None:
     limiter = rate_limit.limiter("acc")
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
+    take(limiter)
     limiter.observe([ServerWindow(Window(50, 3600), 40, False), ServerWindow(Window(5, 60), 5, False)])
     [report] = quota_report(database)
     assert [(window.seconds, window.used, window.foreign) for window in report.windows] == [(60, 5, 4), (3600, 40, 39)]
@@ -101,11 +120,12 @@ def test_requests_of_others_are_shown_apart(database: Database, rate_limit: Redi
 
 def test_a_hold_and_a_block_are_shown(database: Database, rate_limit: RedisRateLimitResource) -> None:
     limiter = rate_limit.limiter("acc")
-    limiter.throttled(30.0, "slow down")
+    be_refused(limiter, 30.0)
     [report] = quota_report(database)
     assert 25 < report.held_seconds <= 30
     assert report.room_in_seconds == report.held_seconds
-    limiter.throttled(None, "This account has been blocked.")
+    limiter.observe([ServerWindow(Window(5, 60), 1, False)])
+    be_refused(limiter, None, blocked="This account has been blocked.")
     assert "blocked" in quota_report(database)[0].blocked
     assert status_of(database, COURTLISTENER_ACCOUNT="acc").seconds_left is None
 
@@ -117,7 +137,7 @@ def downloaded(database: Database, rate_limit: RedisRateLimitResource, simulator
         base_url=simulator.url, api_token="wide-token", account="acc", rate_limit=rate_limit
     )
     store = RecordStore(database)
-    streams = {stream.name: stream for stream in STREAMS}
+    streams = {stream.name: stream for stream in chosen()}
     partition = CourtMonth("scotus", date(2024, 1, 1))
     with resource.open() as client:
         client.refresh_quota(max_age_seconds=0)
@@ -167,7 +187,7 @@ def test_failures_and_deferrals_are_counted(downloaded: Database) -> None:
             (NOW + timedelta(hours=3),),
         )
     pipeline = status_of(downloaded).pipeline
-    assert (pipeline.failures.open, pipeline.failures.claimed, pipeline.failures.dead) == (1, 1, 1)
+    assert pipeline.failures == {"waiting": 1, "claimed": 1, "dead": 1}
     [deferral] = pipeline.deferrals
     assert deferral.partition == "scotus|2024-02-01"
 
@@ -181,14 +201,14 @@ def test_the_command_reads_postgres_only(
         monkeypatch.setenv(name, value)
     ended = CliRunner().invoke(main, ["status", "--json"])
     assert ended.exit_code == 0, ended.output
-    assert {asset["asset"] for asset in json.loads(ended.output)["assets"]} == {stream.name for stream in STREAMS}
+    assert {asset["asset"] for asset in json.loads(ended.output)["assets"]} == {stream.name for stream in chosen()}
     assert len(simulator.log) == before
 
 
 # --- quota_usage ------------------------------------------------------------------------------------------------------
 
 
-def test_quota_usage_keeps_numbers_pictures_and_a_forecast(
+def test_quota_usage_keeps_numbers_and_a_forecast(
     downloaded: Database, database_url: str, rate_limit: RedisRateLimitResource, simulator: Simulator
 ) -> None:
     settings = Settings.from_environ(ENVIRON)
@@ -196,41 +216,32 @@ def test_quota_usage_keeps_numbers_pictures_and_a_forecast(
         "courtlistener": CourtListenerResource(
             base_url=simulator.url, api_token="wide-token", account="acc", rate_limit=rate_limit
         ),
-        "records": RecordStoreResource(postgres_url=database_url),
+        "courtlistener_records": RecordStoreResource(postgres=rate_limit.postgres),
     }
     sent = sum("api-usage" not in entry.path for entry in simulator.log)
-    result = dg.materialize([quota_usage_asset(settings)], resources=resources)
+    result = dg.materialize([quota_usage_asset(settings, Names())], resources=resources)
     [materialization] = result.asset_materializations_for_node(QUOTA_USAGE)
     metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
     assert metadata["used_in_60_s"] == sent
     assert metadata["remaining_in_60_s"] == 1_000_000 - sent
     assert metadata["capacity_dockets_a_day"] > 0
     assert metadata["days_left"] >= 0
-    assert metadata["history"].count("data:image/svg+xml;base64,") == 2
     assert "dockets a day" in metadata["forecast"]
     assert "░" in metadata["windows"]
     assert sum("api-usage" not in entry.path for entry in simulator.log) == sent
 
 
-def test_the_history_has_every_hour_once(downloaded: Database, simulator: Simulator) -> None:
-    history = requests_by_hour(downloaded, "acc", 24)
-    hours = [hour for hour, _ in history]
-    assert len(hours) == 24
-    assert all(later - earlier == timedelta(hours=1) for earlier, later in itertools.pairwise(hours))
-    assert sum(count for _, count in history) == sum("api-usage" not in entry.path for entry in simulator.log)
-
-
 def test_the_hourly_schedule_can_be_loaded_beside_its_asset() -> None:
     definitions = dg.Definitions(
-        assets=[quota_usage_asset(Settings.from_environ(ENVIRON))],
-        schedules=[quota_usage_schedule()],
+        assets=[quota_usage_asset(Settings.from_environ(ENVIRON), Names())],
+        schedules=[quota_usage_schedule(Names())],
         resources={
             "courtlistener": CourtListenerResource(
                 base_url="http://127.0.0.1:1",
                 api_token="x",
                 rate_limit=RedisRateLimitResource(redis_url="redis://127.0.0.1:1", postgres_url="postgresql:///x"),
             ),
-            "records": RecordStoreResource(postgres_url="postgresql:///x"),
+            "courtlistener_records": RecordStoreResource(postgres=PostgresResource(url="postgresql:///x")),
         },
     )
     dg.Definitions.validate_loadable(definitions)

@@ -8,25 +8,27 @@ from datetime import date
 
 import pytest
 
-from courtlistener_assets.devkit.servers import RedisServer
-from courtlistener_assets.devkit.simulator import Fault, Simulator
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.simulator.faults import Fault
+from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS, Stream
+from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
 from resources.connections.postgres import Database
 from resources.courtlistener.client import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
+from resources.dagster_resources import RedisRateLimitResource
 from resources.errors import TransientApiError
-from resources.quota.limiter import RedisRateLimitResource
 from resources.records.store import RecordStore
 
 PARTITION = CourtMonth("scotus", date(2024, 1, 1))
-STREAM: dict[str, Stream] = {stream.name: stream for stream in STREAMS}
+STREAM: dict[str, Stream] = {stream.name: stream for stream in chosen()}
 
 
 @pytest.fixture
 def store(database: Database) -> RecordStore:
     store = RecordStore(database)
-    store.prepare([table for stream in STREAMS for table in stream.stores])
+    store.prepare([table for stream in chosen() for table in stream.stores])
     return store
 
 
@@ -40,6 +42,7 @@ def client(
         "wide-token",
         rate_limit.limiter("wide", permit_ttl_seconds=PERMIT_TTL_SECONDS),
         rate_limit.limiter("wide:api_usage", fallback_windows=API_USAGE_WINDOWS),
+        windows_age_seconds=0.0,
         sleep=lambda seconds: None,
     )
     yield client
@@ -52,7 +55,7 @@ def ids(database: Database, table: str) -> list[int]:
 
 def walk_all(client: CourtListenerClient, store: RecordStore, run_id: str = "run", full_refresh: bool = False) -> None:
     sweeper = Sweeper(client, store, run_id, full_refresh=full_refresh)
-    for stream in STREAMS:
+    for stream in chosen():
         for sweep in stream.sweeps:
             sweeper.walk(stream, sweep, PARTITION)
 
@@ -153,7 +156,7 @@ def test_a_single_docket_brings_all_that_belongs_to_it(
 ) -> None:
     cluster = next(c for c in simulator.corpus.clusters if c["docket_id"] in
                    {d["id"] for d in simulator.corpus.dockets if d["court_id"] == "scotus"})  # fmt: skip
-    for stream in STREAMS:
+    for stream in chosen():
         Sweeper(client, store, "run", full_refresh=True).walk(
             stream, stream.docket_sweep(cluster["docket_id"]), PARTITION
         )

@@ -5,7 +5,7 @@ The servers are real; TLS is put before them by `tls_front.py`, since the embedd
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,21 +14,21 @@ import redis
 import sqlalchemy
 import trustme
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.session.session import dagster_variables
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.session.instance import dagster_variables
+from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.operations.doctor.api_checks import check_api
 from courtlistener_assets.operations.doctor.findings import Finding, Severity
 from courtlistener_assets.operations.doctor.postgres_checks import check_postgres
 from courtlistener_assets.operations.doctor.redis_checks import check_redis
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.connections.redis_address import RedisAddress, connect
-from resources.courtlistener.client import CourtListenerResource
+from resources.connections.redis_address import connect
+from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from resources.errors import RedisUnavailable, StoreUnavailable, UntrustedServer
-from resources.quota.limiter import RedisRateLimitResource
-from resources.quota.permits import Outcome
 from resources.quota.redis_ledger import RedisLedger
+from tests.integration.ledger_harness import take
 from tests.integration.tls_front import TlsFront, expired, of_another_host, valid
 
 Certificate = Callable[[trustme.CA], trustme.LeafCert]
@@ -73,7 +73,7 @@ def behind(front: TlsFront, database_url: str, parameters: str, host: str = "loc
     return f"postgresql://courtlistener@{host}:{front.port}{name}?{parameters}"
 
 
-def only(findings: list[Finding], check: str) -> Finding:
+def only(findings: Iterable[Finding], check: str) -> Finding:
     [finding] = [finding for finding in findings if finding.check == check]
     return finding
 
@@ -92,8 +92,7 @@ def test_permits_come_from_a_redis_whose_authority_is_named(
 ) -> None:
     settings = Settings.from_environ({"REDIS_URL": f"rediss://localhost:{tls_redis.port}/0", "REDIS_CA_CERTS": ca_file})
     limiter = RedisRateLimitResource(redis_url=settings.redis_url, postgres_url=database_url).limiter("tls")
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
-    limiter.close()
+    take(limiter)
     assert limiter.granted == {"redis": 1}
     finding = only(check_redis(settings), "redis TLS")
     assert (finding.severity, finding.message) == (Severity.OK, "encrypted, certificate and host name verified")
@@ -105,7 +104,7 @@ def test_a_redis_that_cannot_prove_its_name_is_refused_and_the_doctor_says_why(
 ) -> None:
     with TlsFront(redis_server.port, certificate(authority)) as front:
         url = f"rediss://localhost:{front.port}/0?ssl_ca_certs={ca_file}"
-        client = connect(RedisAddress(url), timeout_seconds=5.0)
+        client = connect(url, timeout_seconds=5.0)
         with pytest.raises(redis.ConnectionError):
             client.ping()
         finding = only(check_redis(Settings.from_environ({"REDIS_URL": url})), "redis TLS")
@@ -119,13 +118,11 @@ def test_a_redis_that_is_not_trusted_grants_nothing_and_its_error_says_what_to_d
 ) -> None:
     url = f"rediss://localhost:{tls_redis.port}/0"
     limiter = RedisRateLimitResource(redis_url=url, postgres_url=database_url).limiter("tls")
-    limiter.settle(limiter.acquire(), Outcome.COUNTED)
-    limiter.close()
+    take(limiter)
     assert limiter.granted == {"postgres": 1}
-    ledger = RedisLedger(connect(RedisAddress(url), timeout_seconds=5.0), "tls", permit_ttl_seconds=20.0)
+    ledger = RedisLedger(connect(url, timeout_seconds=5.0), "tls", permit_ttl_seconds=20.0)
     with pytest.raises(RedisUnavailable, match="name the file with its certificate in REDIS_CA_CERTS"):
         ledger.hour_counts()
-    ledger.close()
 
 
 def test_the_doctor_names_a_plain_connection_to_a_port_that_wants_tls(tls_redis: TlsFront) -> None:
@@ -173,7 +170,7 @@ def test_a_postgres_that_cannot_prove_its_name_is_refused_and_the_doctor_says_wh
     with TlsFront(postgres_server.port, certificate(authority), postgres=True) as front:
         url = behind(front, database_url, f"sslmode=verify-full&sslrootcert={ca_file}")
         database = Database(url, timeout_seconds=0.5)
-        with pytest.raises(StoreUnavailable, match="name its authority's file with sslrootcert="):
+        with pytest.raises(StoreUnavailable, match="certificate"):
             database.rows("SELECT 1")
         database.close()
         finding = only(check_postgres(url), "postgres TLS")
@@ -242,7 +239,7 @@ def test_the_doctor_minds_encryption_without_verification(
         url = behind(front, database_url, f"{HERE}&sslmode=require", ELSEWHERE)
         finding = only(check_postgres(url), "postgres TLS")
     assert finding.severity is Severity.WARNING
-    assert "sslmode=require does not verify who answers" in finding.message
+    assert "sslmode=require does not verify the server" in finding.message
 
 
 # --- CourtListener ---------------------------------------------------------------------------------------------------

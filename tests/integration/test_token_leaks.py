@@ -23,11 +23,11 @@ import redis
 from prometheus_client import generate_latest
 from psycopg import sql
 
-from courtlistener_assets.devkit.servers import PostgresServer, RedisServer
-from courtlistener_assets.devkit.session.instance import write_instance
-from courtlistener_assets.devkit.session.session import dagster_variables
-from courtlistener_assets.devkit.simulator import Simulator
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
@@ -92,7 +92,7 @@ def installation() -> Iterator[Installation]:
         directory.chmod(0o711)
         # Servers with a directory of their own have passwords.
         with (
-            PostgresServer(directory / "postgres", durable=False) as postgres,
+            PostgresServer(directory / "postgres") as postgres,
             RedisServer(directory / "valkey") as valkey,
             Simulator(accounts=[Account("leaks", TOKEN, "1000/min")]) as simulator,
             listening() as collector,

@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.chunks.table import MAX_TOKENS, Document, rows_of, write_partition
-from courtlistener_assets.defs.checks.examination import DESCRIPTIONS, Finding, examine
+from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.table import MAX_TOKENS, write_partition
+from courtlistener_assets.defs.checks.examination import Finding, descriptions, examine
 from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import OPINION
 from resources.connections.postgres import Database
 from resources.records.audit import RecordAudit
 from resources.records.model import PageOfRecords, Record, SweepKey
 from resources.records.store import RecordStore
+from tests.chunk_rows import rows_of
 
 PARTITION = CourtMonth("ca9", date(2024, 2, 1))
 TEXTS = {1: "The first opinion. " * 300, 2: "The second opinion.", 3: "The third opinion."}
@@ -44,7 +47,7 @@ def file(tmp_path: Path) -> Path:
         row
         for id, text in TEXTS.items()
         for row in rows_of(
-            Document(doc_type="opinion", body={"id": id, "plain_text": text}, docket_id=7, court_id="ca9"),
+            Document(kind=OPINION, body={"id": id, "plain_text": text}, docket_id=7, court_id="ca9"),
             max_tokens=128,
         )
     ]
@@ -53,7 +56,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def found(file: Path, audit: RecordAudit) -> dict[str, Finding]:
-    return examine(file, audit, PARTITION)
+    return examine(file, audit, PARTITION, [OPINION])
 
 
 def rewrite(file: Path, change: Callable[[list[dict[str, Any]]], object], **metadata: str) -> None:
@@ -65,7 +68,7 @@ def rewrite(file: Path, change: Callable[[list[dict[str, Any]]], object], **meta
 
 def test_a_good_file_passes_every_check(file: Path, audit: RecordAudit) -> None:
     findings = found(file, audit)
-    assert list(findings) == list(DESCRIPTIONS)
+    assert list(findings) == list(descriptions([OPINION]))
     assert {name for name, finding in findings.items() if finding.wrong} == set()
 
 
@@ -112,10 +115,10 @@ def test_a_damaged_file_fails_every_check_and_says_why(file: Path, audit: Record
     content[4:60] = bytes(56)
     file.write_bytes(content)
     findings = found(file, audit)
-    assert {name: finding.wrong for name, finding in findings.items()} == dict.fromkeys(DESCRIPTIONS, 1)
+    assert {name: finding.wrong for name, finding in findings.items()} == dict.fromkeys(descriptions([OPINION]), 1)
     assert all(finding.said.startswith("The file cannot be read.") for finding in findings.values())
 
 
 def test_a_file_that_is_not_there_is_told_from_a_damaged_one(file: Path, audit: RecordAudit) -> None:
-    with pytest.raises(FileNotFoundError):
-        found(file.with_name("absent.parquet"), audit)
+    findings = found(file.with_name("absent.parquet"), audit)
+    assert set(findings.values()) == {Finding("There is no file.", 1)}

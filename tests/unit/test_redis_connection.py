@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resources.connections.redis_address import RedisAddress, connect
+from resources.connections.redis_address import connect
 from resources.errors import SettingError
 
 
@@ -21,7 +21,7 @@ from resources.errors import SettingError
 )
 def test_an_address_that_cannot_be_read_is_named_without_any_piece_of_its_password(url: str) -> None:
     with pytest.raises(SettingError, match="REDIS_URL cannot be read: the address must be like redis://") as raised:
-        connect(RedisAddress(url))
+        connect(url)
     assert not [piece for piece in ("zebra", "walrus", "quokka") if piece in str(raised.value)]
 
 
@@ -32,4 +32,4 @@ def test_addresses_of_each_kind_are_read() -> None:
         "unix:///run/redis.sock?db=1",
         "redis://[::1]:6379/0",
     ):
-        connect(RedisAddress(url)).close()
+        connect(url).close()

@@ -17,7 +17,34 @@ def test_every_setting_has_a_default() -> None:
     assert settings.data_dir == Path("data")
     assert settings.rate_limits == "5/min,50/hour,125/day"
     assert settings.redis_url == "redis://localhost:6379/0"
-    assert settings.api_token is None
+    assert settings.api_token == ""
+
+
+def test_values_in_code_are_read_as_those_of_the_environment() -> None:
+    assert Settings() == Settings.from_environ({})
+    settings = Settings(courts=["nysd", "ca9"], first_month="2020-02", workers="8", reserve_share=0)  # type: ignore[arg-type]
+    assert (settings.courts, settings.first_month) == (("nysd", "ca9"), date(2020, 2, 1))
+    assert (settings.workers, settings.reserve_share) == (8, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("base_url", "http://example.com", "use https"),
+        ("courts", ["ca99"], "did you mean"),
+        ("courts", [], "names no court"),
+        ("first_month", date(2015, 1, 15), "not a month such as 2015-01"),
+        ("account", "our account", "letters, digits"),
+        ("workers", 0, "from 1 to 64"),
+        ("max_wait_seconds", "soon", "not a number"),
+        ("api_token_file", "/no/such/file", "cannot be read"),
+        ("postgres_url", "mysql://localhost", "not an address such as postgresql://"),
+    ],
+)
+def test_a_wrong_value_in_code_is_named_by_its_field(name: str, value: object, expected: str) -> None:
+    with pytest.raises(SettingError, match=expected) as raised:
+        Settings(**{name: value})  # type: ignore[arg-type]
+    assert str(raised.value).startswith(name)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -32,6 +59,34 @@ def test_a_redis_address_is_made_of_its_parts() -> None:
     parts = {"REDIS_HOST": "cache", "REDIS_PORT": "6380", "REDIS_DB": "2", "REDIS_SSL": "true"}
     assert Settings.from_environ(parts).redis_url == "rediss://cache:6380/2"
     assert Settings.from_environ(parts | {"REDIS_PASSWORD": "p@ss/w"}).redis_url == "rediss://:p%40ss%2Fw@cache:6380/2"
+
+
+@pytest.mark.parametrize(
+    ("connection", "address"),
+    [
+        ("redis://:p%40ss@cache:6380/2", "redis://:p%40ss@cache:6380/2"),
+        ("redis://worker:word@cache?db=1", "redis://worker:word@cache:6379/1"),
+        ("redis://cache/?db=1&ssl=True&ssl_ca_certs=/ca.pem", "rediss://cache:6379/1?ssl_ca_certs=%2Fca.pem"),
+        ("redis://cache?__extra__=%7B%22db%22%3A+3%2C+%22ssl%22%3A+true%7D", "rediss://cache:6379/3"),
+        ("redis://[::1]:6380", "redis://[::1]:6380/0"),
+        (
+            '{"conn_type": "redis", "host": "cache", "port": 6380, "password": "p@s", "extra": {"db": 0, "ssl": true}}',
+            "rediss://:p%40s@cache:6380/0",
+        ),
+        (
+            '{"conn_type": "redis", "login": "w", "port": "6380", "extra": "{\\"db\\": 4}"}',
+            "redis://w:@localhost:6380/4",
+        ),
+    ],
+)
+def test_airflows_connection_to_redis_is_understood(connection: str, address: str) -> None:
+    assert Settings.from_environ({"AIRFLOW_CONN_REDIS_DEFAULT": connection}).redis_url == address
+
+
+@pytest.mark.parametrize("own", [{"REDIS_URL": "redis://own:6379/0"}, {"REDIS_HOST": "own"}])
+def test_airflows_connection_does_not_count_beside_our_own_settings(own: dict[str, str]) -> None:
+    both = own | {"AIRFLOW_CONN_REDIS_DEFAULT": "not even readable"}
+    assert Settings.from_environ(both).redis_url == "redis://own:6379/0"
 
 
 def test_log_lines_are_text_unless_json_is_asked_for() -> None:
@@ -83,7 +138,7 @@ def test_files_of_redis_become_part_of_its_address() -> None:
 def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("a-token\n")
     settings = Settings.from_environ({"COURTLISTENER_API_TOKEN_FILE": str(tmp_path / "token")})
-    assert settings.api_token == "a-token"
+    assert settings.token == "a-token"
     assert "a-token" not in repr(settings)
 
 
@@ -126,7 +181,7 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
     [
         ("COURTLISTENER_BASE_URL", "http://example.com", "use https"),
         ("COURTLISTENER_BASE_URL", "http://127.0.0.1.example.com", "use https"),
-        ("COURTLISTENER_BASE_URL", "ftp://example.com", "not an address"),
+        ("COURTLISTENER_BASE_URL", "ftp://example.com", "must be like https://"),
         ("COURTLISTENER_BASE_URL", "https://user:pw@example.com", "without path or user"),
         ("COURTLISTENER_BASE_URL", "https://example.com/other", "without path or user"),
         ("COURTLISTENER_COURTS", "ca99", "did you mean"),
@@ -144,6 +199,10 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("REDIS_URL", "redis://cache:default/0", "cannot be read"),
         ("REDIS_PORT", "default", "not a whole number"),
         ("REDIS_SSL", "maybe", "neither true nor false"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", "http://cache", "cannot be read"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", '{"conn_type": "postgres"}', "connection of type redis"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", "redis://cache?db=one", "connection of type redis"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", "[]", "cannot be read"),
         ("POSTGRES_URL", "mysql://localhost", "not an address such as postgresql://"),
         ("POSTGRES_URL", "postgresql://db:default/x", "cannot be read"),
         ("POSTGRES_URL", "postgresql://db/x?sslmod=verify-full", "cannot be read"),
@@ -162,6 +221,9 @@ def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, ex
         ("POSTGRES_URL", "mysql://user:zebra@localhost"),
         ("POSTGRES_URL", "mysql://user:zebra[walrus@localhost/x"),
         ("POSTGRES_URL", "postgresql://user:zebra@walrus:quokka@localhost/x"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", "redis://:zebra#walrus@cache/0"),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", '{"conn_type": "redis", "password": "zebra", "port": "walrus"}'),
+        ("AIRFLOW_CONN_REDIS_DEFAULT", '{"conn_type": "redis", "password": "zebra", walrus'),
         ("REDIS_URL", "http://user:zebra@localhost"),
         ("REDIS_URL", "redis://:zebra#walrus@cache/0"),
         ("REDIS_URL", "redis://:12#walrus@cache/0"),
@@ -184,3 +246,26 @@ def test_a_wrong_address_does_not_show_any_piece_of_its_password(name: str, valu
 def test_a_postgres_password_may_hold_what_libpq_takes() -> None:
     for url in ("postgresql://u:a#b@localhost/x", "postgresql://u:a[b@localhost/x"):
         assert Settings.from_environ({"POSTGRES_URL": url}).postgres_url == url
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "s3://AKIAEXAMPLE:hush@bucket/data",
+        "s3://AKIAEXAMPLE:hu/sh@bucket",
+        "s3:/AKIAEXAMPLE:hush@bucket",
+        "s3://bucket/data?secret=hush",
+        "s3://bucket/data#hush",
+        "sftp://loader:hush@host/data",
+    ],
+)
+def test_a_secret_in_the_data_directory_is_refused_and_not_repeated(place: str) -> None:
+    with pytest.raises(SettingError, match="COURTLISTENER_DATA_DIR: the place is shown") as refused:
+        Settings.from_environ({"COURTLISTENER_DATA_DIR": place})
+    assert refused.value.__cause__ is None
+    assert not any(part in str(refused.value) for part in ("hush", "hu/", "AKIA", "loader"))
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/data", "/data/2024:01", "C:data", "data@home"])
+def test_a_data_directory_without_a_secret_is_taken(place: str) -> None:
+    assert str(Settings.from_environ({"COURTLISTENER_DATA_DIR": place}).data_dir).rstrip("/") == place

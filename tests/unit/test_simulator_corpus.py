@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.devkit.simulator import Corpus, expected, generate
+from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
-from courtlistener_assets.devkit.simulator.expected import months_between
+from courtlistener_assets.devkit.simulator.expected import expected, months_between, oral_arguments
+from courtlistener_assets.devkit.simulator.generator import generate
 from courtlistener_assets.devkit.simulator.markup import TEXT_FIELDS
 from courtlistener_assets.devkit.simulator.pacific import parse_moment
 
 _DIGEST = """
 import hashlib, json
-from courtlistener_assets.devkit.simulator import generate
+from courtlistener_assets.devkit.simulator.generator import generate
 from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
 corpus = generate(seed=5, size=0.2)
 print(hashlib.sha256(json.dumps([corpus.table(name) for name in ENDPOINTS]).encode()).hexdigest())
@@ -199,3 +200,37 @@ def test_a_docket_belongs_where_it_was_filed_and_where_it_was_decided() -> None:
 def test_months_run_over_the_end_of_a_year() -> None:
     assert months_between("2023-11", "2024-02") == ["2023-11", "2023-12", "2024-01", "2024-02"]
     assert months_between("2024-01-01", "2024-01-01") == ["2024-01"]
+
+
+# --- oral arguments and people
+
+
+def test_it_holds_what_is_hard_about_oral_arguments(corpus: Corpus) -> None:
+    recordings = corpus.table("audio")
+    dockets = {docket["resource_uri"]: docket for docket in corpus.dockets}
+    assert 40 < len(recordings) < 200
+    assert {bool(audio["stt_transcript"]) for audio in recordings} == {True, False}
+    assert {audio["stt_status"] for audio in recordings if audio["stt_transcript"]} == {1}
+    assert all(audio["resource_uri"] in dockets[audio["docket"]]["audio_files"] for audio in recordings)
+    assert max(Counter(audio["docket"] for audio in recordings).values()) == 2
+    # Some were collected years after the argument, and some hang on dockets that have no date of filing.
+    late = [a for a in recordings if a["date_created"][:4] > dockets[a["docket"]]["date_argued"][:4]]
+    assert 0 < len(late) < len(recordings)
+    assert any(dockets[audio["docket"]]["date_filed"] is None for audio in recordings)
+
+
+def test_each_oral_argument_is_in_one_month_of_one_court(corpus: Corpus) -> None:
+    found = [
+        audio["id"]
+        for court in ("scotus", "ca9")
+        for month in months_between("2023-06", "2024-12")
+        for audio in oral_arguments(corpus, court, month)
+    ]
+    assert sorted(found) == [audio["id"] for audio in corpus.table("audio")]
+
+
+def test_people_fill_more_than_two_pages_and_some_are_aliases(corpus: Corpus) -> None:
+    people = corpus.table("people")
+    assert len(people) > 40
+    assert any(person["is_alias_of"] for person in people)
+    assert len({person["id"] for person in people}) == len(people)

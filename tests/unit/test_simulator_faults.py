@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import requests
 
-from courtlistener_assets.devkit.simulator import Account, Corpus, Fault, Simulator, generate
-from courtlistener_assets.devkit.simulator.faults import FaultPlan, Latency
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.corpus import Corpus
+from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan, Latency
+from courtlistener_assets.devkit.simulator.generator import generate
+from courtlistener_assets.devkit.simulator.server import Simulator
 from resources.errors import SettingError
 
 PATH = "opinions/?id__gt=0&order_by=id"
@@ -143,21 +146,14 @@ def test_a_probability_strikes_about_so_often_and_the_same_way_each_time() -> No
     assert 0.16 < sum(first) / len(first) < 0.24
 
 
-@pytest.mark.parametrize("text", ["501", "500:often", "500:xtwo", "poison:opinions", "429:x"])
-def test_a_fault_that_makes_no_sense_is_named(text: str) -> None:
-    with pytest.raises(SettingError, match=text.partition(":")[0]):
-        Fault.parse(text)
-
-
-def test_faults_are_read_from_text() -> None:
-    assert Fault.parse("500:0.02") == Fault("500", probability=0.02)
-    assert Fault.parse("reset_after:x3") == Fault("reset_after", times=3)
-    assert Fault.parse("poison:opinions/17") == Fault("poison", endpoint="opinions", object_id=17)
+def test_a_fault_that_makes_no_sense_is_named() -> None:
+    with pytest.raises(SettingError, match="501"):
+        Fault("501")
 
 
 @pytest.mark.parametrize(
     ("spec", "median", "longest"),
-    [("fixed:0.05", 0.05, 0.05), ("uniform:0.01,0.11", 0.06, 0.11), ("lognormal:0.5,0.8", 0.5, 60.0)],
+    [("fixed:0.05", 0.05, 0.05), ("uniform:0.01,0.11", 0.06, 0.11)],
 )
 def test_latencies_have_the_distribution_that_was_asked_for(spec: str, median: float, longest: float) -> None:
     latency = Latency(spec, seed=3)
@@ -166,13 +162,7 @@ def test_latencies_have_the_distribution_that_was_asked_for(spec: str, median: f
     assert max(totals) <= longest + 1e-9
 
 
-def test_a_lognormal_latency_has_a_heavy_tail() -> None:
-    latency = Latency("lognormal:0.5,0.8", seed=3)
-    totals = sorted(sum(latency.draw()) for _ in range(4000))
-    assert totals[int(len(totals) * 0.99)] > 2.5
-
-
-@pytest.mark.parametrize("spec", ["fast", "uniform:1", "fixed:abc", "lognormal:1,2,3,4"])
+@pytest.mark.parametrize("spec", ["fast", "uniform:1", "fixed:abc", "uniform:1,2,3"])
 def test_a_latency_that_makes_no_sense_is_named(spec: str) -> None:
     with pytest.raises(SettingError, match="latency"):
         Latency(spec)
@@ -237,38 +227,14 @@ def test_other_processes_read_the_truth(simulator: Simulator) -> None:
     get(simulator)
     get(simulator, "clusters/?id__gt=0")
     assert control(simulator, "summary")["by_endpoint"] == {"opinions": 1, "clusters": 1}
-    assert [entry["endpoint"] for entry in control(simulator, "log?start=1")] == ["clusters"]
     told = control(simulator, "expected?courts=scotus,ca9&first_month=2024-01&last_month=2024-02-01")
     assert told["counts"]["clusters"] == len(told["ids"]["clusters"]) > 0
     assert len(simulator.log) == 2
 
 
-def test_other_processes_order_faults_and_take_them_back(simulator: Simulator) -> None:
-    control(simulator, "faults", kind="503")
-    assert get(simulator).status_code == 503
-    assert control(simulator, "faults", clear=True) == []
-    assert get(simulator).status_code == 200
-
-
-def test_other_processes_change_accounts(simulator: Simulator) -> None:
-    control(simulator, "accounts", name="small", rates="0/hour")
-    assert "blocked" in get(simulator, token="small-token").json()["detail"]
-    control(simulator, "accounts", name="fresh", rates="1/hour")
-    assert [get(simulator, token="fresh-token").status_code for _ in range(2)] == [200, 429]
-    control(simulator, "accounts", name="small", rates="9/hour", active=False)
-    assert get(simulator, token="small-token").status_code == 401
-
-
-def test_other_processes_change_objects() -> None:
-    with Simulator(generate(seed=4, size=0.1)) as simulator:
-        opinion, cluster = simulator.corpus.opinions[0]["id"], simulator.corpus.clusters[-1]["id"]
-        control(simulator, "touch", endpoint="opinions", id=opinion, changes={"author_str": "Changed"})
-        assert get(simulator, f"opinions/{opinion}/").json()["author_str"] == "Changed"
-        control(simulator, "seal", id=cluster)
-        assert get(simulator, f"clusters/{cluster}/").status_code == 410
-        deleted, into = simulator.corpus.clusters[0]["id"], simulator.corpus.clusters[1]["id"]
-        control(simulator, "merge", deleted=deleted, into=into)
-        assert get(simulator, f"clusters/{deleted}/").url.endswith(f"/clusters/{into}/")
+def test_other_processes_order_faults(simulator: Simulator) -> None:
+    control(simulator, "faults", kind="503", times=1)
+    assert [get(simulator).status_code for _ in range(2)] == [503, 200]
 
 
 def test_a_control_request_that_does_not_fit_is_told_why(simulator: Simulator) -> None:

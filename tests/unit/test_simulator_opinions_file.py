@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.devkit.simulator import expected, opinions_file
+from courtlistener_assets.devkit.simulator import opinions_file
+from courtlistener_assets.devkit.simulator.expected import expected
 from resources.errors import SettingError
 from tests.unit.wire_facts import OBJECT_TYPES
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.devkit.simulator import Corpus, expected, generate
-from courtlistener_assets.devkit.simulator.cursors import Cursor, cursor_page
+from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
-from courtlistener_assets.devkit.simulator.expected import sweeps
+from courtlistener_assets.devkit.simulator.expected import expected, sweeps
+from courtlistener_assets.devkit.simulator.generator import generate
 from courtlistener_assets.devkit.simulator.pacific import parse_moment
-from courtlistener_assets.devkit.simulator.pagination import sort_rows
+from courtlistener_assets.devkit.simulator.pagination import Cursor, cursor_page, sort_rows
 from courtlistener_assets.devkit.simulator.responses import Request
 from courtlistener_assets.devkit.simulator.views import Views
 

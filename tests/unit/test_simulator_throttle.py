@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courtlistener_assets.devkit.simulator import Account
+from courtlistener_assets.devkit.simulator.accounts import Account
 from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS, SlidingLog, rate_text
 from resources.quota.permits import Window
 

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from courtlistener_assets.devkit.simulator import Account, Corpus, Simulator, generate
+from courtlistener_assets.devkit.simulator.accounts import Account
+from courtlistener_assets.devkit.simulator.corpus import Corpus
+from courtlistener_assets.devkit.simulator.generator import generate
+from courtlistener_assets.devkit.simulator.server import Simulator
 from tests.unit import wire_facts
 from tests.unit.wire_facts import FACTS, OBJECT_TYPES, ROOT, Fact
 

@@ -210,7 +210,7 @@ def test_positions_say_where_a_page_begins_and_which_text_is_a_footnote() -> Non
         '<p>First page. <a class="page-label">*7</a>Second page.</p><footnote label="1"><p>A note.</p></footnote>',
         "html",
     )
-    (page,) = cleaned.page_marks
+    (page,) = (mark for mark in cleaned.marks if mark.kind == "page")
     (note,) = cleaned.footnotes
     assert cleaned.text[page.position :].startswith("Second page.")
     assert cleaned.text[note.start : note.end] == "A note."

@@ -51,7 +51,7 @@ def test_the_headline_compares_with_the_fastest_that_keeps_the_same_budget() -> 
         }
 
     rows = [row(OURS, 90, 1.0), row("one", 60, 0.8), row("two", 100, 0.7), row("three", 900, 0.9, in_tokens=False)]
-    assert headline(rows) == {
+    assert headline({"peers": rows}) == {
         "sentence_end_share": 1.0,
         "characters_per_second": 90,
         "slowest_speedup_vs_peers": 0.9,

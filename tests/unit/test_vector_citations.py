@@ -10,8 +10,10 @@ import pytest
 
 from courtlistener_assets.chunks import citations
 from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.rows import Tally, partition_rows
-from courtlistener_assets.chunks.table import Document, write_partition
+from courtlistener_assets.chunks.table import write_partition
+from courtlistener_assets.download.streams import OPINION
 from resources.errors import SettingError
 
 HASH = "ab" * 32
@@ -30,7 +32,7 @@ def test_a_text_without_citations_has_none() -> None:
 
 def write(path: Path, texts: list[str], finder: str = "finder 1") -> None:
     documents = [
-        Document(doc_type="opinion", body={"id": id, "plain_text": text}, docket_id=1, court_id="ca9")
+        Document(kind=OPINION, body={"id": id, "plain_text": text}, docket_id=1, court_id="ca9")
         for id, text in enumerate(texts, 1)
     ]
     rows = partition_rows(documents, Tally(), find_citations=lambda text, content_hash: [text.upper()])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.rows import Tally, partition_rows
-from courtlistener_assets.chunks.table import Document
+from courtlistener_assets.download.streams import OPINION
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -25,7 +26,7 @@ def with_edits(original: str, edits: int) -> str:
 
 def marks(*texts: str, near: bool = True) -> list[tuple[Any, Any]]:
     documents = [
-        Document(doc_type="opinion", body={"id": id, "plain_text": value}, docket_id=1, court_id="ca9")
+        Document(kind=OPINION, body={"id": id, "plain_text": value}, docket_id=1, court_id="ca9")
         for id, value in enumerate(texts, 1)
     ]
     found = {}

@@ -12,23 +12,25 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
+from courtlistener_assets.chunks.changes import changes_path
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.files import Location, location_of, opened, shown
-from courtlistener_assets.chunks.table import SCHEMA, Document, changes_path, made_by, rows_of, write_partition
+from courtlistener_assets.chunks.table import SCHEMA, made_by, write_partition
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.streams import OPINION
 from courtlistener_assets.operations.doctor.findings import Severity
 from courtlistener_assets.operations.doctor.settings_checks import check_data_directory
 from courtlistener_assets.settings import Settings
 from resources.errors import SettingError
+from tests.chunk_rows import rows_of
 
 PARTITION = CourtMonth.parse("ca9|2024-02-01")
 
 
 def rows(*texts: str) -> list[dict[str, Any]]:
     bodies = [{"id": number, "plain_text": text} for number, text in enumerate(texts, 1)]
-    return [
-        row for body in bodies for row in rows_of(Document(doc_type="opinion", body=body, docket_id=1, court_id="ca9"))
-    ]
+    return [row for body in bodies for row in rows_of(Document(kind=OPINION, body=body, docket_id=1, court_id="ca9"))]
 
 
 def read(location: Location) -> list[dict[str, Any]]:
@@ -146,9 +148,8 @@ def test_a_url_is_shown_as_it_is() -> None:
 
 
 def test_a_url_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"^nonsense:// is no kind of URL") as raised:
-        location_of("nonsense://key:secret@bucket")
-    assert "secret" not in str(raised.value)
+    with pytest.raises(SettingError, match=r"^nonsense:// is no kind of URL"):
+        location_of("nonsense://bucket")
 
 
 def test_the_setting_takes_a_directory_or_a_url() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.report import read_report
 from courtlistener_assets.chunks.rows import Tally, partition_rows
-from courtlistener_assets.chunks.table import Document, write_partition
+from courtlistener_assets.chunks.table import write_partition
+from courtlistener_assets.download.streams import OPINION
 
 TOKENS = 16
 ROWS_A_GROUP = 256
@@ -28,7 +30,7 @@ def documents(count: int, last_word: str) -> Iterator[Document]:
         text = " ".join(f"Of {number} locks the county built {part} {last_word}." for part in DIGITS[:6])
         text = text if id % 10 else ""
         body = {"id": id, "plain_text": text, "sha1": f"sha1-{id}"}
-        yield Document(doc_type="opinion", body=body, docket_id=id, court_id="ca9", case_name=f"Case {id}")
+        yield Document(kind=OPINION, body=body, docket_id=id, court_id="ca9", case_name=f"Case {id}")
 
 
 def peaks(count: int, path: Path, last_word: str) -> tuple[int, int, int]:

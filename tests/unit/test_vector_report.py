@@ -1,22 +1,23 @@
-"""What the UI shows of chunks: lengths as a picture, costs, and a table that no text of a document can break."""
+"""What the UI shows of chunks: lengths, costs, and a table that no text of a document can break."""
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
+from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
-from courtlistener_assets.chunks.table import Document, rows_of, write_partition
+from courtlistener_assets.chunks.table import write_partition
+from courtlistener_assets.download.streams import OPINION
+from tests.chunk_rows import rows_of
 
 
 def rows(*texts: str, max_tokens: int = 48, **more: Any) -> list[dict[str, Any]]:
     bodies = [{"id": number, "plain_text": text} for number, text in enumerate(texts, 1)]
-    documents = [Document(doc_type="opinion", body=body, docket_id=1, court_id="ca9", **more) for body in bodies]
+    documents = [Document(kind=OPINION, body=body, docket_id=1, court_id="ca9", **more) for body in bodies]
     return [row for document in documents for row in rows_of(document, max_tokens=max_tokens)]
 
 
@@ -25,36 +26,34 @@ def report(path: Path, rows: list[dict[str, Any]]) -> ChunkReport:
     return read_report(path / "chunks.parquet", 48)
 
 
+def counted(report: ChunkReport) -> list[int]:
+    """The column `chunks` of the table of lengths."""
+    return [int(line.split(" | ")[1]) for line in report.lengths.splitlines()[2:]]
+
+
 def test_chunks_are_counted_by_their_length(tmp_path: Path) -> None:
     found = rows("Word. " * 60, "Short.", "Also short.")
-    shown = report(tmp_path, found)
-    assert shown.tokens_a_bar == 2
-    assert sum(shown.lengths) == len(found)
-    expected = [0] * 24
+    expected = [0] * 8
     for row in found:
-        expected[(row["token_count"] - 1) // 2] += 1
-    assert list(shown.lengths) == expected
+        expected[(row["token_count"] - 1) // 6] += 1
+    assert counted(report(tmp_path, found)) == expected
+
+
+def test_a_bar_is_as_long_as_its_share_of_the_longest(tmp_path: Path) -> None:
+    first, *_, last = report(tmp_path, rows(*["Short."] * 4, "Word. " * 22)).lengths.splitlines()[2:]
+    assert first == f"| 1-6 | 4 | {'█' * 20} |"
+    assert last == f"| 43-48 | 1 | {'█' * 5} |"
 
 
 def test_a_chunk_above_the_budget_counts_with_the_longest(tmp_path: Path) -> None:
     found = rows("Short.")
     found[0]["token_count"] = 1000
-    assert report(tmp_path, found).lengths[-1] == 1
+    assert counted(report(tmp_path, found))[-1] == 1
 
 
 def test_the_tokens_of_all_chunks_are_counted(tmp_path: Path) -> None:
     found = rows("One.", "Three words here.")
     assert report(tmp_path, found).tokens == sum(row["token_count"] for row in found)
-
-
-def test_the_picture_is_valid_svg_with_one_column_a_range(tmp_path: Path) -> None:
-    histogram = report(tmp_path, rows("One.")).histogram
-    picture = re.fullmatch(r"!\[[^]]+\]\(data:image/svg\+xml;base64,([\w+/=]+)\)", histogram)
-    assert picture
-    svg = ElementTree.fromstring(base64.b64decode(picture[1]))
-    assert next(text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")) == "Chunks by length in tokens"
-    # The background, the axis and 24 columns.
-    assert len(list(svg.iter("{http://www.w3.org/2000/svg}rect"))) == 26
 
 
 def test_no_text_breaks_the_preview(tmp_path: Path) -> None:
@@ -70,8 +69,7 @@ def test_no_text_breaks_the_preview(tmp_path: Path) -> None:
 
 def test_a_partition_without_chunks_has_a_report(tmp_path: Path) -> None:
     shown = report(tmp_path, [])
-    assert (shown.tokens, sum(shown.lengths), len(shown.preview.splitlines())) == (0, 0, 2)
-    assert "svg+xml" in shown.histogram
+    assert (shown.tokens, counted(shown), len(shown.preview.splitlines())) == (0, [0] * 8, 2)
 
 
 @pytest.mark.parametrize(

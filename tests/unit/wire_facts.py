@@ -53,6 +53,12 @@ FACTS = [
     Fact("there is no docket__in", "clusters/?docket__in=7,8", 400, _unknown("docket__in")),
     Fact("there is no docket__id__in", "clusters/?docket__id__in=7,8", 400, _unknown("docket__id__in")),
     Fact("there is no cluster__docket__in", "opinions/?cluster__docket__in=1,2", 400, _unknown("cluster__docket__in")),
+    Fact(
+        "no day of an argument",
+        "audio/?docket__date_argued__gte=2024-01-01",
+        400,
+        _unknown("docket__date_argued__gte"),
+    ),
     Fact("there is no isnull", "dockets/?clusters__isnull=true", 400, _unknown("clusters__isnull")),
     Fact("a field that is no filter", "dockets/?case_name=x", 400, _unknown("case_name")),
     Fact(
@@ -336,6 +342,24 @@ OBJECT_TYPES: dict[str, dict[str, tuple[type, ...]]] = {
         **_all("page_count file_size ia_upload_failure_count ocr_status attachment_number", _MAYBE_NUMBER),
         **_all("filepath_local thumbnail date_upload", _MAYBE_TEXT),
         **_typed(tags=_LIST, is_available=_FLAG, is_free_on_pacer=_MAYBE_FLAG, is_sealed=_MAYBE_FLAG),
+    },
+    # The recordings hold no audio object: its keys are those of the published model and serializer.
+    "audio": {
+        **_all("resource_uri absolute_url docket date_created date_modified source case_name_short case_name", _TEXT),
+        **_all("case_name_full judges sha1 local_path_mp3 local_path_original_file filepath_ia stt_transcript", _TEXT),
+        **_all("id stt_status", _NUMBER),
+        **_all("ia_upload_failure_count duration stt_source", _MAYBE_NUMBER),
+        **_all("download_url date_blocked", _MAYBE_TEXT),
+        **_typed(panel=_LIST, processing_complete=_FLAG, blocked=_FLAG),
+    },
+    "people": {
+        **_all("resource_uri date_created date_modified slug name_first name_middle name_last name_suffix", _TEXT),
+        **_all("date_granularity_dob date_granularity_dod dob_city dob_state dob_country dod_city dod_state", _TEXT),
+        **_all("dod_country gender religion", _TEXT),
+        **_all("race sources aba_ratings educations positions political_affiliations", _LIST),
+        **_all("is_alias_of date_completed date_dob date_dod", _MAYBE_TEXT),
+        **_all("fjc_id ftm_total_received ftm_eid", _MAYBE_NUMBER),
+        **_typed(id=_NUMBER, has_photo=_FLAG),
     },
     "courts": {
         **_all("resource_uri id pacer_rss_entry_types fjc_court_id date_modified citation_string short_name", _TEXT),

@@ -4,117 +4,79 @@ Belongs here: how a run becomes sweeps over a day's changes, and which months th
 sweeps themselves (`catch_up.py`, `sweep.py`), or rebuilding the months (`sensors/`).
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets import logs
-from courtlistener_assets.defs.assets.download_config import DownloadConfig
-from courtlistener_assets.defs.assets.download_step import API_POOL, STEP_RETRIES, DownloadStep
-from courtlistener_assets.defs.step_errors import translated
+from courtlistener_assets.defs import steps
+from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download.catch_up import CourtDay, changes_sweep
-from courtlistener_assets.download.streams import STREAMS, Stream, Sweep
+from courtlistener_assets.download.stream import Stream, Sweep, all_members, all_tables
 from courtlistener_assets.download.sweep import Sweeper
-from resources.backlog.backlog import BacklogResource
-from resources.courtlistener.client import CourtListenerResource
 from resources.quota.permits import Lane
-from resources.records.store import RecordStoreResource
 
 COURT_CHANGES = "court_changes"
-#: Metadata of a materialisation: the partitions of vector_inputs that it makes stale.
+#: Metadata of a materialization: the partitions of vector_inputs that it makes stale.
 TOUCHED_MONTHS = "touched_months"
 
 
-def court_days(courts: tuple[str, ...], today: date) -> dg.MultiPartitionsDefinition:
-    """Days since the start of last year, for each court; keys are `court|YYYY-MM-DD`.
+def court_changes_asset(days: dg.PartitionsDefinition, streams: Sequence[Stream], names: Names) -> dg.AssetsDefinition:
+    """Make the asset that brings a day's changes of a court, in streams that are partitioned by court and month."""
 
-    Changes of older days are of no use: whatever was downloaded before then is asked for again by its month.
-    """
-    return dg.MultiPartitionsDefinition(
-        {
-            "court": dg.StaticPartitionsDefinition(list(courts)),
-            "day": dg.DailyPartitionsDefinition(start_date=date(today.year - 1, 1, 1).isoformat()),
-        }
-    )
+    def step(context: dg.AssetExecutionContext, **opened: Any) -> _Changes:
+        return _Changes(
+            context=context,
+            partitions=sorted(map(CourtDay.parse, context.partition_keys)),
+            sweeps=[stream.name for stream in streams],
+            tables=all_tables(streams),
+            streams=streams,
+            **opened,
+        )
 
-
-def court_changes_asset(days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset that brings a day's changes of a court."""
-
-    @dg.asset(
-        name=COURT_CHANGES,
-        description="Objects of all streams that were modified on the day. They go into the tables of the downloads; "
-        "the months that they belong to get new vector inputs.",
+    return downloading_asset(
+        names.key(COURT_CHANGES),
+        step,
+        description="Objects of all streams with courts that were modified on the day. They go into the tables of the "
+        "downloads; the months that they belong to get new vector inputs.",
+        group="fresh_data",
         partitions_def=days,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=API_POOL,
-        group_name="downloads",
-        owners=["team:legal-data"],
-        kinds={"postgres", "rest_api"},
-        tags={"source": "courtlistener"},
-        output_required=False,
-        retry_policy=STEP_RETRIES,
+        lane=Lane.PRIORITY,
     )
-    def court_changes(
-        context: dg.AssetExecutionContext,
-        config: DownloadConfig,
-        courtlistener: CourtListenerResource,
-        records: RecordStoreResource,
-        backlog: BacklogResource,
-    ) -> Iterable[dg.MaterializeResult[Any]]:
-        with (
-            translated(context),
-            records.open() as store,
-            backlog.open() as open_backlog,
-            courtlistener.open(Lane.PRIORITY) as client,
-        ):
-            step = _Changes(
-                context=context,
-                client=client,
-                store=store,
-                backlog=open_backlog,
-                config=config,
-                partitions=sorted(CourtDay.parse(key) for key in context.partition_keys),
-                sweeps=[stream.name for stream in STREAMS],
-            )
-            with step.deferring():
-                store.prepare(sorted({table for stream in STREAMS for table in stream.stores}))
-                client.refresh_quota()
-                step.download()
-            step.acknowledge()
-            yield dg.MaterializeResult()
-
-    return court_changes
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Changes(DownloadStep[CourtDay]):
     """One run over some days."""
 
-    def download(self) -> None:
+    streams: Sequence[Stream]
+
+    def download(self) -> bool:
         """Bring the changes of all days, one day after the other."""
         for day in self.partitions:
-            with logs.bound(self.context, day):
+            with steps.bound(self.context, day):
                 metadata = self._walk(day)
-            self.tell_walked(day, {name: value for name, value in metadata.items() if name != TOUCHED_MONTHS})
-            self.note_walked(day)
+            self.note_walked(day, {name: value for name, value in metadata.items() if name != TOUCHED_MONTHS})
             self.turn_green(day, metadata)
+        return True
 
     def _walk(self, day: CourtDay) -> dict[str, Any]:
-        """Bring a day's changes; returns what there is to say about them."""
+        """Bring a day's changes; return their metadata."""
         sweeper = Sweeper(self.client, self.store, self.run_id, full_refresh=self.full_refresh, asset=self.asset)
         passes = {stream.name: sweeper.walk(stream, sweep, day) for stream, sweep in self._sweeps()}
-        touched = self.backlog.audit.months_modified(day.court, day.day)
+        members = [each for rows in all_members(self.streams).values() for each in rows]
+        touched = self.audit.months_modified(members, day.court, day.day)
         return {
             **{f"{name}_modified": walked.records for name, walked in passes.items()},
             "pages": sum(walked.pages for walked in passes.values()),
-            "failed_objects": self.store.open_failures(self.asset, str(day)),
+            "failed_objects": self.failed_objects(day),
             TOUCHED_MONTHS: dg.MetadataValue.json([f"{day.court}|{month.isoformat()}" for month in touched]),
         }
 
     def _sweeps(self) -> Iterator[tuple[Stream, Sweep]]:
-        for stream in STREAMS:
+        for stream in self.streams:
             whole = changes_sweep(stream)
             ranges = [each for each in self.config.id_ranges if each.sweep == whole.name]
             if not self.config.id_ranges:

@@ -1,77 +1,110 @@
-"""A step that asks CourtListener: one run over some partitions of an asset, with all that it needs.
+"""A step that sends requests to CourtListener: one run over some partitions of an asset, with all that it needs.
 
-Belongs here: what the downloading assets have in common: how Dagster runs them, whose work a run is, and how it ends.
-Does not belong here: what they walk (`downloads.py`, `court_changes.py`),
-or when a deferred step is resumed (`deferred_step.py`).
+Belongs here: what the downloading assets share, from what Dagster is told about them to how a step ends early.
+Does not belong here: what they walk (`downloads.py`, `court_changes.py`), or starting the next run (`sensors/`).
+
+A deferred step fails without retries: its finished partitions stay green, the others stay missing, a backfill that
+waits for it ends, and a sensor resumes it when its time has come.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs.assets.download_config import DownloadConfig
-from courtlistener_assets.defs.deferred_step import DeferredStep, is_deferrable, release_claim
+from courtlistener_assets.defs.names import OWNERS, VECTOR_INPUTS, Names, name_of
+from courtlistener_assets.defs.steps import NO_RUN_RETRY, translated
 from courtlistener_assets.download.catch_up import CourtDay
-from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.partitions import CourtMonth, Everything, dagster_key
 from resources.backlog.backlog import Backlog
 from resources.courtlistener.client import CourtListenerClient
-from resources.errors import CourtListenerAssetsError
+from resources.dagster_resources import BacklogResource, CourtListenerResource, RecordStoreResource
+from resources.errors import (
+    ApiError,
+    BadRequest,
+    CourtListenerAssetsError,
+    QuotaDeferred,
+    QuotaError,
+    TransientApiError,
+)
+from resources.legacy.pipeline_state import PipelineState
+from resources.quota.eta import eta_seconds, in_words
+from resources.quota.permits import Lane
+from resources.records.audit import RecordAudit
 from resources.records.store import RecordStore
 
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits.
 API_POOL = "courtlistener_api"
-#: When the server or Postgres was away; after these the step fails, and if it was the server, it is deferred.
+#: When the server or Postgres was down; after these the step fails, and if it was the server, it is deferred.
 STEP_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+#: The op's retries have taken minutes; a server that is still down is retried after this.
+OUTAGE_SECONDS = 900.0
+#: A token that is not accepted needs a person.
+STOPPED_SECONDS = 3600.0
+#: A long run of many partitions does not need an event for each.
+_MOST_OBSERVATIONS = 100
 
-Partition = TypeVar("Partition", CourtMonth, CourtDay)
+Partition = TypeVar("Partition", bound=CourtMonth | Everything | CourtDay)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadStep(Generic[Partition]):
-    """One run over some partitions; `sweeps` are the names of what makes one complete."""
+    """One run over some partitions; `sweeps` are the names of what makes one complete, `tables` what it stores into."""
 
     context: dg.AssetExecutionContext
+    config: DownloadConfig
     client: CourtListenerClient
     store: RecordStore
+    audit: RecordAudit
     backlog: Backlog
-    config: DownloadConfig
+    state: PipelineState
     partitions: Sequence[Partition]
     sweeps: Sequence[str]
+    tables: Sequence[str]
     walked: set[Partition] = field(default_factory=set)
 
     @property
     def asset(self) -> str:
-        return str(self.context.asset_key.to_user_string())
+        return name_of(self.context.asset_key)
 
     @property
     def run_id(self) -> str:
-        """The run that began this work: a retry, or a run that goes on with a deferred one, is still the same work."""
+        """The run that began this work: a retry, or a run that resumes a deferred one, is still the same work."""
         return self.config.resumes or self.context.run.root_run_id or self.context.run.run_id
 
     @property
     def full_refresh(self) -> bool:
-        """Whether to ask for all objects, not only for those modified since the last time."""
+        """Whether to download all objects, not only those modified since the last time."""
         return self.config.full_refresh or self.config.selective
 
-    def tell_walked(self, partition: Partition, fields: dict[str, Any]) -> None:
-        """Log that a partition was walked to its end, and what that has brought."""
+    @abstractmethod
+    def download(self) -> bool:
+        """Walk all partitions; return whether every one is complete."""
+
+    def run_metadata(self) -> dict[str, Any]:
+        """Return what the run itself shows when it is complete, beside its partitions."""
+        return {}
+
+    def failed_objects(self, partition: Partition) -> int:
+        """Return how many failures of a partition are not resolved."""
+        return len(self.backlog.failures.of_partition(self.asset, str(partition), dead_too=True))
+
+    def note_walked(self, partition: Partition, fields: dict[str, Any]) -> None:
+        """Log what a partition that was walked to its end has brought, and discard its deferral."""
         extra = {"event": "partition_walked", "partition": str(partition), **fields}
         logs.run_log.info(f"{self.asset} {partition}: {fields}", extra=extra)
-
-    def note_walked(self, partition: Partition) -> None:
-        """All that was asked for of a partition is there: nobody has to go on with it."""
         self.walked.add(partition)
         self.backlog.deferrals.clear(self.asset, str(partition), some_dockets=self.config.selective)
 
     def turn_green(self, partition: Partition, metadata: dict[str, Any]) -> None:
         """Tell Dagster that a partition is complete; one of many turns green at once, not when the run ends."""
-        self.context.add_asset_metadata(metadata, partition_key=str(partition))
+        self.context.add_asset_metadata(metadata, partition_key=dagster_key(str(partition)))
         if len(self.partitions) > 1:
             self.context.log_event(
                 dg.AssetMaterialization(self.context.asset_key, partition=str(partition), metadata=metadata)
@@ -79,29 +112,144 @@ class DownloadStep(Generic[Partition]):
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
-        """Where an error that only time can mend ends the step so that somebody goes on later; others pass."""
+        """End the step so that a later run resumes it, if only time can mend the error; other errors pass."""
         try:
             yield
         except CourtListenerAssetsError as error:
-            failure = self._deferred(error)
+            if self.config.claim_id:
+                failure = self._release_claim(error)
+            elif is_deferrable(error, STEP_RETRIES.max_retries - self.context.retry_number):
+                failure = self._defer(error)
+            else:
+                failure = None
             if failure is None:
                 raise
+            self.context.instance.add_run_tags(self.context.run.run_id, NO_RUN_RETRY)
             raise failure from error
 
-    def _deferred(self, error: CourtListenerAssetsError) -> dg.Failure | None:
-        if self.config.claim_id:
-            return release_claim(self.context, self.backlog.failures, self.config.claim_id, error)
-        if not is_deferrable(error, STEP_RETRIES.max_retries - self.context.retry_number):
+    def _defer(self, error: CourtListenerAssetsError) -> dg.Failure:
+        """Record the unfinished partitions.
+
+        What the run was to make from the finished ones is skipped with the rest, so it is recorded too.
+        """
+        left = [str(each) for each in self.partitions if each not in self.walked]
+        wait_seconds, usage = _wait_seconds(error), self.client.limiter.usage()
+        requests = self.backlog.deferrals.estimated_requests(self.asset, left, self.sweeps)
+        eta = eta_seconds(requests, usage)
+        downstream, config = self._downstream(), self.config.carried_over()
+        common: dict[str, Any] = {
+            "wait_seconds": wait_seconds,
+            "reason": f"{type(error).__name__}: {error}",
+            "run_id": self.run_id,
+        }
+        self.backlog.deferrals.record(self.asset, left, **common, config=config, downstream=downstream, eta_seconds=eta)
+        for asset in downstream:
+            self.backlog.deferrals.record(asset, [str(each) for each in self.walked], **common)
+        until = datetime.now(UTC) + timedelta(seconds=wait_seconds)
+        metadata: dict[str, Any] = {
+            "deferred_until": dg.MetadataValue.timestamp(until),
+            "reason": str(error),
+            "partitions_left": len(left),
+            "requests_left_about": requests,
+            "time_left_about": in_words(max(eta, wait_seconds)),
+        }
+        for partition in left[:_MOST_OBSERVATIONS]:
+            key = dagster_key(partition)
+            self.context.log_event(dg.AssetObservation(self.context.asset_key, partition=key, metadata=metadata))
+        said = (
+            f"Deferred until {until:%Y-%m-%d %H:%M} UTC, {len(left)} partitions left: {error}. The sensor "
+            f"resume_deferred resumes them; the rest takes about {metadata['time_left_about']}."
+        )
+        return dg.Failure(said, metadata=metadata, allow_retries=False)
+
+    def _release_claim(self, error: CourtListenerAssetsError) -> dg.Failure | None:
+        """Release the run's claim without counting a try, if its dockets are not to blame.
+
+        None if they may be to blame: the claim then stays with the run, whose end costs a try.
+        """
+        if isinstance(error, BadRequest) or not isinstance(error, (ApiError, QuotaError)):
             return None
-        step = DeferredStep(self.context, self.backlog.deferrals, self.run_id, self.config.carried_over(), self.sweeps)
-        left = [str(partition) for partition in self.partitions if partition not in self.walked]
-        return step.defer(error, left, self.client.limiter.usage(), done=[str(each) for each in self.walked])
+        wait_seconds = _wait_seconds(error) if error.retryable else STOPPED_SECONDS
+        count = self.backlog.failures.release(self.config.claim_id, self.asset, wait_seconds)
+        what = f"{count} failed dockets are retried in {in_words(wait_seconds)} at the earliest"
+        name = type(error).__name__
+        return dg.Failure(f"{name}: {error}; {what}.", metadata={"error": name}, allow_retries=False)
+
+    def _downstream(self) -> list[str]:
+        """Our assets of the run that are made from this one: they are skipped now and wanted later."""
+        layer, own = self.context.job_def.asset_layer, self.context.asset_key
+        key = Names(tuple(own.path[:-1])).key(VECTOR_INPUTS)
+        wanted = key in layer.selected_asset_keys and key in layer.asset_graph.get(own).child_keys
+        return [VECTOR_INPUTS] if wanted else []
 
     def acknowledge(self) -> None:
-        """All that was asked for was tried: the failures that this run retries are resolved, or have failed again."""
+        """Acknowledge the claim once everything was tried: its failures are resolved, or have failed again."""
         if self.config.claim_id:
             resolved, again = self.backlog.failures.acknowledge(self.config.claim_id, self.asset)
             logs.run_log.info(
                 f"{resolved} failures are resolved, {again} failed again",
                 extra={"event": "failures_retried", "resolved": resolved, "failed_again": again},
             )
+
+
+def downloading_asset(
+    key: dg.AssetKey,
+    make_step: Callable[..., DownloadStep[Any]],
+    *,
+    description: str,
+    group: str,
+    partitions_def: dg.PartitionsDefinition | None,
+    lane: Lane = Lane.BACKFILL,
+    **tags: str,
+) -> dg.AssetsDefinition:
+    """Make an asset of which every run is a step: `make_step` takes the fields of DownloadStep that are the same."""
+
+    @dg.asset(
+        key=key,
+        description=description,
+        partitions_def=partitions_def,
+        # One run may take many partitions: they share its workers, and each turns green when it is complete.
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions_def else None,
+        pool=API_POOL,
+        group_name=group,
+        owners=OWNERS,
+        kinds={"postgres", "rest_api"},
+        tags={"source": "courtlistener", **tags},
+        output_required=False,
+        retry_policy=STEP_RETRIES,
+    )
+    def download(
+        context: dg.AssetExecutionContext,
+        config: DownloadConfig,
+        courtlistener: CourtListenerResource,
+        courtlistener_records: RecordStoreResource,
+        courtlistener_backlog: BacklogResource,
+    ) -> Iterable[dg.MaterializeResult[Any]]:
+        # Retries may use the part of the quota that is kept back from backfills.
+        with translated(context), courtlistener.open(Lane.PRIORITY if config.claim_id else lane) as client:
+            step = make_step(
+                context=context,
+                config=config,
+                client=client,
+                store=courtlistener_records.open(),
+                audit=courtlistener_records.audit(),
+                backlog=courtlistener_backlog.open(),
+                state=courtlistener.rate_limit.pipeline_state(),
+            )
+            with step.deferring():
+                step.store.prepare(step.tables)
+                complete = step.download()
+            step.acknowledge()
+            if complete:
+                yield dg.MaterializeResult(metadata=step.run_metadata())
+
+    return download
+
+
+def is_deferrable(error: CourtListenerAssetsError, retries_left: int) -> bool:
+    """Whether to try later: no room in the quota, or a server that is still down when the op's retries are used up."""
+    return isinstance(error, QuotaDeferred) or (isinstance(error, TransientApiError) and retries_left <= 0)
+
+
+def _wait_seconds(error: CourtListenerAssetsError) -> float:
+    return error.wait_seconds if isinstance(error, QuotaDeferred) else OUTAGE_SECONDS

@@ -5,7 +5,7 @@ stream is (`streams.py`), how a sweep is walked (`sweep.py`), how a step ends ea
 """
 
 import threading
-from collections.abc import Iterable
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -13,100 +13,69 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets import logs
-from courtlistener_assets.defs.assets.download_config import DownloadConfig
-from courtlistener_assets.defs.assets.download_step import API_POOL, STEP_RETRIES, DownloadStep
-from courtlistener_assets.defs.assets.partitioning import partitions_of
-from courtlistener_assets.defs.step_errors import translated
+from courtlistener_assets.defs import steps
+from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import tombstones
-from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import Stream
+from courtlistener_assets.download.partitions import CourtMonth, Everything
+from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
-from resources.backlog.backlog import BacklogResource
-from resources.courtlistener.client import CourtListenerResource
 from resources.errors import TransientApiError
-from resources.quota.permits import Lane
 from resources.records.model import PageOfRecords, SweepPass
-from resources.records.store import RecordStoreResource
+
+#: Of the state of a run in Redis, what its materializations show; nothing while Redis is down.
+RUN_SUMMARY = ("processed_dockets", "failed_dockets", "api_calls", "throughput_dockets_per_minute", "errors")
 
 
-def download_asset(stream: Stream, partitions_def: dg.PartitionsDefinition, workers: int) -> dg.AssetsDefinition:
-    """The asset that downloads a stream; `workers` partitions of a run are downloaded at once."""
+def download_asset(stream: Stream, months: dg.PartitionsDefinition, workers: int, names: Names) -> dg.AssetsDefinition:
+    """Make the asset that downloads a stream; `workers` partitions of a run are downloaded at once."""
 
-    @dg.asset(
-        name=stream.name,
+    def step(context: dg.AssetExecutionContext, **opened: Any) -> _Downloads:
+        return _Downloads(
+            context=context,
+            partitions=sorted(map(CourtMonth.parse, context.partition_keys)) if stream.by_month else [Everything()],
+            sweeps=[sweep.name for sweep in stream.sweeps],
+            tables=stream.stores,
+            stream=stream,
+            workers=workers,
+            **opened,
+        )
+
+    return downloading_asset(
+        names.key(stream.name),
+        step,
         description=stream.description,
-        partitions_def=partitions_def,
-        # One run may take many partitions: they share its workers, and each turns green when it is complete.
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=API_POOL,
-        group_name="downloads",
-        owners=["team:legal-data"],
-        kinds={"postgres", "rest_api"},
-        tags={"source": "courtlistener", "endpoint": stream.endpoint},
-        output_required=False,
-        retry_policy=STEP_RETRIES,
+        group="downloads" if stream.by_month else "reference",
+        partitions_def=months if stream.by_month else None,
+        endpoint=stream.endpoint,
     )
-    def download(
-        context: dg.AssetExecutionContext,
-        config: DownloadConfig,
-        courtlistener: CourtListenerResource,
-        records: RecordStoreResource,
-        backlog: BacklogResource,
-    ) -> Iterable[dg.MaterializeResult[Any]]:
-        # Retries may use the part of the quota that is kept back from backfills.
-        lane = Lane.PRIORITY if config.claim_id else Lane.BACKFILL
-        with (
-            translated(context),
-            records.open() as store,
-            backlog.open() as open_backlog,
-            courtlistener.open(lane) as client,
-        ):
-            step = _Downloads(
-                context=context,
-                client=client,
-                store=store,
-                backlog=open_backlog,
-                config=config,
-                partitions=partitions_of(context),
-                sweeps=[sweep.name for sweep in stream.sweeps],
-                stream=stream,
-                workers=workers,
-            )
-            with step.deferring():
-                store.prepare(stream.stores)
-                client.refresh_quota()
-                complete = step.download()
-            step.acknowledge()
-            if complete:
-                yield dg.MaterializeResult(metadata=step.run_metadata())
-
-    return download
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Downloads(DownloadStep[CourtMonth]):
+class _Downloads(DownloadStep[CourtMonth | Everything]):
     """One run over some partitions of a stream."""
 
     stream: Stream
     workers: int
 
     def download(self) -> bool:
-        """Walk all partitions; returns whether every one is complete.
+        """Walk all partitions; return whether every one is complete.
 
-        One that fails does not keep the others from going on, unless the reason is common to all: quota, token.
+        One that fails does not stop the others, unless the reason is common to all: quota, token.
         Raises one of the errors when all have ended.
         """
-        self.backlog.state.initialize_pipeline_state(
-            self.run_id, job=self.context.job_name, partitions=len(self.partitions)
-        )
-        self.backlog.state.cache_task_start_time(self.run_id, self.asset)
+        self.state.initialize_pipeline_state(self.run_id, job=self.context.job_name, partitions=len(self.partitions))
+        self.state.cache_task_start_time(self.run_id, self.asset)
         errors = self._walk_all()
+        names = Counter(type(error).__name__ for error in errors)
+        self.state.update(self.run_id, errors=names, api_calls=self.client.newly_sent())
         if errors:
             raise min(errors, key=lambda error: getattr(error, "retryable", False))
         return all(map(self._is_complete, self.partitions))
 
     def _walk_all(self) -> list[BaseException]:
-        """Walk the partitions, some at once; returns what went wrong."""
+        """Walk the partitions, some at once; return the errors."""
         stopping = threading.Event()
         sweeper = Sweeper(
             self.client,
@@ -128,19 +97,17 @@ class _Downloads(DownloadStep[CourtMonth]):
                         errors.append(error)
                         if not isinstance(error, TransientApiError):
                             stopping.set()
-            except BaseException:  # Cancelled, most likely: let no thread go on behind the run's back.
+            except BaseException:  # Cancelled, most likely: no thread may outlive the run.
                 stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return errors
 
-    def _walk(self, sweeper: Sweeper, partition: CourtMonth) -> list[SweepPass]:
-        with logs.bound(self.context, partition):
+    def _walk(self, sweeper: Sweeper, partition: CourtMonth | Everything) -> list[SweepPass]:
+        with steps.bound(self.context, partition):
             passes = [sweeper.walk(self.stream, sweep, partition) for sweep in self.config.sweeps(self.stream)]
-            if self.config.full_refresh and not self.config.selective and self.asset in tombstones.DATED:
-                gone = tombstones.mark_missing(
-                    self.client, self.store, self.backlog.audit, self.stream, partition, self.run_id
-                )
+            if self.config.full_refresh and not self.config.selective:
+                gone = tombstones.mark_missing(self.client, self.store, self.audit, self.stream, partition, self.run_id)
                 logs.run_log.info(
                     f"{self.asset} {partition}: {gone} are gone from CourtListener",
                     extra={"event": "objects_gone", "objects": gone},
@@ -148,15 +115,18 @@ class _Downloads(DownloadStep[CourtMonth]):
             return passes
 
     def _note_page(self, before: SweepPass, page: PageOfRecords) -> None:
-        dockets = [record.docket_id for record in page.records if record.docket_id]
         failures = self.backlog.failures.of_partition(self.asset, before.key.partition) if page.failures else []
-        self.backlog.state.update_docket_processing_state(self.run_id, dockets, failures, records=len(page.records))
+        self.state.note_page(self.run_id, page, failures, api_calls=self.client.newly_sent())
 
-    def _report(self, partition: CourtMonth, passes: list[SweepPass]) -> None:
-        """Tell Dagster, and whoever waits for it, about a partition that was walked to its end."""
-        metadata = self._metadata(partition, passes)
-        self.tell_walked(partition, metadata)
-        self.note_walked(partition)
+    def _report(self, partition: CourtMonth | Everything, passes: list[SweepPass]) -> None:
+        """Report a partition that was walked to its end."""
+        metadata = {
+            "records": sum(each.records for each in passes),
+            "pages": sum(each.pages for each in passes),
+            "modified_since": str(min((each.since for each in passes if each.since), default="everything")),
+            "failed_objects": self.failed_objects(partition),
+        }
+        self.note_walked(partition, metadata)
         if self._is_complete(partition):
             self.turn_green(partition, metadata)
         else:
@@ -165,20 +135,13 @@ class _Downloads(DownloadStep[CourtMonth]):
                 extra={"event": "partition_incomplete", "partition": str(partition)},
             )
 
-    def _is_complete(self, partition: CourtMonth) -> bool:
+    def _is_complete(self, partition: CourtMonth | Everything) -> bool:
         return self.store.is_complete(self.asset, str(partition), self.sweeps)
 
-    def _metadata(self, partition: CourtMonth, passes: list[SweepPass]) -> dict[str, Any]:
-        return {
-            "records": sum(each.records for each in passes),
-            "pages": sum(each.pages for each in passes),
-            "modified_since": str(min((each.since for each in passes if each.since), default="everything")),
-            "failed_objects": self.store.open_failures(self.asset, str(partition)),
-        }
-
     def run_metadata(self) -> dict[str, Any]:
-        """What the run cost, and how the account's quota stands."""
-        dockets = sum(self.store.counts(each.court, each.month, each.next_month)["dockets"] for each in self.partitions)
+        """Return what the run cost, how the account's quota stands, and what all steps of the run have done so far."""
+        months = self.partitions if self.stream.by_month else []
+        dockets = sum(self.store.counts(DOCKETS.members(), each.filter_values)["dockets"] for each in months)
         left = {f"{use.window.limit} per {use.window.seconds} s": use.remaining for use in self.client.limiter.usage()}
         return {
             "requests_of_run": self.client.requests_sent,
@@ -186,4 +149,5 @@ class _Downloads(DownloadStep[CourtMonth]):
             "requests_per_docket": round(self.client.requests_sent / max(1, dockets), 3),
             "seconds_waited_of_run": round(self.client.limiter.waited_seconds, 1),
             "quota_left": left,
+            **{name: value for name, value in self.state.summary(self.run_id).items() if name in RUN_SUMMARY},
         }

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from resources.backlog.backlog import BacklogResource
+from courtlistener_assets.defs.names import OWNERS, Names
 from resources.backlog.deferrals import Deferral
 from resources.backlog.failure_lists import OpenFailure
+from resources.dagster_resources import BacklogResource
 from resources.quota.eta import in_words
 
 FAILED_DOCKETS = "failed_dockets"
@@ -19,34 +20,39 @@ _MOST_ROWS = 200
 _Row = TypeVar("_Row")
 
 
-@dg.asset(
-    name=FAILED_DOCKETS,
-    description="What could not be downloaded, what is deferred, and what happens with it. Materialise it to see the "
-    "present state; the job requeue_dead_dockets tries dead dockets again.",
-    group_name="operations",
-    owners=["team:legal-data"],
-    kinds={"postgres"},
-)
-def failed_dockets(backlog: BacklogResource) -> dg.MaterializeResult[Any]:
-    with backlog.open() as open_backlog:
-        counts = open_backlog.failures.counts()
-        failures = open_backlog.failures.open(limit=_MOST_ROWS)
-        deferrals = open_backlog.deferrals.all(limit=_MOST_ROWS)
-    alive = [failure for failure in failures if failure.dead_at is None]
-    dead = [failure for failure in failures if failure.dead_at is not None]
-    return dg.MaterializeResult(
-        metadata={
-            **counts,
-            "deferred": len(deferrals),
-            "waiting_or_claimed_dockets": dg.MetadataValue.md(table(_ALIVE, alive)),
-            "dead_dockets": dg.MetadataValue.md(table(_DEAD, dead)),
-            "deferred_partitions": dg.MetadataValue.md(table(_DEFERRED, deferrals)),
-        }
+def failed_dockets_asset(names: Names) -> dg.AssetsDefinition:
+    """Make the asset that shows the backlog."""
+
+    @dg.asset(
+        key=names.key(FAILED_DOCKETS),
+        description="What could not be downloaded, what is deferred, and what will be retried. Materialize it to see "
+        "the present state; the job requeue_dead_dockets tries dead dockets again.",
+        group_name="operations",
+        owners=OWNERS,
+        kinds={"postgres"},
     )
+    def failed_dockets(courtlistener_backlog: BacklogResource) -> dg.MaterializeResult[Any]:
+        listed = courtlistener_backlog.open()
+        counts = listed.failures.counts()
+        failures = listed.failures.open(limit=_MOST_ROWS)
+        deferrals = listed.deferrals.all(limit=_MOST_ROWS)
+        return dg.MaterializeResult(
+            metadata={
+                **counts,
+                "deferred": len(deferrals),
+                "waiting_or_claimed_dockets": dg.MetadataValue.md(
+                    table(_ALIVE, [each for each in failures if each.dead_at is None])
+                ),
+                "dead_dockets": dg.MetadataValue.md(table(_DEAD, [each for each in failures if each.dead_at])),
+                "deferred_partitions": dg.MetadataValue.md(table(_DEFERRED, deferrals)),
+            }
+        )
+
+    return failed_dockets
 
 
 def table(columns: dict[str, Callable[[_Row], object]], rows: Sequence[_Row]) -> str:
-    """Rows as a Markdown table; what the cells hold can break neither cell nor line."""
+    """Return rows as a Markdown table; no content can break a cell or a line."""
     if not rows:
         return "none"
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

@@ -1,11 +1,11 @@
-"""The asset that turns a partition's opinions and RECAP documents into chunks for an embedding job.
+"""The asset that turns a partition's documents, such as opinions, into chunks for an embedding job.
 
 Belongs here: from stored records to documents, and what Dagster is told. Does not belong here: cleaning (`text/`),
 chunking, rows and files (`chunks/`), checks (`checks/vector_inputs.py`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -13,20 +13,23 @@ import dagster as dg
 from pydantic import Field
 
 from courtlistener_assets import logs
+from courtlistener_assets.chunks.changes import Diff
 from courtlistener_assets.chunks.chunking import CHUNKER_VERSION
 from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations, finder_name
+from courtlistener_assets.chunks.document import Document, DocumentKind
 from courtlistener_assets.chunks.files import Location, shown
 from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
-from courtlistener_assets.chunks.table import MAX_TOKENS, Diff, Document, Tally, partition_rows, write_partition
+from courtlistener_assets.chunks.rows import Tally, partition_rows
+from courtlistener_assets.chunks.table import MAX_TOKENS, write_partition
 from courtlistener_assets.defs.assets.download_step import STEP_RETRIES
-from courtlistener_assets.defs.assets.partitioning import partitions_of
-from courtlistener_assets.defs.step_errors import translated
+from courtlistener_assets.defs.names import OWNERS, VECTOR_INPUTS, Names
+from courtlistener_assets.defs.steps import translated
+from courtlistener_assets.download.choice import without_parents
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.download.stream import Stream, all_kinds, all_members, all_tables
 from courtlistener_assets.text.cleaning import CLEANER_VERSION
-from resources.records.store import RecordStore, RecordStoreResource
-
-VECTOR_INPUTS = "vector_inputs"
+from resources.dagster_resources import RecordStoreResource
+from resources.records.store import RecordStore
 
 
 class ChunkConfig(dg.Config):
@@ -48,38 +51,44 @@ class ChunkConfig(dg.Config):
     )
 
 
-def vector_inputs_asset(partitions_def: dg.PartitionsDefinition, data_dir: Location) -> dg.AssetsDefinition:
-    """The asset; its files go below `data_dir`."""
+def vector_inputs_asset(
+    partitions_def: dg.PartitionsDefinition, data_dir: Location, streams: Sequence[Stream], names: Names
+) -> dg.AssetsDefinition:
+    """Make the asset; its files go below `data_dir`, and hold the documents of `streams`."""
+    missing = without_parents(streams)
 
     @dg.asset(
-        name=VECTOR_INPUTS,
-        description="Opinions and RECAP documents as clean text in chunks: one Parquet file a partition, and beside it "
-        "the ids of the chunks that the last change added, removed or updated.",
+        key=names.key(VECTOR_INPUTS),
+        description="The text of opinions and other documents in clean chunks: one Parquet file a partition, and "
+        f"beside it the ids of the chunks that the last change added, removed or updated. {missing}".strip(),
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[stream.name for stream in STREAMS],
+        deps=[names.key(stream.name) for stream in streams],
         group_name="vector_inputs",
-        owners=["team:legal-data"],
+        owners=OWNERS,
         kinds={"parquet"},
         tags={"source": "courtlistener"},
         retry_policy=STEP_RETRIES,
         code_version=f"cleaner-{CLEANER_VERSION}-chunker-{CHUNKER_VERSION}",
     )
     def vector_inputs(
-        context: dg.AssetExecutionContext, config: ChunkConfig, records: RecordStoreResource
+        context: dg.AssetExecutionContext, config: ChunkConfig, courtlistener_records: RecordStoreResource
     ) -> Iterable[dg.MaterializeResult[Any]]:
-        partitions = partitions_of(context)
-        with translated(context), records.open() as store:
-            store.prepare([table for stream in STREAMS for table in stream.stores])
+        partitions = sorted(map(CourtMonth.parse, context.partition_keys))
+        with translated(context):
+            store = courtlistener_records.open()
+            store.prepare(all_tables(streams))
+            if missing:
+                logs.run_log.warning(missing, extra={"event": "streams_missing"})
             for partition in partitions:
-                metadata = _build(store, partition, chunks_path(data_dir, partition), config)
+                metadata = _build(store, streams, partition, chunks_path(data_dir, partition), config)
                 logs.run_log.info(
                     f"vector_inputs {partition}: {metadata['chunks']} chunks, {metadata['change']}",
                     extra={"event": "chunks_written", "partition": str(partition), "chunks": metadata["chunks"]},
                 )
                 context.add_asset_metadata(metadata, partition_key=str(partition))
                 # Green when it is made, even if the run ends early. At its end Dagster logs every partition of the run
-                # once more, with the code version; a run that did not let it would skip the checks, too.
+                # once more, with the code version; without that, the checks would be skipped too.
                 if len(partitions) > 1:
                     context.log_event(
                         dg.AssetMaterialization(
@@ -92,19 +101,23 @@ def vector_inputs_asset(partitions_def: dg.PartitionsDefinition, data_dir: Locat
 
 
 def chunks_path(data_dir: Location, partition: CourtMonth) -> Location:
-    """Where a partition's chunks are, in the layout that readers of partitioned Parquet know."""
+    """Return where a partition's chunks are, in the layout that readers of partitioned Parquet know."""
     return data_dir / "vector_inputs" / f"court={partition.court}" / f"month={partition.month:%Y-%m}" / "chunks.parquet"
 
 
-def _build(store: RecordStore, partition: CourtMonth, path: Location, config: ChunkConfig) -> dict[str, Any]:
-    tally = Tally()
+def _build(
+    store: RecordStore, streams: Sequence[Stream], partition: CourtMonth, path: Location, config: ChunkConfig
+) -> dict[str, Any]:
+    tally, month = Tally(), partition.filter_values
+    kinds = {kind.name: kind for kind in all_kinds(streams)}
     with (
-        store.documents(partition.court, partition.month, partition.next_month) as rows,
-        _finder(path, config) as finder,
+        store.documents([(name, kind.table) for name, kind in kinds.items()], month) as rows,
+        KnownCitations.of_file(path, finder_name()) if config.find_citations else nullcontext() as known,
     ):
+        finder = CitationFinder(known) if known else None
         diff = write_partition(
             partition_rows(
-                _documents(rows, partition.court),
+                _documents(rows, kinds, partition.court),
                 tally,
                 max_tokens=config.max_tokens,
                 overlap_sentences=config.overlap_sentences,
@@ -114,22 +127,13 @@ def _build(store: RecordStore, partition: CourtMonth, path: Location, config: Ch
             path,
             metadata={MAX_TOKENS: str(config.max_tokens), **({FINDER: finder.name} if finder else {})},
         )
-    counts = store.counts(partition.court, partition.month, partition.next_month)
+    counts = store.counts(all_members(streams), month)
     report = read_report(path, config.max_tokens)
     read = {"chunks_read_for_citations": finder.texts_read} if finder else {}
-    return {**counts, **_metadata(tally, diff, path), **read, **_shown(report, diff, config.price_per_million_tokens)}
+    return {**counts, **_metadata(tally, diff, report, path, config.price_per_million_tokens), **read}
 
 
-@contextmanager
-def _finder(path: Location, config: ChunkConfig) -> Iterator[CitationFinder | None]:
-    if config.find_citations:
-        with KnownCitations.of_file(path, finder_name()) as known:
-            yield CitationFinder(known)
-    else:
-        yield None
-
-
-def _metadata(tally: Tally, diff: Diff, path: Location) -> dict[str, Any]:
+def _metadata(tally: Tally, diff: Diff, report: ChunkReport, path: Location, price: float) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": tally.chunks,
         "documents": tally.documents,
@@ -144,42 +148,36 @@ def _metadata(tally: Tally, diff: Diff, path: Location) -> dict[str, Any]:
         "unchanged": diff.unchanged,
         "flagged": tally.flagged,
         "file": dg.MetadataValue.path(shown(path)),
-    }
-
-
-def _shown(report: ChunkReport, diff: Diff, price: float) -> dict[str, Any]:
-    return {
         "tokens": report.tokens,
         "added_tokens": diff.added_tokens,
         "cost_of_all": f"{cost(report.tokens, price)} at USD {price} a million tokens",
         "cost_of_added": f"{cost(diff.added_tokens, price)} at USD {price} a million tokens",
-        "lengths": dg.MetadataValue.md(report.histogram),
+        "lengths": dg.MetadataValue.md(report.lengths),
         "preview": dg.MetadataValue.md(report.preview),
     }
 
 
-def _documents(rows: Iterable[Mapping[str, Any]], court: str) -> Iterator[Document]:
+def _documents(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, DocumentKind], court: str) -> Iterator[Document]:
     for row in rows:
-        cluster, docket = row["cluster"] or {}, row["docket"] or {}
+        cluster, docket, body = row["cluster"] or {}, row["docket"] or {}, row["body"]
+        kind = kinds[row["kind"]]
         yield Document(
-            doc_type=row["kind"],
-            body=row["body"],
+            kind=kind,
+            body=body,
             docket_id=row["docket_id"],
             cluster_id=row["cluster_id"],
             court_id=court,
             court_name=_court_names().get(court, ""),
-            case_name=cluster.get("case_name") or docket.get("case_name") or "",
+            case_name=cluster.get("case_name") or docket.get("case_name") or body.get("case_name") or "",
             docket_number=docket.get("docket_number") or "",
-            date_filed=row["date_filed"],
+            date_filed=kind.date(row),
             precedential_status=cluster.get("precedential_status") or "",
-            citations=tuple(_citations(cluster)),
-            author=row["body"].get("author_str") or "",
+            citations=tuple(
+                f"{each.get('volume')} {each.get('reporter')} {each.get('page')}"
+                for each in cluster.get("citations") or []
+            ),
+            author=body.get("author_str") or "",
         )
-
-
-def _citations(cluster: Mapping[str, Any]) -> Iterator[str]:
-    for citation in cluster.get("citations") or []:
-        yield f"{citation.get('volume')} {citation.get('reporter')} {citation.get('page')}"
 
 
 @cache

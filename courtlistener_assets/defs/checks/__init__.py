@@ -1,5 +1,1 @@
-"""Asset checks, by what they judge.
-
-Belongs here: what is asked about the stored rows and the chunks. Does not belong here: the SQL
-(`resources/records/audit.py`).
-"""
+"""Asset checks of the stored rows and the chunks; their SQL is in `resources/records/audit.py`."""

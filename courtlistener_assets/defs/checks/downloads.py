@@ -1,37 +1,41 @@
-"""Asset checks: is anything given up, is anything missing, does every child have its parent.
+"""Asset checks: is anything dead, is anything missing, does every child have its parent.
 
 Belongs here: the checks, and the asset that carries those which cost requests. Does not belong here: the SQL
 (`resources/records/audit.py`).
 
-Dagster runs the checks of an asset whenever it is materialised. What costs requests, or reads whole tables, is
-therefore a check of an asset of its own, which is materialised only by whoever wants to know.
+Dagster runs the checks of an asset whenever it is materialized. What costs requests, or reads whole tables, is
+therefore a check of a separate asset, which is materialized only on demand.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from courtlistener_assets.defs.assets.download_config import PartitionKey, StepConfig
 from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS, table
-from courtlistener_assets.defs.step_errors import translated
-from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS, Stream
-from resources.backlog.backlog import Backlog, BacklogResource
-from resources.courtlistener.client import CourtListenerClient, CourtListenerResource
+from courtlistener_assets.defs.assets.partitioning import month_or_everything
+from courtlistener_assets.defs.names import OWNERS, Names
+from courtlistener_assets.defs.steps import translated
+from courtlistener_assets.download.stream import Stream, Sweep
+from resources.backlog.failures import Failures
+from resources.courtlistener.client import CourtListenerClient
+from resources.dagster_resources import BacklogResource, CourtListenerResource, RecordStoreResource
 from resources.records.audit import RecordAudit
+from resources.records.tables import Members
 
 COMPLETENESS = "completeness"
-#: Streams whose objects belong to objects of another stream.
-_PARENTS = {"clusters": "dockets", "opinions": "clusters", "docket_entries": "dockets"}
 
 
-class CompletenessConfig(dg.Config):
+class CompletenessConfig(StepConfig):
     """Which partitions are compared with the server."""
 
-    partitions: list[str] = Field(default_factory=list, description="Partition keys; empty: a sample of complete ones.")
+    partitions: list[PartitionKey] = Field(
+        default_factory=list, description="Partition keys; empty: a sample of complete ones."
+    )
     sample: int = Field(default=3, description="How many partitions to choose if none are named.")
     seed: int = Field(default=0, description="Another number chooses other partitions.")
 
@@ -44,117 +48,151 @@ class SweepCount:
     sweep: str
     on_server: int
     stored: int
-    open_failures: int = 0
+    open_failures: int
 
 
-@dg.asset_check(
-    asset=FAILED_DOCKETS,
-    name="nothing_is_dead",
-    description="No failed docket was given up, and no deferred partition is stuck.",
-)
-def nothing_is_dead(backlog: BacklogResource) -> dg.AssetCheckResult:
-    with backlog.open() as open_backlog:
-        counts = open_backlog.failures.counts()
-        stuck = [each for each in open_backlog.deferrals.all() if each.is_stuck]
-    return dg.AssetCheckResult(
-        passed=counts["dead"] == 0 and not stuck,
-        description=f"{counts['dead']} failed dockets were given up, {len(stuck)} deferred partitions are stuck.",
-        metadata={**counts, "stuck": [f"{each.asset} {each.partition}" for each in stuck]},
+_COLUMNS: dict[str, Callable[[SweepCount], object]] = {
+    "partition": lambda one: one.partition,
+    "sweep": lambda one: one.sweep,
+    "on the server": lambda one: one.on_server,
+    "stored": lambda one: one.stored,
+    "known failures": lambda one: one.open_failures,
+}
+
+
+def nothing_is_dead_check(names: Names) -> dg.AssetChecksDefinition:
+    """Make the check of the backlog."""
+
+    @dg.asset_check(
+        asset=names.key(FAILED_DOCKETS),
+        name="nothing_is_dead",
+        description="No failed docket was given up, and no deferred partition is stuck.",
     )
+    def nothing_is_dead(courtlistener_backlog: BacklogResource) -> dg.AssetCheckResult:
+        listed = courtlistener_backlog.open()
+        counts = listed.failures.counts()
+        stuck = [each for each in listed.deferrals.all() if each.is_stuck]
+        return dg.AssetCheckResult(
+            passed=counts["dead"] == 0 and not stuck,
+            description=f"{counts['dead']} failed dockets were given up, {len(stuck)} deferred partitions are stuck.",
+            metadata={**counts, "stuck": [f"{each.asset} {each.partition}" for each in stuck]},
+        )
+
+    return nothing_is_dead
 
 
-def _specs() -> list[dg.AssetCheckSpec]:
+def countable(stream: Stream, streams: Sequence[Stream]) -> list[tuple[Sweep, Members]]:
+    """Return the sweeps of a stream whose rows can be counted in the store, and how; others lack a stream."""
+    stored = {table for each in streams for table in each.stores}
+    pairs = zip(stream.sweeps, stream.members()[stream.name], strict=True)
+    return [(sweep, members) for sweep, members in pairs if members.tables <= stored]
+
+
+def with_parents(streams: Sequence[Stream]) -> list[Stream]:
+    """Return the streams whose objects belong to objects of another one of them."""
+    names = {stream.name for stream in streams}
+    return [stream for stream in streams if stream.parent in names]
+
+
+def _specs(streams: Sequence[Stream], asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     complete = [
         dg.AssetCheckSpec(
             f"{stream.name}_complete",
-            asset=COMPLETENESS,
+            asset=asset,
             description="As many rows are stored as CourtListener counts. Fewer: something was lost. More: something "
             "is gone from CourtListener; a run with full_refresh finds out what.",
         )
-        for stream in STREAMS
+        for stream in streams
+        if countable(stream, streams)
     ]
     return complete + [
         dg.AssetCheckSpec(
-            f"{child}_have_{parent}",
-            asset=COMPLETENESS,
+            f"{child.name}_have_{child.parent}",
+            asset=asset,
             description="Every object of the courts whose partitions are compared belongs to one that is stored. While "
             "a backfill is under way, some may not.",
         )
-        for child, parent in _PARENTS.items()
+        for child in with_parents(streams)
     ]
 
 
-@dg.asset(
-    name=COMPLETENESS,
-    description="What is stored, compared with what CourtListener counts: one request a sweep of a partition.",
-    group_name="operations",
-    owners=["team:legal-data"],
-    kinds={"postgres", "rest_api"},
-    check_specs=_specs(),
-)
-def completeness(
-    context: dg.AssetExecutionContext,
-    config: CompletenessConfig,
-    courtlistener: CourtListenerResource,
-    backlog: BacklogResource,
-) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-    with translated(context), backlog.open() as open_backlog, courtlistener.open() as client:
-        chosen = {stream.name: config.partitions or _sample(open_backlog, stream, config) for stream in STREAMS}
-        results = [
-            completeness_result(each, compare(client, open_backlog, each, chosen[each.name])) for each in STREAMS
-        ]
-        results += [_parents(open_backlog.audit, child, parent, chosen[child]) for child, parent in _PARENTS.items()]
-        yield dg.MaterializeResult(metadata={"requests": client.requests_sent})
-        yield from results
+def completeness_asset(streams: Sequence[Stream], names: Names) -> dg.AssetsDefinition:
+    """Make the asset that compares what is stored of the streams with what the server counts."""
+
+    @dg.asset(
+        key=names.key(COMPLETENESS),
+        description="What is stored, compared with what CourtListener counts: one request a sweep of a partition.",
+        group_name="operations",
+        owners=OWNERS,
+        kinds={"postgres", "rest_api"},
+        check_specs=_specs(streams, names.key(COMPLETENESS)),
+    )
+    def completeness(
+        context: dg.AssetExecutionContext,
+        config: CompletenessConfig,
+        courtlistener: CourtListenerResource,
+        courtlistener_records: RecordStoreResource,
+        courtlistener_backlog: BacklogResource,
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        with translated(context), courtlistener.open() as client:
+            audit, failures = courtlistener_records.audit(), courtlistener_backlog.open().failures
+            chosen = {stream.name: _partitions(audit, stream, config) for stream in streams}
+            results = [
+                _complete(client, audit, failures, each, sweeps, chosen[each.name])
+                for each in streams
+                if (sweeps := countable(each, streams))
+            ]
+            results += [_parents(audit, child, chosen[child.name]) for child in with_parents(streams)]
+            yield dg.MaterializeResult(metadata={"requests": client.requests_sent})
+            yield from results
+
+    return completeness
 
 
-def _sample(backlog: Backlog, stream: Stream, config: CompletenessConfig) -> list[str]:
-    complete = backlog.audit.complete_partitions(stream.name, [sweep.name for sweep in stream.sweeps])
+def _partitions(audit: RecordAudit, stream: Stream, config: CompletenessConfig) -> list[str]:
+    """Return the partitions to compare: those that are named, or a sample of the complete ones."""
+    if config.partitions and stream.by_month:
+        return config.partitions
+    complete = audit.complete_partitions(stream.name, [sweep.name for sweep in stream.sweeps])
     return sorted(random.Random(config.seed).sample(complete, min(config.sample, len(complete))))
 
 
-def compare(
-    client: CourtListenerClient, backlog: Backlog, stream: Stream, partitions: Sequence[str]
-) -> list[SweepCount]:
-    """Ask the server for the count of every sweep of these partitions, one request each."""
+def _complete(
+    client: CourtListenerClient,
+    audit: RecordAudit,
+    failures: Failures,
+    stream: Stream,
+    sweeps: Sequence[tuple[Sweep, Members]],
+    partitions: Sequence[str],
+) -> dg.AssetCheckResult:
+    """Count every sweep of these partitions at the server, one request each.
+
+    An error if rows are missing that no failure accounts for, a warning for any other difference.
+    """
     counts = []
-    for partition in map(CourtMonth.parse, partitions):
-        failures = len(backlog.failures.of_partition(stream.name, str(partition), dead_too=True))
-        for sweep in stream.sweeps:
-            stored = backlog.audit.stored(
-                stream.name, sweep.name, partition.court, partition.month, partition.next_month
-            )
-            on_server = client.count(stream.endpoint, sweep.params(partition))
-            counts.append(SweepCount(str(partition), sweep.name, on_server, stored, failures))
-    return counts
-
-
-def completeness_result(stream: Stream, counts: Sequence[SweepCount]) -> dg.AssetCheckResult:
-    """An error if rows are missing that no failure accounts for, a warning for any other difference."""
-    missing = [one for one in counts if one.stored + one.open_failures < one.on_server]
-    wrong = [one for one in counts if one.stored != one.on_server]
-    columns = {
-        "partition": lambda one: one.partition,
-        "sweep": lambda one: one.sweep,
-        "on the server": lambda one: one.on_server,
-        "stored": lambda one: one.stored,
-        "known failures": lambda one: one.open_failures,
-    }
+    for partition in map(month_or_everything, partitions):
+        failed = len(failures.of_partition(stream.name, str(partition), dead_too=True))
+        for sweep, members in sweeps:
+            stored = audit.stored(members, partition.filter_values)
+            on_server = client.count(stream.endpoint, {**stream.limits, **sweep.params(partition)})
+            counts.append(SweepCount(str(partition), sweep.name, on_server, stored, failed))
+    missing = any(one.stored + one.open_failures < one.on_server for one in counts)
+    wrong = sum(one.stored != one.on_server for one in counts)
     return dg.AssetCheckResult(
         check_name=f"{stream.name}_complete",
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
-        description=f"{len(wrong)} of {len(counts)} sweeps differ from the server's count.",
-        metadata={"sweeps": dg.MetadataValue.md(table(columns, list(counts)))},
+        description=f"{wrong} of {len(counts)} sweeps differ from the server's count.",
+        metadata={"sweeps": dg.MetadataValue.md(table(_COLUMNS, counts))},
     )
 
 
-def _parents(audit: RecordAudit, child: str, parent: str, partitions: Sequence[str]) -> dg.AssetCheckResult:
-    courts = sorted({CourtMonth.parse(partition).court for partition in partitions})
-    orphans = {court: audit.orphans(child, court) for court in courts}
+def _parents(audit: RecordAudit, child: Stream, partitions: Sequence[str]) -> dg.AssetCheckResult:
+    courts = sorted({month_or_everything(partition).court for partition in partitions})
+    orphans = {court: audit.orphans(child.table, court) for court in courts}
     count = sum(count for count, _ in orphans.values())
     return dg.AssetCheckResult(
-        check_name=f"{child}_have_{parent}",
+        check_name=f"{child.name}_have_{child.parent}",
         passed=count == 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"courts": courts, "orphans": count, "some_ids": [id for _, ids in orphans.values() for id in ids]},

@@ -3,14 +3,15 @@
 Belongs here: reading a file's small columns, and judging them. Does not belong here: Dagster (`vector_inputs.py`),
 the SQL of the records (`resources/records/audit.py`).
 
-No text is read, so that this costs little beside making the file. The file that stands in its place is judged, not what
-the run that made it says about itself.
+No text is read, so that this costs little compared with making the file. The stored file is judged, not what the run
+that made it reported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,27 +19,38 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
 from courtlistener_assets.chunks.table import MAX_TOKENS, made_by
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.text.cleaning import opinion_text
 from resources.records.audit import RecordAudit
 
-_COLUMNS = ["chunk_id", "content_hash", "char_start", "char_end", "token_count", "opinion_id"]
+_COLUMNS = ["chunk_id", "content_hash", "char_start", "char_end", "token_count", "doc_type", "document_id"]
 _ROWS_AT_ONCE = 8192
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _SOME = 20
 _SCHEMA = "CREATE TABLE chunks (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID"
+_REMEMBER = "INSERT INTO chunks VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1"
 
-#: What is examined, by name.
-DESCRIPTIONS = {
+#: What can be seen in the file alone, by name.
+_OF_FILE = {
     "unique_ids": "No two chunks of the partition have the same id.",
     "no_empty_text": "Every chunk has text.",
     "within_budget": "No chunk has more tokens than the run that made the file allowed.",
-    "every_opinion_has_chunks": "Every stored opinion of the partition that has text has a chunk. While downloads are "
-    "newer than the chunks, some may not.",
 }
+_CHUNKS = "every_{}_has_chunks"
+
+
+def descriptions(kinds: Sequence[DocumentKind]) -> dict[str, str]:
+    """Return what is examined, by name."""
+    complete = {
+        _CHUNKS.format(kind.name): f"Every stored {kind.name.replace('_', ' ')} of the partition that has text has a "
+        "chunk. While downloads are newer than the chunks, some may not."
+        for kind in kinds
+        if kind.mostly_text
+    }
+    return _OF_FILE | complete
 
 
 @dataclass(frozen=True)
@@ -65,29 +77,39 @@ class _Wrong:
         return Finding(f"{self.count} of {said}", self.count, tuple(self.some))
 
 
-def examine(location: Location, audit: RecordAudit, partition: CourtMonth) -> dict[str, Finding]:
-    """The finding of each name in DESCRIPTIONS about the file at `location`. Raises FileNotFoundError."""
+def examine(
+    location: Location, audit: RecordAudit, partition: CourtMonth, kinds: Sequence[DocumentKind]
+) -> dict[str, Finding]:
+    """Return the finding of each name in `descriptions` about the file at `location`."""
     try:
-        findings, opinions = _examine_file(location)
+        findings, present = _examine_file(location)
     except FileNotFoundError:
-        raise
+        return dict.fromkeys(descriptions(kinds), Finding("There is no file.", 1))
     except unreadable(location) as error:
         said = f"The file cannot be read. Materialize the partition to have it written again. {error}".strip()
-        return dict.fromkeys(DESCRIPTIONS, Finding(said, 1))
-    return findings | {"every_opinion_has_chunks": _completeness(opinions, audit, partition)}
+        return dict.fromkeys(descriptions(kinds), Finding(said, 1))
+    return findings | {
+        _CHUNKS.format(kind.name): _completeness(kind, present[kind.name], audit, partition)
+        for kind in kinds
+        if kind.mostly_text
+    }
 
 
-def _examine_file(location: Location) -> tuple[dict[str, Finding], list[pa.Array[Any]]]:
-    """What the file alone shows, and the opinions that have chunks in it."""
+def _examine_file(location: Location) -> tuple[dict[str, Finding], dict[str, list[pa.Array[Any]]]]:
+    """Return what the file alone shows, and the ids of the documents that have chunks in it, by kind."""
     empty, over = _Wrong(), _Wrong()
-    opinions: list[pa.Array[Any]] = []
+    present: defaultdict[str, list[pa.Array[Any]]] = defaultdict(list)
     with scratch_tables(_SCHEMA) as table, opened(location) as file:
         rows, budget = file.metadata.num_rows, int(made_by(file).get(MAX_TOKENS, 0))
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=_COLUMNS):
             over.add(batch["chunk_id"].filter(pc.greater(batch["token_count"], pa.scalar(budget))))
-            empty.add(batch["chunk_id"].filter(_without_text(batch)))
-            opinions.append(pc.unique(batch["opinion_id"]))
-            _remember(table, batch)
+            no_length = pc.less_equal(batch["char_end"], batch["char_start"])
+            without_text: Any = pc.or_(no_length, pc.equal(batch["content_hash"], pa.scalar(_EMPTY)))
+            empty.add(batch["chunk_id"].filter(without_text))
+            for kind in map(str, pc.unique(batch["doc_type"]).to_pylist()):
+                of_kind: Any = batch["document_id"].filter(pc.equal(batch["doc_type"], pa.scalar(kind)))
+                present[kind].append(pc.unique(of_kind))
+            table.executemany(_REMEMBER, ([chunk_id] for chunk_id in batch["chunk_id"].to_pylist()))
         unique = _uniqueness(table)
     allowed = f"with more than {budget} tokens" if budget else "in a file that names no budget"
     findings = {
@@ -95,19 +117,7 @@ def _examine_file(location: Location) -> tuple[dict[str, Finding], list[pa.Array
         "no_empty_text": empty.finding(f"{rows} chunks without text."),
         "within_budget": over.finding(f"{rows} chunks {allowed}."),
     }
-    return findings, opinions
-
-
-def _without_text(batch: pa.RecordBatch) -> Any:
-    no_length = pc.less_equal(batch["char_end"], batch["char_start"])
-    return pc.or_(no_length, pc.equal(batch["content_hash"], pa.scalar(_EMPTY)))
-
-
-def _remember(table: sqlite3.Connection, batch: pa.RecordBatch) -> None:
-    table.executemany(
-        "INSERT INTO chunks VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1",
-        ([chunk_id] for chunk_id in batch["chunk_id"].to_pylist()),
-    )
+    return findings, present
 
 
 def _uniqueness(table: sqlite3.Connection) -> Finding:
@@ -118,16 +128,19 @@ def _uniqueness(table: sqlite3.Connection) -> Finding:
     return Finding(f"{repeats} chunks have another one's id.", repeats, tuple(id for (id,) in several))
 
 
-def _completeness(present: Sequence[pa.Array[Any]], audit: RecordAudit, partition: CourtMonth) -> Finding:
-    """Opinions that have text and no chunk. Only bodies without a chunk are read, up to a number of them."""
-    ids = pa.array(audit.opinion_ids(partition.court, partition.month, partition.next_month), pa.int64())
+def _completeness(
+    kind: DocumentKind, present: Sequence[pa.Array[Any]], audit: RecordAudit, partition: CourtMonth
+) -> Finding:
+    """Documents that have text and no chunk. Only bodies without a chunk are read, up to a number of them."""
+    ids = pa.array(audit.ids(kind.table, partition.filter_values), pa.int64())
     without: Any = ids.filter(pc.invert(pc.is_in(ids, value_set=pa.chunked_array(present, pa.int64()))))
     found: list[int] = []
-    for id, body in audit.bodies("opinions", without.to_pylist()):
-        cleaned = opinion_text(body)
+    for id, body in audit.bodies(kind.table.name, without.to_pylist()):
+        cleaned = kind.text(body)
         if cleaned and cleaned.text:
             found.append(id)
             if len(found) == _SOME:
                 break
+    what = kind.name.replace("_", " ").capitalize()
     more = " or more" if len(found) == _SOME else ""
-    return Finding(f"Opinions with text and without a chunk: {len(found)}{more}.", len(found), tuple(found))
+    return Finding(f"{what}s with text and without a chunk: {len(found)}{more}.", len(found), tuple(found))

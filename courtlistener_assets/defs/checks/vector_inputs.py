@@ -4,89 +4,68 @@ Belongs here: what Dagster is told about a partition's chunks. Does not belong h
 (`examination.py`), checks of downloads (`downloads.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
+from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location
-from courtlistener_assets.defs.assets.vector_inputs import VECTOR_INPUTS, chunks_path
-from courtlistener_assets.defs.checks.examination import DESCRIPTIONS, Finding, examine
-from courtlistener_assets.defs.step_errors import translated
+from courtlistener_assets.defs.assets.vector_inputs import chunks_path
+from courtlistener_assets.defs.checks.examination import Finding, descriptions, examine
+from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
+from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.partitions import CourtMonth
-from resources.backlog.backlog import BacklogResource
-from resources.records.audit import RecordAudit
+from resources.dagster_resources import RecordStoreResource
 
 
-def vector_inputs_checks(partitions_def: dg.PartitionsDefinition, data_dir: Location) -> dg.AssetChecksDefinition:
-    """The checks; they run after the asset, and by themselves from the UI."""
+def vector_inputs_checks(
+    partitions_def: dg.PartitionsDefinition, data_dir: Location, kinds: Sequence[DocumentKind], names: Names
+) -> dg.AssetChecksDefinition:
+    """Make the checks; they run after the asset, and without it from the UI."""
+    asset, examined = names.key(VECTOR_INPUTS), descriptions(kinds)
 
     @dg.multi_asset_check(
-        name="vector_inputs_checks",
+        name=names.name("vector_inputs_checks"),
         specs=[
-            dg.AssetCheckSpec(name, asset=VECTOR_INPUTS, description=description, partitions_def=partitions_def)
-            for name, description in DESCRIPTIONS.items()
+            dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions_def)
+            for name, description in examined.items()
         ],
         can_subset=True,
     )
     def vector_inputs_checks(
-        context: dg.AssetCheckExecutionContext, backlog: BacklogResource
+        context: dg.AssetCheckExecutionContext, courtlistener_records: RecordStoreResource
     ) -> Iterator[dg.AssetCheckResult]:
+        op = context.op_execution_context
+        log: Callable[[Any], None] = op.log_event  # Its annotation lacks evaluations.
         selected = {key.name for key in context.selected_asset_check_keys}
-        partitions = _partitions(context.op_execution_context)
-        with translated(context.op_execution_context), backlog.open() as open_backlog:
-            findings = {
-                partition: _examined(chunks_path(data_dir, partition), open_backlog.audit, partition)
-                for partition in partitions
-            }
-        if context.op_execution_context.has_partition_key:
-            [found] = findings.values()
-            yield from (_result(name, found[name]) for name in DESCRIPTIONS if name in selected)
-        else:
-            _log_each(context.op_execution_context.log_event, findings, selected)
+        with translated(op):
+            audit = courtlistener_records.audit()
+            for partition in _partitions(op, asset):
+                found = examine(chunks_path(data_dir, partition), audit, partition, kinds)
+                for name in (name for name in examined if name in selected):
+                    result = _result(name, found[name])
+                    if op.has_partition_key:
+                        yield dg.AssetCheckResult(**result)
+                    else:  # A result that is yielded is one for the whole run.
+                        log(dg.AssetCheckEvaluation(asset_key=asset, partition=str(partition), **result))
 
     return vector_inputs_checks
 
 
-def _partitions(context: dg.OpExecutionContext) -> list[CourtMonth]:
-    """Those of the run; all that were ever made if the checks are run by themselves, without a partition."""
+def _partitions(context: dg.OpExecutionContext, asset: dg.AssetKey) -> list[CourtMonth]:
+    """Return those of the run; all that were ever made if the checks run alone, without a partition."""
     if context.has_partition_key or context.has_partition_key_range:
         keys = set(context.partition_keys)
     else:
-        keys = context.instance.get_materialized_partitions(dg.AssetKey(VECTOR_INPUTS))
+        keys = context.instance.get_materialized_partitions(asset)
     return sorted(map(CourtMonth.parse, keys))
 
 
-def _examined(location: Location, audit: RecordAudit, partition: CourtMonth) -> dict[str, Finding]:
-    try:
-        return examine(location, audit, partition)
-    except FileNotFoundError:
-        return dict.fromkeys(DESCRIPTIONS, Finding("There is no file.", 1))
-
-
-def _log_each(
-    log: Callable[[Any], None], findings: Mapping[CourtMonth, Mapping[str, Finding]], selected: set[str]
-) -> None:
-    """Say what holds for each partition; a result that is yielded is one for the whole run."""
-    for partition, found in findings.items():
-        for name in sorted(selected):
-            result = _result(name, found[name])
-            log(
-                dg.AssetCheckEvaluation(
-                    asset_key=dg.AssetKey(VECTOR_INPUTS),
-                    check_name=name,
-                    passed=result.passed,
-                    description=result.description,
-                    metadata=result.metadata,
-                    partition=str(partition),
-                )
-            )
-
-
-def _result(name: str, finding: Finding) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name,
-        passed=not finding.wrong,
-        description=finding.said,
-        metadata={"examples": list(map(str, finding.examples))} if finding.examples else {},
-    )
+def _result(name: str, finding: Finding) -> dict[str, Any]:
+    return {
+        "check_name": name,
+        "passed": not finding.wrong,
+        "description": finding.said,
+        "metadata": {"examples": list(map(str, finding.examples))} if finding.examples else {},
+    }

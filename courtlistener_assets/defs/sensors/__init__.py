@@ -1,31 +1,39 @@
-"""Sensors: who goes on with what failed, was deferred or went stale, without anybody pressing a button.
+"""Sensors: they retry what failed, resume what was deferred and rebuild what went stale.
 
-Each sensor has a file of its own, with its name, and each file ends in a function that makes the sensor. The next one
-goes into a new file and into the list below.
+Each sensor has its own file, which ends in a function that makes it. A new one goes into a new file and the list below.
 
 Belongs here: turning rows of the backlog, and events, into runs. Does not belong here: when a failure or deferral is
 due (`resources/backlog/failures.py`, `resources/backlog/deferrals.py`), what the runs do (`assets/`).
 
-A tick takes nothing out of the backlog. One that breaks between claiming and launching leaves a claim without a run,
-which a later tick finds and releases.
+A tick removes nothing from the backlog. One that fails between claim and launch leaves a claim without a run, which a
+later tick finds and releases.
 """
+
+from collections.abc import Mapping
 
 import dagster as dg
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.defs.jobs import REBUILD_VECTOR_INPUTS, Jobs
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.rebuild_touched_months import rebuild_touched_months_sensor
 from courtlistener_assets.defs.sensors.resume_deferred import resume_deferred_sensor
 from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_failed_dockets_sensor
+from courtlistener_assets.download.partitions import Everything
 
 
-def sensors(months: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.SensorDefinition]:
-    """The sensors of the code location, for partitions by court and month, and by court and day."""
+def sensors(
+    names: Names, jobs: Jobs, partitions: Mapping[str, dg.PartitionsDefinition | None]
+) -> list[dg.SensorDefinition]:
+    """Make the sensors for the assets that `partitions` names (None: it has none) and the jobs of the location."""
 
     def is_partition(asset: str, key: str) -> bool:
-        return (days if asset == COURT_CHANGES else months).has_partition_key(key)
+        if asset not in partitions:
+            return False
+        those = partitions[asset]
+        return key == Everything.KEY if those is None else those.has_partition_key(key)
 
-    return [
-        retry_failed_dockets_sensor(is_partition),
-        resume_deferred_sensor(is_partition),
-        rebuild_touched_months_sensor(is_partition),
+    made = [
+        retry_failed_dockets_sensor(names, jobs, is_partition),
+        resume_deferred_sensor(names, jobs, is_partition),
     ]
+    return [*made, rebuild_touched_months_sensor(names, jobs, is_partition)] if REBUILD_VECTOR_INPUTS in jobs else made

@@ -3,8 +3,8 @@
 Belongs here: which months the changes since the last tick make stale. Does not belong here: finding the changes
 (`assets/court_changes.py`), or building the text (`assets/vector_inputs.py`).
 
-It is no `asset_sensor`: that one looks at the newest materialisation only, and the days of several courts, or days that
-are made up for, end within one interval.
+It is no `asset_sensor`, which sees only the newest materialization: the days of several courts, or missed days, end
+within one interval.
 """
 
 from collections.abc import Sequence
@@ -14,57 +14,51 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES, TOUCHED_MONTHS
-from courtlistener_assets.defs.assets.vector_inputs import VECTOR_INPUTS
-from courtlistener_assets.defs.jobs import REBUILD_VECTOR_INPUTS
+from courtlistener_assets.defs.jobs import REBUILD_VECTOR_INPUTS, Jobs
+from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.defs.schedules import MOST_MISSED_DAYS
 from courtlistener_assets.defs.sensors.requested_runs import TICK_SECONDS, IsPartition
 
-#: Materialisations read by one tick; the next tick reads on.
+#: Materializations read by one tick; the next tick reads the rest.
 MOST_MATERIALIZATIONS = 100
-#: A sensor without a cursor reads what is younger than this: the first materialisations of a new installation, and all
-#: that the schedule would make up for, but not years of history. What is older is for whoever rebuilds all months.
+#: A sensor without a cursor reads what is younger than this: the first materializations of a new installation, and all
+#: that the schedule makes up for, but not years of history, for which an operator rebuilds all months.
 LOOK_BACK = timedelta(days=MOST_MISSED_DAYS)
 
 
 def unread_changes(
-    instance: DagsterInstance, cursor: str | None, *, now: datetime | None = None
+    instance: DagsterInstance, changes: dg.AssetKey, cursor: str | None, *, now: datetime | None = None
 ) -> Sequence[dg.EventLogRecord]:
-    """The next materialisations of court_changes after the cursor, a storage id, the oldest first."""
+    """Return the next materializations of court_changes (`changes`) after the cursor, a storage id, oldest first."""
     since = None if cursor else ((now or datetime.now(UTC)) - LOOK_BACK).timestamp()
-    wanted = dg.AssetRecordsFilter(
-        dg.AssetKey(COURT_CHANGES), after_storage_id=int(cursor) if cursor else None, after_timestamp=since
-    )
+    wanted = dg.AssetRecordsFilter(changes, after_storage_id=int(cursor) if cursor else None, after_timestamp=since)
     return instance.fetch_materializations(wanted, limit=MOST_MATERIALIZATIONS, ascending=True).records
 
 
 def touched_months(event: dg.EventLogEntry) -> list[str]:
-    """The partitions of vector_inputs that a materialisation of court_changes made stale."""
+    """Return the partitions of vector_inputs that a materialization of court_changes made stale."""
     materialization = event.asset_materialization
     value = materialization.metadata.get(TOUCHED_MONTHS) if materialization else None
     return [str(month) for month in value.value] if isinstance(value, dg.JsonMetadataValue) and value.value else []
 
 
-def rebuild_request(month: str, event: dg.EventLogEntry) -> dg.RunRequest:
-    """The run that rebuilds a month's vector inputs after the changes of an event."""
-    return dg.RunRequest(run_key=f"{month}:{event.run_id}:{event.timestamp}", partition_key=month)
-
-
-def rebuild_touched_months_sensor(is_partition: IsPartition) -> dg.SensorDefinition:
-    """The sensor; `is_partition` says which partitions there still are."""
+def rebuild_touched_months_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
+    """Make the sensor; `is_partition` says which partitions still exist."""
 
     @dg.sensor(
-        job=REBUILD_VECTOR_INPUTS,
+        name=names.name("rebuild_touched_months"),
+        job=jobs[REBUILD_VECTOR_INPUTS],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Rebuilds the vector inputs of the months that a day's changes touch.",
     )
     def rebuild_touched_months(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        records = unread_changes(context.instance, context.cursor)
-        built = context.instance.get_materialized_partitions(dg.AssetKey(VECTOR_INPUTS)) if records else set()
-        # The last change of a month names its run: a tick that is repeated asks for the same runs.
+        records = unread_changes(context.instance, names.key(COURT_CHANGES), context.cursor)
+        built = context.instance.get_materialized_partitions(names.key(VECTOR_INPUTS)) if records else set()
+        # The last change of a month names its run: a repeated tick requests the same runs.
         last = {month: each.event_log_entry for each in records for month in touched_months(each.event_log_entry)}
         requests = [
-            rebuild_request(month, event)
+            dg.RunRequest(run_key=f"{month}:{event.run_id}:{event.timestamp}", partition_key=month)
             for month, event in last.items()
             if month in built and is_partition(VECTOR_INPUTS, month)
         ]

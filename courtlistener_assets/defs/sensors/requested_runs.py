@@ -3,22 +3,28 @@
 Belongs here: what is true of any run that a sensor requests. Does not belong here: why one is requested.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterInstance
 
-#: Between two ticks of a sensor lies at least this.
+from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
+from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, WHOLE_STREAMS
+from courtlistener_assets.defs.names import Names
+from courtlistener_assets.download.partitions import dagster_key
+
+#: The least time between two ticks of a sensor.
 TICK_SECONDS = 30
 #: Runs requested by one tick.
 MOST_RUNS = 10
-#: A run that was requested and is not there after this long was never launched.
+#: A requested run that does not exist after this long was never launched.
 LAUNCH_GRACE = timedelta(minutes=10)
-#: What belongs to a court or month that the settings no longer have is looked at again after this.
+#: What belongs to a court or month that the settings no longer have is checked again after this.
 UNKNOWN_PARTITION_SECONDS = 86_400.0
 
-#: Whether an asset still has a partition of this key: courts and months may have left the settings.
+#: Whether an asset still has a partition of this key: streams, courts and months may have left the settings.
 IsPartition = Callable[[str, str], bool]
 
 
@@ -30,3 +36,25 @@ def is_over(
     if not runs:
         return (now or datetime.now(UTC)) - requested_at > LAUNCH_GRACE
     return all(run.is_finished for run in runs)
+
+
+def run_request(
+    names: Names,
+    partition: str,
+    configs: Mapping[str, Mapping[str, Any]],
+    *,
+    month_job: str,
+    run_key: str,
+    tags: Mapping[str, str],
+    unconfigured: Iterable[str] = (),
+) -> dg.RunRequest:
+    """Return a run of the assets in `configs`, by name, and of those `unconfigured`; `month_job` runs court months."""
+    job = CHANGES_OF_DAY if COURT_CHANGES in configs else month_job
+    return dg.RunRequest(
+        job_name=names.name(WHOLE_STREAMS if dagster_key(partition) is None else job),
+        run_key=run_key,
+        partition_key=dagster_key(partition),
+        asset_selection=[names.key(asset) for asset in sorted({*configs, *unconfigured})],
+        run_config={"ops": {names.name(asset): {"config": config} for asset, config in configs.items()}},
+        tags=tags,
+    )

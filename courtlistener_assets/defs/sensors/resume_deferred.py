@@ -1,7 +1,7 @@
-"""The sensor that goes on with deferred partitions.
+"""The sensor that resumes deferred partitions.
 
-Belongs here: which run goes on with a deferral, whether there is room for it, and what becomes of requests whose run
-is gone. Does not belong here: what is deferred and until when (`deferred_step.py`, `resources/backlog/deferrals.py`).
+Belongs here: which run resumes a deferral, whether the quota has room, and what becomes of requests whose run is
+gone. Does not belong here: what is deferred and until when (`resources/backlog/deferrals.py`).
 """
 
 import hashlib
@@ -13,29 +13,28 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH
+from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH, WHOLE_STREAMS, Jobs
+from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.defs.sensors.requested_runs import (
     MOST_RUNS,
     TICK_SECONDS,
     UNKNOWN_PARTITION_SECONDS,
     IsPartition,
     is_over,
+    run_request,
 )
-from courtlistener_assets.download.streams import STREAMS
-from resources.backlog.backlog import Backlog, BacklogResource
+from resources.backlog.backlog import Backlog
 from resources.backlog.deferrals import Deferral
-from resources.courtlistener.client import CourtListenerResource
+from resources.dagster_resources import BacklogResource, CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
 
 RESUME_TAG = "courtlistener/resume"
-#: When a resumed run ended without having come further, the next one waits this long.
+#: When a resumed run ended without progress, the next one waits this long.
 RESUME_PAUSE_SECONDS = 600.0
-#: Assets that take the configuration of a download.
-_CONFIGURED = {*(stream.name for stream in STREAMS), COURT_CHANGES}
 
 
 def release_ended_requests(instance: DagsterInstance, backlog: Backlog, *, now: datetime | None = None) -> int:
-    """Deferrals whose run has ended without success may be requested again; returns how many.
+    """Release the deferrals whose run has ended without success, so that they are requested again; return how many.
 
     A download clears its own deferral when it is complete; what is made from downloads is cleared here.
     """
@@ -57,26 +56,21 @@ def release_ended_requests(instance: DagsterInstance, backlog: Backlog, *, now: 
     return released
 
 
-def resume_request(deferrals: Sequence[Deferral]) -> dg.RunRequest:
-    """The run that goes on with the deferred assets of one partition, and with what was to be made from them."""
-    first = deferrals[0]
-    assets = {each.asset for each in deferrals} | {asset for each in deferrals for asset in each.downstream}
+def resume_request(deferrals: Sequence[Deferral], names: Names, is_partition: IsPartition) -> dg.RunRequest:
+    """Return the run that resumes the deferred assets of one partition, and makes what was to be made from them."""
+    partition = deferrals[0].partition
+    assets = {asset for each in deferrals for asset in (each.asset, *each.downstream) if is_partition(asset, partition)}
     stamp = max(each.deferred_until for each in deferrals).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     attempt = max(each.attempts for each in deferrals) + 1
-    run_key = f"{first.partition}:{','.join(sorted(assets))}:{stamp}:{attempt}"
-    return dg.RunRequest(
-        job_name=(CHANGES_OF_DAY if first.asset == COURT_CHANGES else COURT_MONTH).name,
+    run_key = f"{partition}:{','.join(sorted(assets))}:{stamp}:{attempt}"
+    return run_request(
+        names,
+        partition,
+        {each.asset: {**each.config, "resumes": each.run_id} for each in deferrals if each.asset != VECTOR_INPUTS},
+        month_job=COURT_MONTH,
         run_key=run_key,
-        partition_key=first.partition,
-        asset_selection=[dg.AssetKey(asset) for asset in sorted(assets)],
-        run_config={
-            "ops": {
-                each.asset: {"config": {**each.config, "resumes": each.run_id}}
-                for each in deferrals
-                if each.asset in _CONFIGURED
-            }
-        },
         tags={RESUME_TAG: _tag_value(run_key)},
+        unconfigured=assets,
     )
 
 
@@ -84,29 +78,8 @@ def _tag_value(run_key: str) -> str:
     return hashlib.sha256(run_key.encode()).hexdigest()[:16]
 
 
-def _resumptions(
-    backlog: Backlog, courtlistener: CourtListenerResource, is_partition: IsPartition
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    due = backlog.deferrals.due()
-    reason = _no_room(courtlistener) if due else _next_deferral(backlog)
-    if reason:
-        yield dg.SkipReason(reason)
-        return
-    requested = 0
-    for group in _by_partition(due):
-        if not is_partition(group[0].asset, group[0].partition):
-            backlog.deferrals.defer_again(group, wait_seconds=UNKNOWN_PARTITION_SECONDS)
-            continue
-        request = resume_request(group)
-        backlog.deferrals.mark_requested(group, str(request.run_key))
-        yield request
-        requested += 1
-        if requested == MOST_RUNS:
-            break
-
-
 def _no_room(courtlistener: CourtListenerResource) -> str | None:
-    """Why it makes no sense to go on now, if it does not."""
+    """Return why it makes no sense to resume now, or None."""
     try:
         with courtlistener.open() as client:
             full = [use.window for use in client.limiter.usage() if use.remaining == 0]
@@ -123,27 +96,46 @@ def _next_deferral(backlog: Backlog) -> str:
 
 
 def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
-    """Deferrals that one run can go on with; days and months have partitions of different kinds."""
+    """Group deferrals that one run can resume; days and months have partitions of different kinds."""
     groups: dict[tuple[str, bool], list[Deferral]] = defaultdict(list)
     for deferral in due:
         groups[deferral.partition, deferral.asset == COURT_CHANGES].append(deferral)
     return list(groups.values())
 
 
-def resume_deferred_sensor(is_partition: IsPartition) -> dg.SensorDefinition:
-    """The sensor; `is_partition` says which partitions there still are."""
+def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
+    """Make the sensor; `is_partition` says which partitions still exist, `jobs` are those of the location."""
 
     @dg.sensor(
-        jobs=[COURT_MONTH, CHANGES_OF_DAY],
+        name=names.name("resume_deferred"),
+        jobs=[jobs[name] for name in (COURT_MONTH, CHANGES_OF_DAY, WHOLE_STREAMS) if name in jobs],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Goes on with deferred partitions as soon as their time has come and the quota has room.",
+        description="Resumes deferred partitions as soon as their time has come and the quota has room.",
     )
     def resume_deferred(
-        context: dg.SensorEvaluationContext, backlog: BacklogResource, courtlistener: CourtListenerResource
+        context: dg.SensorEvaluationContext,
+        courtlistener_backlog: BacklogResource,
+        courtlistener: CourtListenerResource,
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with backlog.open() as open_backlog:
-            release_ended_requests(context.instance, open_backlog)
-            yield from _resumptions(open_backlog, courtlistener, is_partition)
+        backlog = courtlistener_backlog.open()
+        release_ended_requests(context.instance, backlog)
+        due = backlog.deferrals.due()
+        if reason := _no_room(courtlistener) if due else _next_deferral(backlog):
+            yield dg.SkipReason(reason)
+            return
+        requested = 0
+        for group in _by_partition(due):
+            known = [each for each in group if is_partition(each.asset, each.partition)]
+            unknown = [each for each in group if each not in known]
+            backlog.deferrals.defer_again(unknown, wait_seconds=UNKNOWN_PARTITION_SECONDS)
+            if not known:
+                continue
+            request = resume_request(known, names, is_partition)
+            backlog.deferrals.mark_requested(known, str(request.run_key))
+            yield request
+            requested += 1
+            if requested == MOST_RUNS:
+                break
 
     return resume_deferred

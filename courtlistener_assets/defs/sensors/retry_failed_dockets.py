@@ -7,6 +7,7 @@ failures are due, and when they are dead (`resources/backlog/failures.py`).
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,24 +15,27 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, RETRY_FAILED_DOCKETS
+from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, RETRY_FAILED_DOCKETS, WHOLE_STREAMS, Jobs
+from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.requested_runs import (
     MOST_RUNS,
     TICK_SECONDS,
     UNKNOWN_PARTITION_SECONDS,
     IsPartition,
     is_over,
+    run_request,
 )
-from courtlistener_assets.defs.step_errors import NO_RUN_RETRY
-from resources.backlog.backlog import Backlog, BacklogResource
+from courtlistener_assets.defs.steps import NO_RUN_RETRY
+from resources.backlog.backlog import Backlog
 from resources.backlog.failure_lists import OpenFailure
 from resources.backlog.failures import Claim
+from resources.dagster_resources import BacklogResource
 
 CLAIM_TAG = "courtlistener/claim"
 
 
 def release_orphans(instance: DagsterInstance, backlog: Backlog, *, now: datetime | None = None) -> int:
-    """Give back the claims whose runs have ended without acknowledging them, or never began; returns how many."""
+    """Release the claims whose runs have ended without acknowledging them, or never began; return how many."""
     orphans = [
         claim_id
         for claim_id, claimed_at in backlog.failures.claims().items()
@@ -42,22 +46,20 @@ def release_orphans(instance: DagsterInstance, backlog: Backlog, *, now: datetim
     return len(orphans)
 
 
-def retry_request(claim: Claim) -> dg.RunRequest:
-    """The run that retries a claim: restricted to its dockets, or to ranges of ids where no docket is known."""
+def retry_request(claim: Claim, names: Names) -> dg.RunRequest:
+    """Return the run that retries a claim: restricted to its dockets, or to ranges of ids where no docket is known."""
     by_asset: dict[str, list[OpenFailure]] = defaultdict(list)
     for failure in claim.failures:
         by_asset[failure.asset].append(failure)
     ids = ",".join(str(failure.id) for failure in sorted(claim.failures, key=lambda one: one.id))
-    return dg.RunRequest(
-        job_name=(CHANGES_OF_DAY if COURT_CHANGES in by_asset else RETRY_FAILED_DOCKETS).name,
-        # A run key is honoured once ever, so it holds the attempt.
+    return run_request(
+        names,
+        claim.partition,
+        {asset: _retry_config(claim.id, failures) for asset, failures in by_asset.items()},
+        month_job=RETRY_FAILED_DOCKETS,
+        # A run key is honored once ever, so it holds the attempt.
         run_key=f"{claim.partition}:{hashlib.sha256(ids.encode()).hexdigest()[:12]}:{claim.number}",
-        partition_key=claim.partition,
-        asset_selection=[dg.AssetKey(asset) for asset in sorted(by_asset)],
-        run_config={
-            "ops": {asset: {"config": _retry_config(claim.id, failures)} for asset, failures in by_asset.items()}
-        },
-        # The delay of the next retry is counted here, so Dagster must not retry on its own.
+        # The delay of the next retry is counted here, so Dagster must not retry.
         tags={CLAIM_TAG: claim.id, **NO_RUN_RETRY},
     )
 
@@ -65,65 +67,47 @@ def retry_request(claim: Claim) -> dg.RunRequest:
 def _retry_config(claim_id: str, failures: Sequence[OpenFailure]) -> dict[str, Any]:
     dockets, ranges = set(), []
     for failure in failures:
-        docket_id = failure.docket_id or _docket_of_sweep(failure.sweep)
-        # Changes are asked for by day, in which a docket is no filter.
+        sweep, _, number = failure.sweep.partition(":")
+        docket_id = failure.docket_id or (int(number) if sweep == "docket" and number.isdigit() else None)
+        # Changes are requested by day, in which a docket is no filter.
         if docket_id and failure.asset != COURT_CHANGES:
             dockets.add(docket_id)
         else:
-            after_id, up_to_id = _ids(failure)
-            sweep = failure.sweep.partition(":")[0]
+            after_id, up_to_id = failure.after_id or 0, failure.up_to_id or 2**62
+            if failure.object_id is not None:
+                after_id, up_to_id = failure.object_id - 1, failure.object_id
             ranges.append({"sweep": sweep, "after_id": after_id, "up_to_id": up_to_id})
     return {"claim_id": claim_id, "docket_ids": sorted(dockets), "id_ranges": ranges}
 
 
-def _docket_of_sweep(sweep: str) -> int | None:
-    kind, _, number = sweep.partition(":")
-    return int(number) if kind == "docket" and number.isdigit() else None
-
-
-def _ids(failure: OpenFailure) -> tuple[int, int]:
-    if failure.object_id is not None:
-        return failure.object_id - 1, failure.object_id
-    return failure.after_id or 0, failure.up_to_id or 2**62
-
-
-def _retries(
-    context: dg.SensorEvaluationContext, backlog: Backlog, is_partition: IsPartition
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    release_orphans(context.instance, backlog)
-    backlog.failures.dead_letter_exhausted()
-    backlog.failures.refill()
-    claims = backlog.failures.claim_due(max_claims=MOST_RUNS, apart=[COURT_CHANGES])
-    for claim in claims:
-        if is_partition(claim.failures[0].asset, claim.partition):
-            yield retry_request(claim)
-        else:
-            _release_unknown(context, backlog, claim)
-    if not claims:
-        counts = "{waiting} wait, {claimed} are being retried, {dead} are dead".format(**backlog.failures.counts())
-        yield dg.SkipReason(f"No failed docket is due: {counts}.")
-
-
-def _release_unknown(context: dg.SensorEvaluationContext, backlog: Backlog, claim: Claim) -> None:
-    context.log.warning(f"{claim.partition} is no partition any more, so its failures are not retried now")
-    for asset in {failure.asset for failure in claim.failures}:
-        backlog.failures.release(claim.id, asset, UNKNOWN_PARTITION_SECONDS)
-
-
-def retry_failed_dockets_sensor(is_partition: IsPartition) -> dg.SensorDefinition:
-    """The sensor; `is_partition` says which partitions there still are."""
+def retry_failed_dockets_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
+    """Make the sensor; `is_partition` says which partitions still exist, `jobs` are those of the location."""
 
     @dg.sensor(
-        jobs=[RETRY_FAILED_DOCKETS, CHANGES_OF_DAY],
+        name=names.name("retry_failed_dockets"),
+        jobs=[jobs[name] for name in (RETRY_FAILED_DOCKETS, CHANGES_OF_DAY, WHOLE_STREAMS) if name in jobs],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Retries failed dockets whose delay has passed, gives back what crashed runs had claimed, and "
-        "buries what failed too often.",
+        description="Retries failed dockets whose delay has passed, releases what crashed runs had claimed, and "
+        "moves what failed too often to the dead letters.",
     )
     def retry_failed_dockets(
-        context: dg.SensorEvaluationContext, backlog: BacklogResource
+        context: dg.SensorEvaluationContext, courtlistener_backlog: BacklogResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with backlog.open() as open_backlog:
-            yield from _retries(context, open_backlog, is_partition)
+        backlog = courtlistener_backlog.open()
+        release_orphans(context.instance, backlog)
+        backlog.failures.dead_letter_exhausted()
+        backlog.failures.refill()
+        claims = backlog.failures.claim_due(max_claims=MOST_RUNS, apart=[COURT_CHANGES])
+        for claim in claims:
+            unknown = {each.asset for each in claim.failures if not is_partition(each.asset, claim.partition)}
+            for asset in sorted(unknown):
+                context.log.warning(f"{asset} no longer has a partition {claim.partition}: its failures wait")
+                backlog.failures.release(claim.id, asset, UNKNOWN_PARTITION_SECONDS)
+            if known := tuple(failure for failure in claim.failures if failure.asset not in unknown):
+                yield retry_request(replace(claim, failures=known), names)
+        if not claims:
+            counts = "{waiting} wait, {claimed} are being retried, {dead} are dead".format(**backlog.failures.counts())
+            yield dg.SkipReason(f"No failed docket is due: {counts}.")
 
     return retry_failed_dockets

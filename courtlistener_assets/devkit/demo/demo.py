@@ -1,165 +1,116 @@
 """The main job end to end on one machine, and the proof that nothing is missing.
 
-Belongs here: the order of the demo's steps. Does not belong here: the steps (`demo_*.py`, `stores.py`).
+Belongs here: the order of the demo's steps. Does not belong here: the steps (the other modules of this folder), and the
+servers (`session/`), which are those of `courtlistener dev` without a token: it opens on what the demo has stored.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 from rich.console import Console
 
-from courtlistener_assets.devkit.demo.figures import count_chunks, expected, shortcomings, stored_ids
-from courtlistener_assets.devkit.demo.history import DemoHistory
-from courtlistener_assets.devkit.demo.plan import (
-    DOWNLOADS,
-    GENERATED,
-    VECTOR_INPUTS,
-    Job,
-    partitions_in_file,
-    ranges_of,
-    stages,
-)
+from courtlistener_assets.devkit.demo.figures import Expected, count_chunks, expected, shortcomings, stored_ids, waited
+from courtlistener_assets.devkit.demo.plan import ASSETS, GENERATED, ranges_of, run_all, title
 from courtlistener_assets.devkit.demo.progress import progress, table
-from courtlistener_assets.devkit.demo.runs import run_all
-from courtlistener_assets.devkit.session.abandoned_runs import end_abandoned_runs
-from courtlistener_assets.devkit.session.instance import open_instance, write_instance
-from courtlistener_assets.devkit.session.session import SessionRunning, dagster_variables, session_lock
-from courtlistener_assets.devkit.session.simulator_process import TOKEN, SimulatorProcess, simulator_process
-from courtlistener_assets.devkit.session.stores import stores
+from courtlistener_assets.devkit.session.instance import open_instance
+from courtlistener_assets.devkit.session.session import session
+from courtlistener_assets.devkit.session.simulator_process import SimulatorProcess
+from courtlistener_assets.devkit.simulator.opinions_file import partitions_in_file
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
 
+#: Settings of the real thing: the demo brings servers of its own, and never writes to others.
+_NOT_OURS = ("COURTLISTENER_", "AIRFLOW_CONN_REDIS_", "REDIS_", "POSTGRES_URL", "DAGSTER_")
 
-@dataclass(frozen=True)
-class Demo:
-    """One demo below `root`; a second one goes on where the first one ended."""
 
-    root: Path
-    environ: Mapping[str, str]
-    corpus: Path | None
-    rates: str
-    workers: int
+def demo(root: Path, environ: Mapping[str, str], corpus: Path | None, rates: str, console: Console) -> bool:
+    """Run everything and show the figures; returns whether all is there and no request was refused.
 
-    def run(self) -> bool:
-        """Run everything and show the figures; returns whether all is there and no request was refused.
+    A second one resumes where the first one ended. Raises what the servers, the simulator and the runs raise.
+    """
+    began = time.time()
+    environ = {name: value for name, value in environ.items() if not name.startswith(_NOT_OURS)}
+    _say(console, f"Starting Postgres, a Redis-compatible server and a simulator of CourtListener in {root}/.services")
+    with session(root, environ, corpus=corpus, rates=rates) as added:
+        environ |= added
+        settings = Settings.from_environ(environ)
+        simulator = SimulatorProcess(settings.base_url)
+        partitions = partitions_in_file(corpus) if corpus else GENERATED
+        truth = expected(simulator, ranges_of(partitions))
+        with open_instance(Path(added["DAGSTER_HOME"]), settings.postgres_url) as instance:
+            _materialize(console, simulator, instance, partitions, truth, environ, root / ".demo" / "logs")
+            figures, found = _figures(simulator, instance, partitions, truth, settings, began)
+    (root / ".demo" / "summary.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    console.print(table(figures))
+    for line in found or ["Complete: everything that belongs to the partitions is stored, once."]:
+        _say(console, line)
+    _say(console, f"The chunks are in {settings.data_dir}/vector_inputs, these figures in .demo/summary.json.")
+    command = f"courtlistener dev --corpus {corpus}" if corpus else "make dev, or courtlistener dev"
+    _say(console, f"Look at the rest in the Dagster UI, without COURTLISTENER_API_TOKEN: {command}")
+    return not found
 
-        Raises what the servers, the simulator and the runs raise.
-        """
-        began, console = time.time(), Console()
-        with self._alone(), simulator_process(self.rates, self._home / "simulator.jsonl", self.corpus) as simulator:
-            partitions = partitions_in_file(self.corpus) if self.corpus else GENERATED
-            wanted = {**self.environ, **self._variables(simulator, partitions)}
-            with stores(self._home, wanted) as added:
-                environ = {**wanted, **added}
-                settings = Settings.from_environ(environ)
-                dagster_home = self._home / "dagster"
-                environ |= dagster_variables(dagster_home, settings.postgres_url)
-                write_instance(dagster_home, workers=self.workers)
-                with open_instance(dagster_home, settings.postgres_url) as instance:
-                    if "POSTGRES_URL" in added:
-                        end_abandoned_runs(instance)
-                    history = DemoHistory(instance)
-                    self._materialize(console, simulator, partitions, history, environ)
-                    figures, found = self._figures(simulator, partitions, history, settings, began)
-        (self.root / ".demo" / "summary.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        console.print(table(figures))
-        for line in found or ["Complete: everything that belongs to the partitions is stored, once."]:
-            console.print(line, markup=False, highlight=False)
-        return not found
 
-    @property
-    def _home(self) -> Path:
-        """Where this demo keeps its data: another corpus is another world."""
-        base = (self.root / ".demo").absolute()
-        if self.corpus is None:
-            return base
-        return base / f"corpus-{hashlib.sha256(self.corpus.read_bytes()).hexdigest()[:12]}"
+def _materialize(
+    console: Console,
+    simulator: SimulatorProcess,
+    instance: dg.DagsterInstance,
+    partitions: Iterable[CourtMonth],
+    truth: Expected,
+    environ: Mapping[str, str],
+    logs: Path,
+) -> None:
+    settings = Settings.from_environ(environ)
+    done = set.intersection(*(instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in ASSETS))
+    todo = ranges_of(key for key in partitions if str(key) not in done)
+    logs.mkdir(parents=True, exist_ok=True)
+    if not todo:
+        _say(console, "Every partition is materialized already; nothing to do but check.")
+        return
+    _say(console, f"Downloading under a quota of {settings.rate_limits}, one Dagster run each; logs in {logs}:")
+    for months in todo:
+        _say(console, f"  {title(months)}")
+    with progress(console, truth.fewest_requests) as show:
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        try:
-            with session_lock(self._home):
-                yield
-        except SessionRunning:
-            raise SessionRunning("another `courtlistener demo` is at work in .demo; let it end or stop it") from None
+        def show_requests() -> None:
+            summary = simulator.summary()
+            show(summary["admitted"], summary["refused"])
 
-    def _variables(self, simulator: SimulatorProcess, partitions: tuple[CourtMonth, ...]) -> dict[str, str]:
-        return {
-            "COURTLISTENER_API_TOKEN": TOKEN,
-            "COURTLISTENER_BASE_URL": simulator.url,
-            # Never the ledger of a real account, on whatever servers.
-            "COURTLISTENER_ACCOUNT": "demo",
-            "COURTLISTENER_COURTS": ",".join(sorted({key.court for key in partitions})),
-            "COURTLISTENER_FIRST_MONTH": f"{min(key.month for key in partitions):%Y-%m}",
-            "COURTLISTENER_DATA_DIR": str(self._home / "data"),
-            "COURTLISTENER_RATE_LIMITS": self.rates,
-        }
+        run_all(todo, environ, logs, at_once=settings.workers, each_poll=show_requests)
 
-    def _materialize(
-        self,
-        console: Console,
-        simulator: SimulatorProcess,
-        partitions: tuple[CourtMonth, ...],
-        history: DemoHistory,
-        environ: Mapping[str, str],
-    ) -> None:
-        done = history.materialized([*DOWNLOADS, VECTOR_INPUTS])
-        # A file fills few pages of many months; the generated corpus fills many pages of few.
-        plan = stages(partitions, done, spread=self.corpus is None)
-        jobs = sum(len(stage) for stage in plan)
-        if jobs:
-            logs = os.path.relpath(self._home / "logs", self.root)
-            console.print(
-                f"{len(partitions)} partitions (court x month) under a quota of {self.rates}", highlight=False
-            )
-            console.print(f"{jobs} Dagster processes, up to {self.workers} at once; logs in {logs}", highlight=False)
-        else:
-            console.print("Every partition is materialised already; nothing to do but check.", highlight=False)
-        with progress(console, jobs) as shown:
 
-            def show_requests() -> None:
-                summary = simulator.summary()
-                shown.requests(summary["admitted"], summary["refused"])
+def _figures(
+    simulator: SimulatorProcess,
+    instance: dg.DagsterInstance,
+    partitions: Iterable[CourtMonth],
+    truth: Expected,
+    settings: Settings,
+    began: float,
+) -> tuple[dict[str, Any], list[str]]:
+    database = Database(settings.postgres_url)
+    try:
+        stored = stored_ids(database)
+    finally:
+        database.close()
+    summary, chunks = simulator.summary(), count_chunks(settings.data_dir, partitions)
+    figures = {
+        **{stream: len(set(numbers) & truth.ids[stream]) for stream, numbers in stored.items()},
+        "chunks": chunks,
+        "requests": summary["admitted"],
+        "fewest_requests": truth.fewest_requests,
+        "refused": summary["refused"],
+        "requests_per_docket": round(summary["admitted"] / max(1, len(truth.ids["dockets"])), 3),
+        "quota_waited_seconds": round(waited(instance, began), 1),
+        "seconds": round(time.time() - began, 1),
+    }
+    return figures, shortcomings(truth, stored, summary, chunks)
 
-            def ended(job: Job) -> None:
-                shown.ended(job.title)
 
-            for stage in plan:
-                run_all(stage, environ, self._home / "logs", at_once=self.workers, each_poll=show_requests, ended=ended)
-
-    def _figures(
-        self,
-        simulator: SimulatorProcess,
-        partitions: tuple[CourtMonth, ...],
-        history: DemoHistory,
-        settings: Settings,
-        began: float,
-    ) -> tuple[dict[str, Any], list[str]]:
-        database = Database(settings.postgres_url)
-        try:
-            stored = stored_ids(database)
-        finally:
-            database.close()
-        truth, summary = expected(simulator, ranges_of(partitions)), simulator.summary()
-        chunks = count_chunks(self._home / "data")
-        figures = {
-            **{stream: len(set(numbers) & truth.ids[stream]) for stream, numbers in stored.items()},
-            "chunks": chunks,
-            "requests": summary["admitted"],
-            "fewest_requests": truth.fewest_requests,
-            "refused": summary["refused"],
-            "requests_per_docket": round(summary["admitted"] / max(1, len(truth.ids["dockets"])), 3),
-            "quota_waited_seconds": round(history.quota_waited_seconds(DOWNLOADS, began), 1),
-            "seconds": round(time.time() - began, 1),
-        }
-        return figures, shortcomings(truth, stored, summary, chunks)
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

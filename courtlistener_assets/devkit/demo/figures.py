@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow.dataset as ds
 
-from courtlistener_assets.devkit.demo.plan import Range
+from courtlistener_assets.chunks.files import Location
+from courtlistener_assets.defs.assets.vector_inputs import chunks_path
+from courtlistener_assets.devkit.demo.plan import DOWNLOADS, Months
 from courtlistener_assets.devkit.session.simulator_process import SimulatorProcess
+from courtlistener_assets.download.choice import chosen
+from courtlistener_assets.download.partitions import CourtMonth
 from resources.connections.postgres import Database
 
-STREAMS = ("dockets", "clusters", "opinions", "docket_entries", "recap_documents")
+#: All tables that the demo fills.
+STREAMS = tuple(table for stream in chosen() for table in stream.stores)
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,16 @@ class Expected:
     fewest_requests: int
 
 
-def expected(simulator: SimulatorProcess, ranges: Iterable[Range]) -> Expected:
-    """Ask the simulator what belongs to the partitions."""
+def expected(simulator: SimulatorProcess, ranges: Iterable[Months]) -> Expected:
+    """Ask the simulator what belongs to these runs of consecutive months."""
     ids: dict[str, set[int]] = {stream: set() for stream in STREAMS}
     requests = 0
     for months in ranges:
-        first, last = (f"{key.month:%Y-%m}" for key in (months.first, months.last))
-        answer = simulator.expected([months.first.court], first, last)
+        first, last = (f"{months[end].month:%Y-%m}" for end in (0, -1))
+        found = simulator.expected([months[0].court], first, last)
         for stream in STREAMS:
-            ids[stream].update(answer["ids"][stream])
-        requests += answer["requests"]
+            ids[stream].update(found["ids"][stream])
+        requests += found["requests"]
     return Expected(ids, requests)
 
 
@@ -52,7 +57,7 @@ def stored_ids(database: Database) -> dict[str, list[int]]:
 def shortcomings(
     truth: Expected, stored: Mapping[str, Sequence[int]], summary: Mapping[str, Any], chunks: int
 ) -> list[str]:
-    """What is not as it should be, in words; nothing when all is there exactly once and no request was refused."""
+    """List what is not as it should be; nothing when all is there exactly once and no request was refused."""
     found = []
     for stream in STREAMS:
         missing = truth.ids[stream] - set(stored[stream])
@@ -68,7 +73,20 @@ def shortcomings(
     return found
 
 
-def count_chunks(data_dir: Path) -> int:
-    """The chunks of all partitions below `data_dir`."""
-    files = sorted(str(path) for path in (data_dir / "vector_inputs").rglob("chunks.parquet"))
-    return int(ds.dataset(files, format="parquet").count_rows()) if files else 0
+def count_chunks(data_dir: Location, partitions: Iterable[CourtMonth]) -> int:
+    """Return the chunks of some partitions below `data_dir`."""
+    files = [path for path in (chunks_path(data_dir, key) for key in partitions) if path.exists()]
+    return int(ds.dataset([str(path) for path in files], format="parquet").count_rows()) if files else 0
+
+
+def waited(instance: dg.DagsterInstance, since: float) -> float:
+    """Sum the seconds that the steps which ended after the Unix time `since` waited for permits, over all workers."""
+    by_step: dict[tuple[str, str], float] = {}
+    for asset in DOWNLOADS:
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), after_timestamp=since)
+        for record in instance.fetch_materializations(wanted, limit=1000).records:
+            entry = record.asset_materialization and record.asset_materialization.metadata.get("seconds_waited_of_run")
+            if entry:
+                # Each partition of a step tells the same.
+                by_step[record.run_id, asset] = float(str(entry.value))
+    return sum(by_step.values(), 0.0)

@@ -1,91 +1,77 @@
-"""Which Dagster processes the demo starts, in which order.
+"""What the demo materializes, and the Dagster runs that do it.
 
-Belongs here: partitions and asset selections as data. Does not belong here: starting processes (`runs.py`).
+Belongs here: partitions, assets, processes and their logs. Does not belong here: how progress is shown (`progress.py`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from courtlistener_assets.devkit.servers.processes import start_process, stop_process, stop_processes
+from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
-from courtlistener_assets.download.streams import STREAMS
+from resources.errors import RunFailed
 
-DOWNLOADS = tuple(stream.name for stream in STREAMS)
-VECTOR_INPUTS = "vector_inputs"
+_POLL_SECONDS = 0.25
+#: The demo has the streams of a location that does not choose.
+DOWNLOADS = tuple(stream.name for stream in chosen())
+ASSETS = (*DOWNLOADS, "vector_inputs")
 #: What the demo takes of the generated corpus.
 GENERATED = tuple(CourtMonth(court, date(2024, month, 1)) for court in ("ca9", "scotus") for month in (1, 2, 3))
 
-
-@dataclass(frozen=True)
-class Range:
-    """Consecutive months of a court, both ends included."""
-
-    first: CourtMonth
-    last: CourtMonth
-
-    @property
-    def key(self) -> str:
-        """The range as `dagster asset materialize --partition-range` takes it."""
-        return f"{self.first}...{self.last}"
+#: Consecutive months of one court, which one Dagster run takes.
+Months = tuple[CourtMonth, ...]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One `dagster asset materialize` process."""
-
-    assets: tuple[str, ...]
-    months: Range
-
-    @property
-    def title(self) -> str:
-        what = "everything" if VECTOR_INPUTS in self.assets[1:] else " and ".join(self.assets)
-        first, last = (f"{key.month:%Y-%m}" for key in (self.months.first, self.months.last))
-        return f"{what} of {self.months.first.court} {first}" + (f" to {last}" if first != last else "")
-
-
-def partitions_in_file(path: Path) -> tuple[CourtMonth, ...]:
-    """The partitions that a file of opinions fills, in order; the simulator has checked its lines."""
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    found = {CourtMonth(line["court_id"], date.fromisoformat(line["date_filed"]).replace(day=1)) for line in lines}
-    return tuple(sorted(found))
-
-
-def ranges_of(partitions: Iterable[CourtMonth]) -> list[Range]:
+def ranges_of(partitions: Iterable[CourtMonth]) -> list[Months]:
     """Join the partitions of a court whose months follow each other."""
-    ranges: list[Range] = []
+    ranges: list[Months] = []
     for key in sorted(set(partitions)):
-        if ranges and ranges[-1].last.court == key.court and ranges[-1].last.next_month == key.month:
-            ranges[-1] = Range(ranges[-1].first, key)
+        if ranges and ranges[-1][-1].court == key.court and ranges[-1][-1].next_month == key.month:
+            ranges[-1] += (key,)
         else:
-            ranges.append(Range(key, key))
+            ranges.append((key,))
     return ranges
 
 
-def stages(partitions: Sequence[CourtMonth], materialized: Mapping[str, set[str]], *, spread: bool) -> list[list[Job]]:
-    """The jobs still to do: all of a stage may run at once, a stage begins when the one before has ended.
+def title(months: Months) -> str:
+    """Return the court and its months, as in `ca9 2024-01 to 2024-03`."""
+    first, last = (f"{months[end].month:%Y-%m}" for end in (0, -1))
+    return f"{months[0].court} {first}" + (f" to {last}" if first != last else "")
 
-    `materialized` holds, by asset, the partition keys that are done. `spread` divides a court's streams over several
-    processes, so that more ask at once; each costs about three seconds of one core to start.
+
+def run_all(
+    ranges: Sequence[Months], environ: Mapping[str, str], logs: Path, *, at_once: int, each_poll: Callable[[], None]
+) -> None:
+    """Materialize everything of each range, `at_once` at a time; a KeyboardInterrupt or a failure stops the others.
+
+    Raises RunFailed with the end of the log of the run that failed.
     """
-    missing = {asset: _missing(asset, partitions, materialized) for asset in (*DOWNLOADS, VECTOR_INPUTS)}
-    # What is downloaded now has to be chunked again.
-    anything = _ranges_missing(missing, missing)
-    if spread:
-        pairs = [DOWNLOADS[start : start + 2] for start in range(0, len(DOWNLOADS), 2)]
-        downloads = [Job(pair, months) for pair in pairs for months in _ranges_missing(missing, pair)]
-        planned = [downloads, [Job((VECTOR_INPUTS,), months) for months in anything]]
-    else:
-        planned = [[Job((*DOWNLOADS, VECTOR_INPUTS), months) for months in anything]]
-    return [stage for stage in planned if stage]
+    waiting, running = list(ranges), dict[Path, subprocess.Popen[bytes]]()
+    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                months = waiting.pop(0)
+                log = logs / f"{title(months).replace(' ', '-')}.log"
+                running[log] = _start(months, environ, log)
+            for log in [log for log, process in running.items() if process.poll() is not None]:
+                if stop_process(running.pop(log)):
+                    end = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+                    raise RunFailed(f"a run failed; the end of {log}:\n{end}")
+            each_poll()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        stop_processes(list(running.values()))
 
 
-def _ranges_missing(missing: Mapping[str, Sequence[CourtMonth]], assets: Iterable[str]) -> list[Range]:
-    return ranges_of(key for asset in assets for key in missing[asset])
-
-
-def _missing(asset: str, partitions: Sequence[CourtMonth], materialized: Mapping[str, set[str]]) -> list[CourtMonth]:
-    return [key for key in partitions if str(key) not in materialized.get(asset, set())]
+def _start(months: Months, environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "courtlistener_assets.definitions"]
+    command += ["--select", ",".join(ASSETS), "--partition-range", f"{months[0]}...{months[-1]}"]
+    with log.open("wb") as output:
+        return start_process(command, output=output, env=environ, cwd=Path.cwd())

@@ -1,24 +1,22 @@
-"""What the demo shows: a live bar on a terminal, a line a step elsewhere, and the table at the end.
+"""What the demo shows: a live bar on a terminal, a line a quarter elsewhere, and the table at the end.
 
 Belongs here: everything that is printed. Does not belong here: where the figures come from (`figures.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from courtlistener_assets.devkit.demo.figures import STREAMS
+
 _LABELS = {
-    "dockets": "Dockets",
-    "clusters": "Decisions",
-    "opinions": "Opinions",
-    "docket_entries": "Docket entries",
-    "recap_documents": "Documents",
+    **{stream: stream.replace("_", " ").capitalize() for stream in STREAMS},
     "chunks": "Chunks",
     "requests": "Requests sent",
     "fewest_requests": "  fewest possible for all of it",
@@ -29,49 +27,44 @@ _LABELS = {
 }
 
 
-class DemoProgress:
-    """The progress of the demo's processes."""
-
-    def __init__(self, console: Console, bar: Progress | None, total: int) -> None:
-        self._console = console
-        self._bar = bar
-        self._total = total
-        self._ended = 0
-        self._task = bar.add_task("starting", total=total) if bar else None
-
-    def requests(self, admitted: int, refused: int) -> None:
-        """Show how many requests the server has answered and refused so far."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=f"{admitted} requests, {refused} refused")
-
-    def ended(self, title: str) -> None:
-        """Show that one more step has ended."""
-        self._ended += 1
-        self._console.print(f"[{self._ended}/{self._total}] {title}", markup=False, highlight=False)
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
-
-
 @contextmanager
-def progress(console: Console, total: int) -> Iterator[DemoProgress]:
-    """Show progress over `total` steps while the block runs."""
+def progress(console: Console, fewest_requests: int) -> Iterator[Callable[[int, int], None]]:
+    """Show progress while the block runs; it tells how many requests were admitted and refused so far."""
     if not console.is_terminal:
-        yield DemoProgress(console, None, total)
+        yield _lines(console, fewest_requests)
         return
-    columns = (
-        SpinnerColumn(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
+    columns = (SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bar:
-        yield DemoProgress(console, bar, total)
+        task = bar.add_task("starting", total=fewest_requests)
+
+        def update(admitted: int, refused: int) -> None:
+            bar.update(task, completed=admitted, description=_counted(admitted, fewest_requests, refused))
+            if admitted >= fewest_requests and len(bar.task_ids) == 1:
+                # The first bar is full and stands still.
+                bar.add_task("preparing the text", total=None)
+
+        yield update
+
+
+def _lines(console: Console, fewest_requests: int) -> Callable[[int, int], None]:
+    quarters = 0
+
+    def update(admitted: int, refused: int) -> None:
+        nonlocal quarters
+        if 4 * admitted >= (quarters + 1) * fewest_requests > 0:
+            quarters = 4 * admitted // fewest_requests
+            console.print(_counted(admitted, fewest_requests, refused), highlight=False)
+
+    return update
+
+
+def _counted(admitted: int, fewest_requests: int, refused: int) -> str:
+    return f"{admitted} of {fewest_requests} requests, {refused} refused"
 
 
 def table(figures: Mapping[str, Any]) -> Table:
-    """The figures as a table, in the order in which they are explained."""
-    shown = Table(title="What is there now, and what it cost", show_header=False)
+    """Return the figures as a table, in the order in which they are explained."""
+    shown = Table(title="What is stored now, and what it cost", show_header=False)
     shown.add_column()
     shown.add_column(justify="right")
     for name, label in _LABELS.items():

@@ -18,7 +18,8 @@ from psycopg import sql
 
 from courtlistener_assets.devkit.servers import unprivileged
 from courtlistener_assets.devkit.servers.processes import identity
-from courtlistener_assets.devkit.servers.server import EmbeddedServer, EmbeddedServerFailed
+from courtlistener_assets.devkit.servers.server import EmbeddedServer
+from resources.errors import EmbeddedServerFailed
 
 _USER = _DATABASE = "courtlistener"
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
@@ -27,15 +28,11 @@ _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 class PostgresServer(EmbeddedServer):
     """A Postgres cluster with one database, `courtlistener`, whose user of the same name may do everything.
 
-    Postgres refuses to run as root: for root, it runs as `nobody`. `durable=False` survives a crash of any process, but
-    not of the machine; a temporary cluster is never durable.
+    Postgres refuses to run as root: for root, it runs as `nobody`. A temporary cluster survives a crash of any process,
+    but not of the machine.
     """
 
     name = "postgres"
-
-    def __init__(self, directory: Path | None = None, *, durable: bool = True) -> None:
-        super().__init__(directory)
-        self._durable = durable and not self.temporary
 
     @property
     def url(self) -> str:
@@ -57,7 +54,7 @@ class PostgresServer(EmbeddedServer):
 
     def _prepare(self) -> None:
         if self._data.exists():
-            # Left by a server that was killed. No such server is running: the owner lock is ours, orphans are stopped.
+            # Left by a server that was killed. None is running: the owner lock is ours, orphans are stopped.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
             return
         part, secret = (self._data.with_name(self._data.name + suffix) for suffix in (".part", ".password"))
@@ -68,14 +65,14 @@ class PostgresServer(EmbeddedServer):
         secret.write_text(self.password + "\n")
         unprivileged.give_away(secret)
         try:
-            self._initialise(part, secret)
+            self._initialize(part, secret)
         finally:
             secret.unlink()
         part.rename(self._data)
 
-    def _initialise(self, directory: Path, secret: Path) -> None:
+    def _initialize(self, directory: Path, secret: Path) -> None:
         authentication = ["--auth=scram-sha-256", f"--pwfile={secret}"] if self.password else ["--auth=trust"]
-        flags = [f"--username={_USER}", "--encoding=UTF8", "--locale=C", *([] if self._durable else ["--no-sync"])]
+        flags = [f"--username={_USER}", "--encoding=UTF8", "--locale=C", *(["--no-sync"] if self.temporary else [])]
         made = subprocess.run(
             [self._binary("initdb"), "-D", str(directory), *flags, *authentication],
             capture_output=True,
@@ -95,7 +92,7 @@ class PostgresServer(EmbeddedServer):
             # Dagster opens a connection for each event of each process.
             "max_connections": "200",
             "log_min_messages": "warning",
-            **({} if self._durable else _NOT_DURABLE),
+            **(_NOT_DURABLE if self.temporary else {}),
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [self._binary("postgres"), "-D", str(self._data), *flags]
@@ -116,6 +113,3 @@ class PostgresServer(EmbeddedServer):
 
     def _mark(self) -> str:
         return f"-D {self._data} "
-
-    def _erase(self) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)

@@ -11,6 +11,7 @@ change of user that Postgres needs.
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import signal
@@ -18,46 +19,36 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TypedDict
+from typing import IO, Any
 
 import psutil
 
 from courtlistener_assets.devkit.servers import watchdog
 
+#: How long a process group may take to stop before it is killed.
+_GRACE_SECONDS = 20.0
 _SIGNALS_OF_A_SHELL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Watchdog:
-    """The pipe to this process's watchdog."""
-
-    def __init__(self) -> None:
-        self.owner_pid = os.getpid()
-        # Never in the way of who waits for the end of our output.
-        command = [sys.executable, "-I", "-S", str(Path(watchdog.__file__))]
-        # Never waited for: it ends after this process.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
-
-    def tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        self._process.stdin.flush()
+@functools.lru_cache(maxsize=1)
+def _watchdog(owner_pid: int) -> subprocess.Popen[bytes]:
+    """Start the watchdog of a process; a fork gets one of its own. Never waited for: it ends after its owner."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(watchdog.__file__))],
+        stdin=subprocess.PIPE,
+        # Never in the way of a reader that waits for the end of our output.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
 
 
-_watchdog: _Watchdog | None = None
-
-
-def _current_watchdog() -> _Watchdog:
-    global _watchdog
-    if _watchdog is None or _watchdog.owner_pid != os.getpid():
-        _watchdog = _Watchdog()
-    return _watchdog
+def _tell_watchdog(line: str) -> None:
+    pipe = _watchdog(os.getpid()).stdin
+    assert pipe is not None
+    pipe.write(line.encode() + b"\n")
+    pipe.flush()
 
 
 def _default_signals() -> None:
@@ -78,7 +69,6 @@ def start_process(
 
     None lets it write where this process writes.
     """
-    keeper = _current_watchdog()
     process = subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,
@@ -90,33 +80,25 @@ def start_process(
         preexec_fn=_default_signals,
         **identity(user),
     )
-    keeper.tell(f"+{process.pid}")
+    _tell_watchdog(f"+{process.pid}")
     return process
 
 
-class Identity(TypedDict, total=False):
-    """Arguments of `subprocess` that name who runs a command."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
-
-
-def identity(user: str | None) -> Identity:
-    """The arguments with which `subprocess` runs a command as another user."""
+def identity(user: str | None) -> dict[str, Any]:
+    """Return the arguments with which `subprocess` runs a command as another user."""
     if user is None:
         return {}
     entry = pwd.getpwnam(user)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def stop_process(process: subprocess.Popen[bytes], *, number: int = signal.SIGINT, grace_seconds: float = 20.0) -> int:
+def stop_process(process: subprocess.Popen[bytes], *, number: int = signal.SIGINT) -> int:
     """Ask a process group to stop, kill it when it does not, and return the exit status of its leader."""
     if process.poll() is None:
         watchdog.signal_group(process.pid, signal.SIGCONT)
         watchdog.signal_group(process.pid, number)
         try:
-            process.wait(grace_seconds)
+            process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             watchdog.signal_group(process.pid, signal.SIGKILL)
     status = process.wait()
@@ -126,22 +108,22 @@ def stop_process(process: subprocess.Popen[bytes], *, number: int = signal.SIGIN
     return status
 
 
-def stop_processes(group: Sequence[subprocess.Popen[bytes]], *, grace_seconds: float = 20.0) -> None:
+def stop_processes(group: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask several process groups to stop at the same time, then wait for each."""
     for process in group:
         if process.poll() is None:
             watchdog.signal_group(process.pid, signal.SIGINT)
     for process in group:
-        stop_process(process, number=0, grace_seconds=grace_seconds)
+        stop_process(process, number=0)
 
 
 def forget_process(process: subprocess.Popen[bytes]) -> None:
     """Tell the watchdog that a process has ended, since its id may be given to another one."""
-    _current_watchdog().tell(f"-{process.pid}")
+    _tell_watchdog(f"-{process.pid}")
 
 
 def command_of(pid: int) -> str:
-    """The command line of a running process, empty when there is none."""
+    """Return the command line of a running process, empty when there is none."""
     try:
         return " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:

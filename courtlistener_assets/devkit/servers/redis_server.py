@@ -5,7 +5,6 @@ Belongs here: its configuration. Does not belong here: how a server is started a
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import redis
@@ -58,13 +57,6 @@ class RedisServer(EmbeddedServer):
 
     def _mark(self) -> str:
         return f"valkey-server {self.host}:{self.port}"
-
-    def _erase(self) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)
-
-    @property
-    def _data(self) -> Path:
-        return self.directory / "data"
 
     @property
     def _configuration(self) -> Path:

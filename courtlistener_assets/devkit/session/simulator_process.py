@@ -1,7 +1,7 @@
 """The simulator as a process of its own, and what it says about itself.
 
 Belongs here: starting it and reading its control endpoints. Does not belong here: how it answers
-(`courtlistener_assets/simulator`).
+(`simulator/`).
 """
 
 from __future__ import annotations
@@ -18,15 +18,11 @@ from typing import IO, Any
 import requests
 
 from courtlistener_assets.devkit.servers.processes import start_process, stop_process
-from resources.errors import CourtListenerAssetsError
+from resources.errors import SimulatorFailed
 
 #: No secret: the simulator accepts whatever token it was started with.
 TOKEN = "simulator-token"
 _READY = "simulator listening on "
-
-
-class SimulatorFailed(CourtListenerAssetsError):
-    """The simulator did not start."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +32,19 @@ class SimulatorProcess:
     url: str
 
     def summary(self) -> dict[str, Any]:
-        """What the simulator admitted and refused since it started."""
+        """Return what the simulator admitted and refused since it started."""
         return self._get("summary", {})
 
     def expected(self, courts: Sequence[str], first_month: str, last_month: str) -> dict[str, Any]:
-        """What belongs to the partitions of these courts and months, both ends included."""
+        """Return what belongs to the partitions of these courts and months, both ends included."""
         params = {"courts": ",".join(courts), "first_month": first_month, "last_month": last_month}
         return self._get("expected", params)
 
     def _get(self, name: str, params: dict[str, str]) -> dict[str, Any]:
         response = requests.get(f"{self.url}/__simulator__/{name}", params=params, timeout=10)
         response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-        return answer
+        body: dict[str, Any] = response.json()
+        return body
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The accounts of the simulated server: who may ask, at which rates, and what an account has used so far.
 
-Belongs here: tokens, authentication, admission. Does not belong here: HTTP answers (`responses.py`) and the body of
-api-usage (`usage.py`).
+Belongs here: tokens, authentication, admission, the body of api-usage. Does not belong here: HTTP (`responses.py`).
 """
 
 from __future__ import annotations
@@ -9,13 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 import collections
+import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from courtlistener_assets.devkit.simulator.pacific import PACIFIC
-from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS, Refusal, SlidingLog
+from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS, Refusal, SlidingLog, WindowState, rate_text
 from resources.quota.permits import Window
 
 API_USAGE_WINDOWS = Window.parse_all("10/min,120/hour")
@@ -40,9 +41,8 @@ class Account:
 
     def set_rates(self, rates: str) -> None:
         """Change the windows from now on; what was accepted stays accepted."""
-        windows = Window.parse_all(rates)
         with self.lock:
-            self.rates, self.log.windows = rates, windows
+            self.log.set_windows(Window.parse_all(rates))
 
     def admit(self, now_us: int, *, api_usage: bool = False) -> Refusal | None:
         """Log a request, or say which window is full. api-usage has a log of its own."""
@@ -65,7 +65,7 @@ class Rejected:
 
 
 def default_accounts() -> list[Account]:
-    """The accounts of the recordings; each has the token `<name>-token`."""
+    """Return the accounts of the recordings; each has the token `<name>-token`."""
     rates = {
         "wide": "1000000/min",
         "bench": "60/min,5000/hour",
@@ -75,9 +75,11 @@ def default_accounts() -> list[Account]:
         "tier1": "10/min,75/hour,300/day",
         "inactive": "5/min,50/hour,125/day",
     }
-    accounts = [Account(name, f"{name}-token", text, active=name != "inactive") for name, text in rates.items()]
-    next(account for account in accounts if account.name == "tier1").membership = "CL Membership - Tier 1"
-    return accounts
+    levels = {"tier1": "CL Membership - Tier 1"}
+    return [
+        Account(name, f"{name}-token", text, active=name != "inactive", membership=levels.get(name))
+        for name, text in rates.items()
+    ]
 
 
 class Accounts:
@@ -91,7 +93,7 @@ class Accounts:
         self.by_name[account.name] = account
 
     def authenticate(self, authorization: str | None) -> Account | Rejected:
-        """The account behind an `Authorization` header; the anonymous one where there is no header."""
+        """Return the account behind an `Authorization` header; the anonymous one where there is no header."""
         scheme, _, rest = (authorization or "").strip().partition(" ")
         methods: dict[str, Callable[[str], Account | Rejected]] = {
             "token": self._by_token,
@@ -123,3 +125,39 @@ class Accounts:
             return Rejected("Invalid basic header. Credentials not correctly base64 encoded.")
         account = self.by_name.get(name)
         return account if account and account.token == password else Rejected("Invalid username/password.")
+
+
+# --- api-usage
+
+#: The server lists the windows of other scopes too, so that a reader must select `scope == "user"`.
+_OTHER_SCOPES = {"citations": "60/min", "email": "10/min"}
+
+
+def usage_body(account: Account, now_us: int) -> dict[str, Any]:
+    """Return the body of api-usage at `now_us`, its own request included: rows by fullness, fullest first."""
+    with account.lock:
+        logs = {"api_usage": account.usage_log, "user": account.log}
+        logs |= {scope: SlidingLog(Window.parse_all(rates)) for scope, rates in _OTHER_SCOPES.items()}
+        rows = [_row(scope, state) for scope, log in logs.items() for state in log.states(now_us)]
+        days = dict(sorted(account.requests_by_day.items())[-14:])
+        total = account.requests_by_day.total()
+    rows.sort(key=lambda row: math.inf if row["blocked"] else row["used"] / row["limit"], reverse=True)
+    membership = {"level": account.membership, "is_active": True} if account.membership else None
+    return {"current_usage": rows, "historical_usage": {**days, "total": total}, "membership": membership}
+
+
+def _row(scope: str, state: WindowState) -> dict[str, Any]:
+    window, reset_at = state.window, None
+    if state.oldest_us is not None and window.limit:
+        leaves = timedelta(seconds=window.seconds, microseconds=state.oldest_us)
+        reset_at = (datetime.fromtimestamp(0, UTC) + leaves).isoformat()
+    return {
+        "scope": scope,
+        "rate": rate_text(window),
+        "used": state.used,
+        "limit": window.limit,
+        "remaining": max(0, window.limit - state.used),
+        "window_seconds": window.seconds,
+        "reset_at": reset_at,
+        "blocked": window.limit == 0,
+    }

@@ -1,4 +1,4 @@
-"""The simulated API: a request in, an answer out, in the order in which the server decides.
+"""The simulated API: a request in, a response out, in the order in which the server decides.
 
 Belongs here: addresses, content negotiation, authentication, permissions, the throttle, the truth log. Does not belong
 here: sockets and delays (`server.py`), what a list shows (`views.py`).
@@ -11,31 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, Rejected
+from courtlistener_assets.devkit.simulator import responses
+from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, Rejected, usage_body
 from courtlistener_assets.devkit.simulator.corpus import Corpus
-from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, ROOT_NAMES, Endpoint
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, ROOT_NAMES
 from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan
-from courtlistener_assets.devkit.simulator.metadata import options_body
-from courtlistener_assets.devkit.simulator.responses import (
-    DETAIL_METHODS,
-    LIST_METHODS,
-    READ_METHODS,
-    Request,
-    Response,
-    detail,
-    html,
-    injected_429,
-    internal_error,
-    json_answer,
-    moved,
-    struck,
-    throttled,
-)
+from courtlistener_assets.devkit.simulator.responses import Request, Response
 from courtlistener_assets.devkit.simulator.shapes import API_ROOT
 from courtlistener_assets.devkit.simulator.throttle import MICROSECONDS
 from courtlistener_assets.devkit.simulator.truth import Entry, TruthLog
-from courtlistener_assets.devkit.simulator.usage import usage_body
-from courtlistener_assets.devkit.simulator.views import Views
+from courtlistener_assets.devkit.simulator.views import Views, options_body
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _WITHOUT_TOKEN = ("", "courts")
@@ -53,13 +38,13 @@ class _Route:
     @property
     def allow(self) -> str:
         if self.name in ("", "api-usage"):
-            return READ_METHODS
-        return LIST_METHODS if self.key is None else DETAIL_METHODS
+            return responses.READ_METHODS
+        return responses.LIST_METHODS if self.key is None else responses.DETAIL_METHODS
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    answer: Response
+    response: Response
     account: str = ""
     admitted: bool = False
     refused: bool = False
@@ -84,19 +69,21 @@ class Application:
         now_us = round(self.clock() * MICROSECONDS)
         route = _route(request.path)
         outcome = self._decide(request, route, fault, now_us)
-        answer, name = outcome.answer, fault.kind if fault else None
-        if answer.status == 500 and not fault:
+        response, name = outcome.response, fault.kind if fault else None
+        if response.status == 500 and not fault:
             name = "poison"
-        status = 0 if fault and fault.kind.startswith("reset") else answer.status
+        status = 0 if fault and fault.kind.startswith("reset") else response.status
         endpoint = (route.name or "root") if route else ""
         path = request.path + (f"?{request.query}" if request.query else "")
         self.truth.record(
             Entry(now_us / MICROSECONDS, outcome.account, request.method, path, endpoint, status,
                   outcome.admitted, outcome.refused, name)
         )  # fmt: skip
-        if request.method in ("HEAD", "OPTIONS") and "Vary" in answer.headers:
-            answer = Response(answer.status, answer.headers | {"Vary": "Accept, origin"}, answer.body, answer.close)
-        return answer
+        if request.method in ("HEAD", "OPTIONS") and "Vary" in response.headers:
+            response = Response(
+                response.status, response.headers | {"Vary": "Accept, origin"}, response.body, response.close
+            )
+        return response
 
     def _decide(self, request: Request, route: _Route | None, fault: Fault | None, now_us: int) -> _Outcome:
         if fault and fault.kind == "reset_before":
@@ -107,44 +94,42 @@ class Application:
         refusal = _before_throttle(request, route, account)
         name = account.name if isinstance(account, Account) else ""
         if refusal or not isinstance(account, Account):
-            return _Outcome(refusal or internal_error(), name)
+            return _Outcome(refusal or responses.internal_error(), name)
         if fault and fault.kind == "429":
-            return _Outcome(injected_429(fault, route.allow), name)
+            return _Outcome(responses.injected_429(fault, route.allow), name)
         full = account.admit(now_us, api_usage=route.name == "api-usage")
         if full:
-            return _Outcome(throttled(full, route.allow), name, refused=True)
-        answer = struck(fault) or self._answer(request, route, account, now_us)
-        if answer.status < 400 and route.name != "api-usage":
+            return _Outcome(responses.throttled(full, route.allow), name, refused=True)
+        response = responses.struck(fault) or self._answer(request, route, account, now_us)
+        if response.status < 400 and route.name != "api-usage":
             account.record_success(now_us)
-        return _Outcome(answer, name, admitted=True)
+        return _Outcome(response, name, admitted=True)
 
     def _outside(self, request: Request) -> Response:
-        """An address that is not the API's: a slash is missing, or nothing is there."""
+        """Respond to an address that is not the API's: a slash is missing, or nothing exists there."""
         if not request.path.endswith("/") and _route(f"{request.path}/"):
             query = f"?{request.query}" if request.query else ""
             headers = {"Content-Type": "text/html; charset=utf-8", "Vary": "origin, Cookie"}
-            return moved(f"{request.path}/{query}", headers)
-        return html(404, "Page not found")
+            return responses.moved(f"{request.path}/{query}", headers)
+        return responses.html(404, "Page not found")
 
     def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Response:
         if request.method not in _SAFE_METHODS:
-            return detail(405, f'Method "{request.method}" not allowed.', route.allow)
+            return responses.detail(405, f'Method "{request.method}" not allowed.', route.allow)
         if route.name == "":
             names = {name: f"{request.base_url}{API_ROOT}{name}/" for name in ROOT_NAMES}
-            return json_answer(200, names, route.allow)
+            return responses.json_response(200, names, route.allow)
         if route.name == "api-usage":
-            return json_answer(200, usage_body(account, now_us), route.allow)
+            return responses.json_response(200, usage_body(account, now_us), route.allow)
         endpoint = ENDPOINTS[route.name]
         if request.method == "OPTIONS":
-            return json_answer(200, options_body(endpoint, self.corpus, detail=route.key is not None), route.allow)
-        return self._objects(request, route, endpoint)
-
-    def _objects(self, request: Request, route: _Route, endpoint: Endpoint) -> Response:
+            body = options_body(endpoint, self.corpus, detail=route.key is not None)
+            return responses.json_response(200, body, route.allow)
         if route.key is None:
-            answer, shown = self._views.listing(endpoint, request)
+            response, shown = self._views.listing(endpoint, request)
         else:
-            answer, shown = self._views.single(endpoint, route.key, request)
-        return internal_error() if self.faults.poisoned(endpoint.name, shown) else answer
+            response, shown = self._views.single(endpoint, route.key, request)
+        return responses.internal_error() if self.faults.poisoned(endpoint.name, shown) else response
 
 
 def _route(path: str) -> _Route | None:
@@ -159,21 +144,21 @@ def _route(path: str) -> _Route | None:
 
 
 def _before_throttle(request: Request, route: _Route, account: Account | Rejected) -> Response | None:
-    """Reasons to refuse that cost nothing: negotiation, then credentials, then permissions."""
+    """Refuse for reasons that cost nothing: negotiation, then credentials, then permissions."""
     asked_format = parse_qs(request.query).get("format", ["json"])[-1]
     if asked_format not in ("json", "api", "xml"):
-        return detail(404, "Not found.", route.allow)
+        return responses.detail(404, "Not found.", route.allow)
     if not _accepts_json(request.headers.get("Accept")):
-        return detail(406, "Could not satisfy the request Accept header.", route.allow)
+        return responses.detail(406, "Could not satisfy the request Accept header.", route.allow)
     challenge = 'Bearer realm="api"'
     if isinstance(account, Rejected):
-        return detail(401, account.detail, route.allow, www_authenticate=challenge + account.challenge)
+        return responses.detail(401, account.detail, route.allow, www_authenticate=challenge + account.challenge)
     if not account.token and route.name not in _WITHOUT_TOKEN:
         text = "Authentication credentials were not provided."
-        return detail(401, text, route.allow, www_authenticate=challenge)
+        return responses.detail(401, text, route.allow, www_authenticate=challenge)
     forbidden = request.method not in _SAFE_METHODS and route.name in ENDPOINTS
     if forbidden or route.name == _FORBIDDEN:
-        return detail(403, "You do not have permission to perform this action.", route.allow)
+        return responses.detail(403, "You do not have permission to perform this action.", route.allow)
     return None
 
 

@@ -18,6 +18,13 @@ from courtlistener_assets.devkit.simulator.shapes import ORIGIN, Record, address
 
 Key = int | str
 
+#: The objects that their parents list: the relation, the parents' endpoint, and the key of the list.
+_LISTED_IN = {
+    "clusters": ("docket", "dockets", "clusters"),
+    "opinions": ("cluster", "clusters", "sub_opinions"),
+    "audio": ("docket", "dockets", "audio_files"),
+}
+
 
 class Corpus:
     """All objects by endpoint and id. Reading gives the stored dicts themselves: change them through the methods."""
@@ -30,15 +37,11 @@ class Corpus:
         self.redirections: dict[int, int] = {}
         #: Clusters removed by court order.
         self.sealed: list[int] = []
-        #: Changes whenever an object does; whoever caches compares it.
+        #: Changes whenever an object does; caches compare it.
         self.version = 0
         self.lock = threading.RLock()
 
     # --- reading
-
-    @property
-    def courts(self) -> list[Record]:
-        return self.table("courts")
 
     @property
     def dockets(self) -> list[Record]:
@@ -57,7 +60,7 @@ class Corpus:
         return self.table("docket-entries")
 
     def table(self, endpoint: str) -> list[Record]:
-        """All objects of an endpoint, in order of their ids where these are numbers."""
+        """Return all objects of an endpoint, in order of their ids where these are numbers."""
         with self.lock:
             table = self._tables[endpoint]
             return list(table.values()) if ENDPOINTS[endpoint].text_key else [table[key] for key in sorted(table)]
@@ -65,38 +68,33 @@ class Corpus:
     def get(self, endpoint: str, key: Key) -> Record | None:
         return self._tables[endpoint].get(key)
 
-    def parent_key(self, endpoint: str, relation: str, record: Record) -> Key | None:
-        """The id of the object that a record belongs to."""
-        if (endpoint, relation) == ("recap-documents", "docket_entry"):
+    def parent_key(self, endpoint: str, relation: str, record: Record) -> Key:
+        """Return the id of the object that a record belongs to."""
+        if endpoint == "recap-documents":
             return self._entry_of_document[record["id"]]
-        if (endpoint, relation) == ("docket-entries", "docket"):
-            return key_of(record["docket"])
-        key: Key | None = record[f"{relation}_id"]
+        key: Key = record[f"{relation}_id"] if f"{relation}_id" in record else key_of(record[relation])
         return key
 
     def children(self, endpoint: str, relation: str, key: Key) -> list[Record]:
-        """The objects of an endpoint that belong to `key` by `relation`, `children("clusters", "docket", 7)`."""
+        """Return the objects of an endpoint that belong to `key` by `relation`, `children("clusters", "docket", 7)`."""
         return [record for record in self.table(endpoint) if self.parent_key(endpoint, relation, record) == key]
 
     # --- changing
 
-    def add(self, endpoint: str, record: Record, *, entry_id: int | None = None) -> Record:
+    def add(self, endpoint: str, record: Record) -> Record:
         """Store an object (or replace the one with its id) and enter it into its parent's list.
 
-        A RECAP document needs the id of its docket entry; a docket entry brings its nested documents along.
+        A docket entry brings its nested documents along.
         """
         with self.lock:
             self._tables[endpoint][record["id"]] = record
-            if endpoint == "clusters":
-                self._enter(self._tables["dockets"][record["docket_id"]]["clusters"], record["resource_uri"])
-            elif endpoint == "opinions":
-                self._enter(self._tables["clusters"][record["cluster_id"]]["sub_opinions"], record["resource_uri"])
-            elif endpoint == "docket-entries":
-                for document in record["recap_documents"]:
-                    self._tables["recap-documents"][document["id"]] = document
-                    self._entry_of_document[document["id"]] = record["id"]
-            elif endpoint == "recap-documents":
-                self._nest(record, entry_id)
+            if endpoint in _LISTED_IN:
+                relation, parents, children = _LISTED_IN[endpoint]
+                parent = self._tables[parents][self.parent_key(endpoint, relation, record)]
+                self._enter(parent[children], record["resource_uri"])
+            for document in record.get("recap_documents", ()):
+                self._tables["recap-documents"][document["id"]] = document
+                self._entry_of_document[document["id"]] = record["id"]
             self.version += 1
         return record
 
@@ -147,13 +145,6 @@ class Corpus:
             self._tables["dockets"][removed["docket_id"]]["clusters"].remove(address("clusters", cluster_id))
         self.version += 1
 
-    def _nest(self, document: Record, entry_id: int | None) -> None:
-        if entry_id is None:
-            raise ValueError("a RECAP document needs the id of its docket entry")
-        nested = self._tables["docket-entries"][entry_id]["recap_documents"]
-        nested[:] = [other for other in nested if other["id"] != document["id"]] + [document]
-        self._entry_of_document[document["id"]] = entry_id
-
     @staticmethod
     def _enter(addresses: list[str], new: str) -> None:
         # The server lists children newest first.
@@ -162,5 +153,5 @@ class Corpus:
 
 
 def as_served(text: str, base_url: str) -> str:
-    """Stored JSON as a client sees it that asked `base_url` (`http://127.0.0.1:8000`)."""
+    """Return stored JSON as a client sees it that asked `base_url` (`http://127.0.0.1:8000`)."""
     return text.replace(ORIGIN, base_url)

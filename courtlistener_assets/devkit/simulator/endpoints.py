@@ -1,6 +1,6 @@
 """What each endpoint allows: its filters, its relations to other endpoints, its orderings.
 
-Belongs here: the server's rules as data, as its own OPTIONS answers list them. Does not belong here: how a filter is
+Belongs here: the server's rules as data, as its own OPTIONS responses list them. Does not belong here: how a filter is
 read (`filters.py`) or a page is cut (`pagination.py`).
 """
 
@@ -28,16 +28,16 @@ _JURISDICTIONS = ("F", "FD", "FB", "FBP", "FS", "S", "SA", "ST", "SS", "TRS", "T
 
 
 class Kind(enum.Enum):
-    """How the value of a filter is read."""
+    """How the value of a filter is read, by the name that OPTIONS gives it."""
 
-    NUMBER = "number"
-    TEXT = "text"
-    DATE = "date"
-    MOMENT = "moment"
-    BOOLEAN = "boolean"
-    CHOICE = "choice"
+    NUMBER = "NumberFilter"
+    TEXT = "CharFilter"
+    DATE = "DateFilter"
+    MOMENT = "IsoDateTimeFilter"
+    BOOLEAN = "BooleanFilter"
+    CHOICE = "ChoiceFilter"
     #: A choice that may be given several times: any of the values.
-    MULTIPLE_CHOICE = "multiple choice"
+    MULTIPLE_CHOICE = "MultipleChoiceFilter"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ _DOCKETS = Endpoint(
     relations={
         "court": Relation("courts"), "clusters": Relation("clusters", many=True, inverse="docket"),
         "docket_entries": Relation("docket-entries", many=True, inverse="docket"),
+        "audio_files": Relation("audio", many=True, inverse="docket"),
     },
     orderings=("id", "date_created", "date_modified", "date_blocked", "date_filed", "date_terminated",
                "date_last_filing"),
@@ -162,11 +163,40 @@ _RECAP_DOCUMENTS = Endpoint(
     orderings=("id", "date_created", "date_modified", "date_upload"),
 )  # fmt: skip
 
-ENDPOINTS = {
-    endpoint.name: endpoint for endpoint in (_DOCKETS, _CLUSTERS, _OPINIONS, _DOCKET_ENTRIES, _RECAP_DOCUMENTS, _COURTS)
-}
+_AUDIO = Endpoint(
+    "audio", "Audio", "Audio List",
+    filters={
+        "id": _NUMBER, "date_modified": _INSTANT, "date_created": _INSTANT, "sha1": _WORD, "blocked": _FLAG,
+        "date_blocked": _DAY, "processing_complete": _FLAG,
+        "source": Filter(Kind.MULTIPLE_CHOICE, choices=_CLUSTER_SOURCES),
+    },
+    # By way of the docket there is no day of the argument: the server's list of a docket's filters has none.
+    relations={"docket": Relation("dockets")},
+    orderings=("id", "date_created", "date_modified", "date_blocked"),
+)  # fmt: skip
 
-#: What the root answer lists; of these the simulator serves `ENDPOINTS`, `api-usage` and `recap` (a 403 for everybody).
+_PEOPLE = Endpoint(
+    "people", "Person", "Person List",
+    filters={
+        "id": _NUMBER, "date_created": _INSTANT, "date_modified": _INSTANT, "date_dob": _DAY, "date_dod": _DAY,
+        "name_first": Filter(Kind.TEXT, _TEXT), "name_middle": Filter(Kind.TEXT, _TEXT),
+        "name_last": Filter(Kind.TEXT, _TEXT), "name_suffix": Filter(Kind.TEXT, _TEXT), "fjc_id": _NUMBER,
+        "dob_city": Filter(Kind.TEXT, _TEXT), "dob_state": Filter(Kind.TEXT, _TEXT),
+        "dod_city": Filter(Kind.TEXT, _TEXT), "dod_state": Filter(Kind.TEXT, _TEXT),
+        "gender": Filter(Kind.CHOICE, choices=("m", "f", "o")),
+    },
+    relations={},
+    orderings=("id", "date_created", "date_modified", "date_dob", "date_dod", "name_last"),
+)  # fmt: skip
+
+ENDPOINTS = {
+    endpoint.name: endpoint
+    for endpoint in (
+        _DOCKETS, _CLUSTERS, _OPINIONS, _DOCKET_ENTRIES, _RECAP_DOCUMENTS, _COURTS, _AUDIO, _PEOPLE
+    )
+}  # fmt: skip
+
+#: What the root lists; of these the simulator serves `ENDPOINTS`, `api-usage` and `recap` (always a 403).
 ROOT_NAMES = (
     "search", "dockets", "bankruptcy-information", "originating-court-information", "docket-entries", "recap-documents",
     "courts", "audio", "clusters", "opinions", "opinions-cited", "tag", "people", "positions", "retention-events",

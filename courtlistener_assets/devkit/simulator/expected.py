@@ -7,28 +7,29 @@ Does not belong here: any of the project's own streams; this is their independen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 from courtlistener_assets.devkit.simulator.corpus import Corpus
+from courtlistener_assets.devkit.simulator.pacific import parse_moment
 from courtlistener_assets.devkit.simulator.pagination import PAGE_SIZE
-from courtlistener_assets.devkit.simulator.shapes import Record
+from courtlistener_assets.devkit.simulator.shapes import Record, key_of
 
 STREAMS = ("dockets", "clusters", "opinions", "docket_entries", "recap_documents")
 
 
 def months_between(first_month: str, last_month: str) -> list[str]:
-    """Months as `2024-01`, both ends included."""
+    """Return months as `2024-01`, both ends included."""
     first, last = (date.fromisoformat(f"{month}-01") for month in (first_month[:7], last_month[:7]))
     count = (last.year - first.year) * 12 + last.month - first.month + 1
     return [f"{first.year + (first.month - 1 + n) // 12}-{(first.month - 1 + n) % 12 + 1:02d}" for n in range(count)]
 
 
 def expected(corpus: Corpus, courts: Iterable[str], first_month: str, last_month: str) -> dict[str, Any]:
-    """What belongs to the partitions `courts` x months: `counts` and sorted `ids` by stream, and `requests`.
+    """Return what belongs to the partitions `courts` x months: `counts` and sorted `ids` by stream, and `requests`.
 
     `requests` is the smallest number that fetches all of it: for each sweep of each partition its rows in pages of 20,
-    at least one.
+    at least one. Oral arguments and people are not among them.
     """
     ids: dict[str, set[int]] = {stream: set() for stream in STREAMS}
     requests = 0
@@ -47,7 +48,7 @@ def expected(corpus: Corpus, courts: Iterable[str], first_month: str, last_month
 
 
 def partition(corpus: Corpus, court: str, month: str) -> dict[str, list[Record]]:
-    """The records of one partition by stream; a docket that is both filed and decided in it comes once."""
+    """Return the records of one partition by stream; a docket that is both filed and decided in it comes once."""
     filed, decided, clusters, opinions, entries = sweeps(corpus, court, month)
     dockets = {docket["id"]: docket for docket in filed + decided}
     documents = [document for entry in entries for document in entry["recap_documents"]]
@@ -60,8 +61,18 @@ def partition(corpus: Corpus, court: str, month: str) -> dict[str, list[Record]]
     }
 
 
+def oral_arguments(corpus: Corpus, court: str, month: str) -> list[Record]:
+    """Return the recordings of a court that were added in the month (UTC), by id."""
+    return [
+        audio
+        for audio in corpus.table("audio")
+        if (docket := corpus.get("dockets", key_of(audio["docket"]))) and docket["court_id"] == court
+        if f"{parse_moment(audio['date_created']).astimezone(UTC):%Y-%m}" == month
+    ]
+
+
 def sweeps(corpus: Corpus, court: str, month: str) -> list[list[Record]]:
-    """The rows of dockets filed, dockets decided (repeated for each decision), clusters, opinions, docket entries."""
+    """Return dockets filed, dockets decided (repeated for each decision), clusters, opinions, docket entries."""
     dockets = {docket["id"]: docket for docket in corpus.dockets if docket["court_id"] == court}
     clusters = {
         cluster["id"]: cluster

@@ -5,12 +5,10 @@ Belongs here: the decision that a request goes wrong. Does not belong here: doin
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from courtlistener_assets.devkit.simulator.shapes import Record
 from resources.errors import SettingError
@@ -23,7 +21,7 @@ KINDS = (
     "html",  # HTML with status 200
     "empty",  # status 200, no body
     "cut",  # Content-Length larger than what is sent
-    "reset_after",  # connection reset instead of an answer
+    "reset_after",  # connection reset instead of a response
     "reset_before",  # connection reset before the request reaches the throttle
     "429",  # a refusal although the account has room; not logged
     "poison",  # 500 for every page that shows one object
@@ -35,7 +33,7 @@ class Fault:
     """One thing that goes wrong.
 
     It strikes requests whose path starts with `path_prefix`: the next `times` of them (None: all), each with
-    `probability`. A `poison` strikes every answer that shows object `object_id` of `endpoint`.
+    `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`.
     `retry_after_seconds` is for `429`; None sends no header.
     """
 
@@ -50,20 +48,6 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SettingError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
-
-    @classmethod
-    def parse(cls, text: str) -> Fault:
-        """Read `500:0.02` (probability), `500:x3` (the next three) or `poison:opinions/17`."""
-        kind, _, rest = text.partition(":")
-        try:
-            if kind == "poison":
-                endpoint, _, key = rest.partition("/")
-                return cls(kind, endpoint=endpoint, object_id=int(key))
-            if rest.startswith("x"):
-                return cls(kind, times=int(rest[1:]))
-            return cls(kind, probability=float(rest or 1))
-        except ValueError:
-            raise SettingError(f"fault {text!r} is not like 500:0.02, reset_after:x3 or poison:opinions/17") from None
 
 
 class FaultPlan:
@@ -82,12 +66,8 @@ class FaultPlan:
         with self._lock:
             self._faults.clear()
 
-    def current(self) -> list[dict[str, Any]]:
-        with self._lock:
-            return [asdict(fault) for fault in self._faults]
-
     def draw(self, path: str) -> Fault | None:
-        """The fault that strikes a request to `path`, if any; poison is not drawn."""
+        """Return the fault that strikes a request to `path`, if any; poison is not drawn."""
         with self._lock:
             for fault in self._faults:
                 if fault.kind == "poison" or fault.times == 0 or not path.startswith(fault.path_prefix):
@@ -100,7 +80,7 @@ class FaultPlan:
         return None
 
     def poisoned(self, endpoint: str, shown: list[Record]) -> bool:
-        """Whether an answer that shows these objects falls over."""
+        """Return whether a response that shows these objects falls over."""
         with self._lock:
             bad = {(one.endpoint, one.object_id) for one in self._faults if one.kind == "poison"}
         nested = (document for record in shown for document in record.get("recap_documents", ()))
@@ -110,31 +90,21 @@ class FaultPlan:
 
 
 class Latency:
-    """How long an answer takes, and how much of that passes before the throttle sees the request."""
+    """How long a response takes, and how much of that passes before the throttle sees the request."""
 
     def __init__(self, spec: str = "fixed:0", seed: int = 1) -> None:
-        """`fixed:0.05`, `uniform:0.01,0.11` or, heavy-tailed, `lognormal:0.5,0.8` (median, sigma) with an optional cap
-        `lognormal:0.5,0.8,20`; all but sigma in seconds."""
-        self._kind, _, numbers = spec.partition(":")
+        """`fixed:0.05` or `uniform:0.01,0.11`, in seconds."""
+        kind, _, numbers = spec.partition(":")
         try:
-            self._numbers = [float(number) for number in numbers.split(",")]
-            {"fixed": (1,), "uniform": (2,), "lognormal": (2, 3)}[self._kind].index(len(self._numbers))
-        except (ValueError, KeyError):
-            kinds = "fixed:0.05, uniform:0.01,0.11 or lognormal:0.5,0.8"
-            raise SettingError(f"latency {spec!r} is not like {kinds}") from None
+            bounds = [float(number) for number in numbers.split(",")]
+            self._low, self._high = bounds * 2 if kind == "fixed" else bounds
+        except ValueError:
+            raise SettingError(f"latency {spec!r} is not like fixed:0.05 or uniform:0.01,0.11") from None
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
     def draw(self) -> tuple[float, float]:
-        """Seconds before and after the throttle."""
+        """Return the seconds before and after the throttle."""
         with self._lock:
-            share, luck = self._random.random(), self._random.random()
-            tail = self._random.gauss(0, 1)
-        low = self._numbers[0]
-        if self._kind == "fixed":
-            total = low
-        elif self._kind == "uniform":
-            total = low + (self._numbers[1] - low) * luck
-        else:
-            total = min(low * math.exp(self._numbers[1] * tail), self._numbers[2] if len(self._numbers) > 2 else 60.0)
+            share, total = self._random.random(), self._random.uniform(self._low, self._high)
         return total * share, total * (1 - share)

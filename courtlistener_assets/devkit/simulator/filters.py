@@ -1,17 +1,21 @@
 """Query parameters into filters, and filters into rows.
 
 Belongs here: which parameters an endpoint knows, the wording when a value is wrong, and the way from parents to
-children and back. Does not belong here: order and pages (`pagination.py`), and the reading of one value (`lookups.py`).
+children and back. Does not belong here: order and pages (`pagination.py`).
 """
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from courtlistener_assets.devkit.simulator.corpus import Corpus, Key
-from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, Endpoint, Kind, Relation
-from courtlistener_assets.devkit.simulator.lookups import InvalidValue, Predicate, lookup
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, Endpoint, Filter, Kind, Relation
+from courtlistener_assets.devkit.simulator.pacific import PACIFIC, parse_date, parse_moment
 from courtlistener_assets.devkit.simulator.shapes import Record
 
 #: Parameters that are no filters.
@@ -21,22 +25,15 @@ _DEEPEST = 5
 _NO_SUCH_OBJECT = "Select a valid choice. That choice is not one of the available choices."
 
 Errors = dict[str, list[str]]
-
-
-class UnknownParameters(Exception):
-    """Parameters that the endpoint does not know (400)."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(", ".join(names))
-        self.names = names
+Predicate = Callable[[Record], bool]
 
 
 class InvalidParameters(Exception):
-    """Parameters whose values cannot be used (400): the messages by parameter."""
+    """Parameters that the endpoint does not know or whose values it cannot use (400); `body` says which."""
 
-    def __init__(self, errors: Errors) -> None:
-        super().__init__(str(errors))
-        self.errors = errors
+    def __init__(self, body: Any) -> None:
+        super().__init__(str(body))
+        self.body = body
 
 
 @dataclass
@@ -62,24 +59,19 @@ class Node:
 
 
 def parse_filters(corpus: Corpus, endpoint: Endpoint, parameters: dict[str, list[str]]) -> Node:
-    """The filters of a query. Of a repeated parameter the last value counts; an empty one drops the parameter."""
-    root, unknown = Node(endpoint), []
-    for name, values in parameters.items():
-        if name in _OTHER_PARAMETERS:
-            continue
-        known = _add(corpus, root, name, values, depth=0)
-        if not known:
-            unknown.append(name)
+    """Read the filters of a query. Of a repeated parameter the last value counts; an empty one drops it."""
+    root, names = Node(endpoint), parameters.keys() - _OTHER_PARAMETERS
+    unknown = [name for name in parameters if name in names and not _add(corpus, root, name, parameters[name], depth=0)]
     if unknown:
-        raise UnknownParameters(unknown)
-    errors = root.all_errors()
-    if errors:
+        body = {"detail": "Unknown filter parameters are not allowed.", "unknown_params": unknown}
+        raise InvalidParameters(body)
+    if errors := root.all_errors():
         raise InvalidParameters(errors)
     return root
 
 
 def matching(corpus: Corpus, node: Node) -> list[Record]:
-    """The rows that pass, by id; a filter on children repeats a row for each child that passes."""
+    """Return the rows that pass, by id; a filter on children repeats a row for each child that passes."""
     rows = [
         record
         for record in corpus.table(node.endpoint.name)
@@ -156,3 +148,99 @@ def _add_key(corpus: Corpus, node: Node, relation: str, name: str, value: str) -
         node.errors[name] = [_NO_SUCH_OBJECT]
     else:
         node.keys.append((relation, key, name != relation))
+
+
+# --- one filter: its value read from a query, and the test that it makes of an object
+
+#: An `i` before the name of a test of texts makes it ignore case.
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "exact": operator.eq, "gte": operator.ge, "gt": operator.gt, "lte": operator.le, "lt": operator.lt,
+    "startswith": str.startswith, "endswith": str.endswith, "contains": operator.contains,
+}  # fmt: skip
+_READERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
+    Kind.NUMBER: (Decimal, "Enter a number."),
+    Kind.DATE: (parse_date, "Enter a valid date."),
+    Kind.MOMENT: (parse_moment, "Enter a valid date/time."),
+}
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class InvalidValue(Exception):
+    """The value of a filter does not fit; the message is the server's."""
+
+
+def lookup(name: str, spec: Filter, word: str, values: list[str], *, negated: bool) -> Predicate:
+    """Make a test of field `name` against `values` by the lookup `word`. An absent value passes only negations."""
+    test = _test(spec, word, values)
+    read = _reader(spec, word)
+
+    def passes(record: Record) -> bool:
+        value = record[name]
+        return (value is not None and test(read(value))) != negated
+
+    return passes
+
+
+def _test(spec: Filter, word: str, values: list[str]) -> Callable[[Any], bool]:
+    value = values[-1]
+    if word == "range":
+        return _range_test(spec, value)
+    if word in _PARTS:
+        part = _read(Kind.NUMBER, value)
+        return lambda found: getattr(found, word) == part
+    if word == "in" or spec.kind is Kind.MULTIPLE_CHOICE:
+        wanted = {_parse(spec, one, word) for one in (value.split(",") if word == "in" else values)}
+        return lambda found: found in wanted
+    parsed = _parse(spec, value, word)
+    if parsed is None:
+        return lambda _found: True
+    compare = _TESTS[word.removeprefix("i")]
+    if word.startswith("i"):
+        return lambda found: compare(found.casefold(), parsed.casefold())
+    return lambda found: compare(found, parsed)
+
+
+def _range_test(spec: Filter, value: str) -> Callable[[Any], bool]:
+    ends = value.split(",")
+    if len(ends) != 2:
+        raise InvalidValue("Range query expects two values.")
+    low, high = (_parse(spec, end, "range") for end in ends)
+    return lambda found: low <= found <= high
+
+
+def _reader(spec: Filter, word: str) -> Callable[[Any], Any]:
+    """Return how a stored value becomes comparable with a parsed one."""
+    if spec.kind is Kind.DATE:
+        return parse_date
+    if spec.kind is Kind.MOMENT:
+        return (lambda text: parse_moment(text).astimezone(PACIFIC)) if word in _PARTS else parse_moment
+    if spec.kind in (Kind.CHOICE, Kind.MULTIPLE_CHOICE):
+        return Decimal if _compares(word) else str
+    return lambda value: value
+
+
+def _parse(spec: Filter, value: str, word: str) -> Any:
+    if spec.kind in _READERS:
+        return _read(spec.kind, value)
+    if spec.kind is Kind.BOOLEAN:
+        return _BOOLEANS.get(value.lower())
+    if "\0" in value:
+        raise InvalidValue("Null characters are not allowed.")
+    if spec.kind is Kind.TEXT:
+        return value.strip()
+    if value not in spec.choices:
+        raise InvalidValue(f"Select a valid choice. {value} is not one of the available choices.")
+    return Decimal(value) if _compares(word) else value
+
+
+def _compares(word: str) -> bool:
+    return word in ("gte", "gt", "lte", "lt", "range")
+
+
+def _read(kind: Kind, value: str) -> Any:
+    parse, message = _READERS[kind]
+    try:
+        return parse(value.strip())
+    except (ValueError, InvalidOperation):
+        raise InvalidValue(message) from None

@@ -1,7 +1,7 @@
 """A corpus made up by seed: the same objects on every machine, with everything that hurts in reality.
 
-Belongs here: which dockets there are, and the order in which all else is made. Does not belong here: decisions
-(`decisions.py`), filings (`filings.py`), shapes (`shapes.py`), words (`prose.py`) and formats (`markup.py`).
+Belongs here: which dockets exist, and the order in which all else is made. Does not belong here: what hangs on a
+docket (`invented.py`).
 
 What hurts: dockets without a filing date, a docket with 26 decisions in one month, one with 230 entries, 45 dockets
 modified at the same moment, merged and sealed clusters, opinions of 120,000 characters in each of the text fields,
@@ -15,15 +15,15 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from courtlistener_assets.devkit.simulator import decisions, filings, prose, shapes
+from courtlistener_assets.devkit.simulator import invented, prose, shapes
 from courtlistener_assets.devkit.simulator.corpus import Corpus
-from courtlistener_assets.devkit.simulator.courts import known_courts
-from courtlistener_assets.devkit.simulator.draws import Draws
 from courtlistener_assets.devkit.simulator.expected import months_between
+from courtlistener_assets.devkit.simulator.invented import Draws
 from courtlistener_assets.devkit.simulator.pacific import pacific_text
 from courtlistener_assets.devkit.simulator.shapes import Record
 
 _FILED, _SCRAPED, _EARLY, _UNDECIDED = 22, 20, 6, 12
+_UNDECIDED_COURT = "nysd"
 _CLUSTERS_OF_ONE_DOCKET, _ENTRIES_OF_ONE_DOCKET, _TIED_DOCKETS = 26, 230, 45
 _TIED_AT = datetime(2024, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -32,26 +32,26 @@ def generate(
     seed: int = 1,
     size: float = 1.0,
     courts: Sequence[str] = ("scotus", "ca9"),
-    filing_only_courts: Sequence[str] = ("nysd",),
     first_month: str = "2024-01",
     last_month: str = "2024-03",
 ) -> Corpus:
-    """A corpus of about 42 dockets x `size` for each of `courts` and months, and what belongs to them.
+    """Make about 42 dockets x `size` for each of `courts` and months, and what belongs to them.
 
-    `filing_only_courts` have dockets and entries but no decisions.
+    Another court has dockets and entries but no decisions.
     """
-    months = months_between(first_month, last_month)
-    return _Maker(Draws(random.Random(seed)), size, courts, filing_only_courts, months).make()
+    corpus = _Maker(Draws(random.Random(seed)), size, courts, months_between(first_month, last_month)).make()
+    # With draws of their own, so that all else is the same with and without them.
+    draws = Draws(random.Random(f"arguments {seed}"))
+    invented.add_people(corpus, draws)
+    invented.add_arguments(corpus, draws, [docket for docket in corpus.dockets if docket["court_id"] in courts])
+    return corpus
 
 
 class _Maker:
     """Fills a corpus, dockets first, then what hangs on them."""
 
-    def __init__(
-        self, draws: Draws, size: float, courts: Sequence[str], filing_only_courts: Sequence[str], months: list[str]
-    ) -> None:
-        self.draws, self.chance, self.size = draws, draws.chance, size
-        self.courts, self.filing_only_courts, self.months = courts, filing_only_courts, months
+    def __init__(self, draws: Draws, size: float, courts: Sequence[str], months: list[str]) -> None:
+        self.draws, self.chance, self.size, self.courts, self.months = draws, draws.chance, size, courts, months
         self.corpus = Corpus()
         #: Decisions to be made: the docket and the day.
         self._decisions: list[tuple[Record, date]] = []
@@ -69,9 +69,9 @@ class _Maker:
         return self.corpus
 
     def _add_courts(self) -> None:
-        for record in known_courts():
+        for record in shapes.known_courts():
             self.corpus.add("courts", record)
-        for court_id in (*self.courts, *self.filing_only_courts):
+        for court_id in (*self.courts, _UNDECIDED_COURT):
             if self.corpus.get("courts", court_id) is None:
                 self.corpus.add("courts", shapes.court(court_id))
 
@@ -86,9 +86,8 @@ class _Maker:
                 plan += [(court, self.draws.day(month), "scraped") for _ in range(self._many(_SCRAPED))]
             before = [timedelta(days=self.chance.randrange(5, 60)) for _ in range(self._many(_EARLY))]
             plan += [(court, first - days, "early") for days in before]
-        for court in self.filing_only_courts:
-            for month in self.months:
-                plan += [(court, self.draws.day(month), "undecided") for _ in range(self._many(_UNDECIDED))]
+        for month in self.months:
+            plan += [(_UNDECIDED_COURT, self.draws.day(month), "undecided") for _ in range(self._many(_UNDECIDED))]
         self.chance.shuffle(plan)
         return plan
 
@@ -119,16 +118,16 @@ class _Maker:
     def _add_decisions(self) -> None:
         self.chance.shuffle(self._decisions)
         for docket, day in self._decisions:
-            decisions.add_cluster(self.corpus, self.draws, docket, day)
-        decisions.harden(self.corpus, self.draws)
-        decisions.add_gone_clusters(self.corpus, self.draws)
+            invented.add_cluster(self.corpus, self.draws, docket, day)
+        invented.harden(self.corpus, self.draws)
+        invented.add_gone_clusters(self.corpus, self.draws)
 
     def _add_filings(self) -> None:
         filed = [docket for docket in self.corpus.dockets if docket["date_filed"]]
         long = next(docket for docket in filed if docket["court_id"] == self.courts[0])
         for docket in filed:
             count = _ENTRIES_OF_ONE_DOCKET if docket is long else self.chance.randrange(1, 6)
-            filings.add_entries(self.corpus, self.draws, docket, count)
+            invented.add_entries(self.corpus, self.draws, docket, count)
 
     def _tie_dockets(self) -> None:
         own = [docket for docket in self.corpus.dockets if docket["court_id"] == self.courts[-1]]

@@ -25,7 +25,7 @@ def _block(number: int, text: str) -> str:
 
 
 def html_pre(paragraphs: list[str]) -> str:
-    """A slip opinion in one `<pre>`, hard-wrapped."""
+    """Return a slip opinion in one `<pre>`, hard-wrapped."""
     return f'<pre class="inline">{html.escape(plain_text(paragraphs), quote=False)}</pre>'
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from courtlistener_assets.devkit.simulator import shapes
 from courtlistener_assets.devkit.simulator.corpus import Corpus
-from courtlistener_assets.devkit.simulator.courts import known_courts
 from courtlistener_assets.devkit.simulator.endpoints import OPINION_TYPES
 from courtlistener_assets.devkit.simulator.markup import TEXT_FIELDS
+from courtlistener_assets.download.partitions import CourtMonth
 from resources.errors import SettingError
 
 _KEYS = ("case_name", "court_id", "date_filed", "docket_number", "citation", "type", "field", "text")
@@ -28,9 +28,9 @@ _MAY_BE_EMPTY = {"docket_number", "citation"}
 
 
 def load(path: Path) -> Corpus:
-    """The corpus in a file. Raises SettingError that names file, line and key for a line that does not fit."""
+    """Read the corpus in a file. Raises SettingError that names file, line and key for a line that does not fit."""
     corpus = Corpus()
-    for record in known_courts():
+    for record in shapes.known_courts():
         corpus.add("courts", record)
     decisions: dict[tuple[str, str, str], int] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -39,6 +39,13 @@ def load(path: Path) -> Corpus:
     if not decisions:
         raise SettingError(f"{path} holds no opinions")
     return corpus
+
+
+def partitions_in_file(path: Path) -> tuple[CourtMonth, ...]:
+    """Return the partitions that a file fills, in order; `load` has checked its lines."""
+    opinions = (json.loads(line) for line in _lines(path) if line.strip())
+    found = {CourtMonth(each["court_id"], date.fromisoformat(each["date_filed"]).replace(day=1)) for each in opinions}
+    return tuple(sorted(found))
 
 
 def _lines(path: Path) -> list[str]:

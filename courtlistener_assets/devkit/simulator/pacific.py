@@ -13,20 +13,20 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
 def pacific_text(moment: datetime) -> str:
-    """A moment as the API prints it, `2024-01-12T08:55:46.766514-08:00`."""
+    """Return a moment as the API prints it, `2024-01-12T08:55:46.766514-08:00`."""
     return moment.astimezone(PACIFIC).isoformat()
 
 
 @functools.lru_cache(maxsize=200_000)
 def parse_moment(text: str) -> datetime:
-    """A date-time in UTC; one without an offset is Pacific time. ValueError if it is none."""
+    """Return a date-time in UTC; one without an offset is Pacific time. ValueError if it is none."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)).astimezone(UTC)
 
 
 @functools.lru_cache(maxsize=50_000)
 def parse_date(text: str) -> date:
-    """A date, `2024-01-31` or the American `01/31/2024`. ValueError if it is none."""
+    """Return a date, `2024-01-31` or the American `01/31/2024`. ValueError if it is none."""
     for form in ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y"):
         try:
             return datetime.strptime(text, form).date()

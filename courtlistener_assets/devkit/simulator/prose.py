@@ -49,7 +49,7 @@ def surname(chance: random.Random) -> str:
 
 
 def sentence(chance: random.Random) -> str:
-    """One sentence, with its full stop."""
+    """Return one sentence, with its full stop."""
     luck = chance.random()
     if luck < 0.12:
         return chance.choice(_HOLDINGS)
@@ -72,15 +72,10 @@ def _cited(chance: random.Random) -> str:
     return f"{chance.choice(_REPORTERS)}, {chance.randrange(2, 900)} ({chance.randrange(1951, 2024)})"
 
 
-def paragraph(chance: random.Random) -> str:
-    """Three to seven sentences."""
-    return " ".join(sentence(chance) for _ in range(chance.randrange(3, 8)))
-
-
 def paragraphs(chance: random.Random, characters: int) -> list[str]:
-    """Paragraphs of at least so many characters in sum."""
+    """Return paragraphs of three to seven sentences, of at least so many characters in sum."""
     found: list[str] = []
     while characters > 0:
-        found.append(paragraph(chance))
+        found.append(" ".join(sentence(chance) for _ in range(chance.randrange(3, 8))))
         characters -= len(found[-1])
     return found

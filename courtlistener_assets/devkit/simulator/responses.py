@@ -1,12 +1,12 @@
-"""HTTP answers in the server's dress: headers, JSON, HTML, plain text.
+"""HTTP responses in the server's dress: headers, JSON, HTML, plain text.
 
-Belongs here: how an answer looks. Does not belong here: when it is given (`application.py`).
+Belongs here: how a response looks. Does not belong here: when it is given (`application.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +48,8 @@ class Response:
     close: bool = False
 
 
-def json_answer(status: int, body: Any, allow: str, **headers: str) -> Response:
-    """An answer of the API proper. Keyword arguments are more headers, `retry_after="7"`."""
+def json_response(status: int, body: Any, allow: str, **headers: str) -> Response:
+    """Return a response of the API proper. Keyword arguments are more headers, `retry_after="7"`."""
     text = body if isinstance(body, str) else compact_json(body)
     more = {name.replace("_", "-").title(): value for name, value in headers.items()}
     dress = {"Content-Type": "application/json", **more, "Vary": "Accept, origin, Cookie", "Allow": allow}
@@ -61,30 +61,28 @@ def compact_json(body: Any) -> str:
 
 
 def detail(status: int, text: str, allow: str, **headers: str) -> Response:
-    """An answer with nothing but a `detail`."""
-    return json_answer(status, {"detail": text}, allow, **headers)
+    """Return a response with nothing but a `detail`."""
+    return json_response(status, {"detail": text}, allow, **headers)
 
 
-def html(status: int, title: str, **headers: str) -> Response:
-    """A page for people, such as the 404 of an address outside the API."""
+def html(status: int, title: str) -> Response:
+    """Return a page for people, such as the 404 of an address outside the API."""
     page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    more = {name.title(): value for name, value in headers.items()}
-    dress = {"Content-Type": "text/html; charset=utf-8", **more, "Vary": "origin, Cookie"}
-    return Response(status, dress, page.encode())
+    return Response(status, {"Content-Type": "text/html; charset=utf-8", "Vary": "origin, Cookie"}, page.encode())
 
 
 def moved(location: str, headers: dict[str, str]) -> Response:
-    """A 301 without a body."""
+    """Return a 301 without a body."""
     return Response(301, {**headers, "Location": location})
 
 
 def internal_error() -> Response:
-    """A 500 as the application server gives it when the API fell over: plain text, connection closed."""
+    """Return a 500 as the application server gives it when the API crashed: plain text, connection closed."""
     return Response(500, {"Content-Type": "text/plain; charset=utf-8"}, b"Internal Server Error", close=True)
 
 
 def throttled(refusal: Refusal, allow: str) -> Response:
-    """A refusal by the throttle."""
+    """Return a refusal by the throttle."""
     seconds = refusal.retry_after_seconds
     if seconds is None:
         text = "Request was throttled. Your account is currently blocked from making API requests."
@@ -96,7 +94,7 @@ def throttled(refusal: Refusal, allow: str) -> Response:
 
 
 def injected_429(fault: Fault, allow: str) -> Response:
-    """A refusal that was ordered."""
+    """Return a refusal that was ordered."""
     if fault.retry_after_seconds is None:
         return detail(429, "Request was throttled.", allow)
     text = f"Request was throttled. Expected available in {fault.retry_after_seconds} seconds."
@@ -104,13 +102,12 @@ def injected_429(fault: Fault, allow: str) -> Response:
 
 
 def struck(fault: Fault | None) -> Response | None:
-    """The answer that a fault gives instead of the real one; None where the real one is damaged or not sent."""
-    answers: dict[str, Callable[[], Response]] = {
-        "500": internal_error,
-        "502": lambda: html(502, "502 Bad Gateway"),
-        "503": lambda: html(503, "503 Service Temporarily Unavailable"),
-        "html": lambda: html(200, "We will be right back"),
-        "empty": lambda: Response(200, {"Content-Type": "application/json"}),
+    """Return the response that a fault gives instead of the real one; None where that is damaged or not sent."""
+    responses = {
+        "500": internal_error(),
+        "502": html(502, "502 Bad Gateway"),
+        "503": html(503, "503 Service Temporarily Unavailable"),
+        "html": html(200, "We will be right back"),
+        "empty": Response(200, {"Content-Type": "application/json"}),
     }
-    make = answers.get(fault.kind) if fault else None
-    return make() if make else None
+    return responses.get(fault.kind) if fault else None

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, default_accounts
 from courtlistener_assets.devkit.simulator.application import Application
-from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, Control
+from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, control_response
 from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan, Latency
 from courtlistener_assets.devkit.simulator.generator import generate
@@ -60,7 +59,6 @@ class Simulator:
         self.truth = TruthLog(log_path)
         self.latency = Latency(latency, seed)
         self.application = Application(self.corpus, self.accounts, self.faults, self.truth, clock)
-        self.control = Control(self.application)
         self.clock, self.sleep = clock, sleep
         self._server = _Server(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -98,9 +96,7 @@ class Simulator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -130,7 +126,7 @@ class _Server(ThreadingHTTPServer):
         (self.close_request if reset else super().shutdown_request)(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away in the middle are no news; anything else is a defect of the simulator."""
+        """Ignore clients that disconnect in the middle; anything else is a defect of the simulator."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -145,7 +141,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS
-    # One write an answer and no Nagle, or every answer on a kept connection would wait 40 ms for an acknowledgement.
+    # One write a response and no Nagle, or every response on a kept connection would wait 40 ms for an acknowledgement.
     wbufsize = 65536
     disable_nagle_algorithm = True
     server: _Server
@@ -154,17 +150,17 @@ class _Handler(BaseHTTPRequestHandler):
         simulator = self.server.simulator
         request = self._request()
         if request.path.startswith(CONTROL_ROOT):
-            self._send(simulator.control.respond(request))
+            self._send(control_response(request, simulator.corpus, simulator.faults, simulator.truth))
             return
         fault = simulator.faults.draw(request.path)
         before_seconds, after_seconds = simulator.latency.draw()
         self._wait(before_seconds)
-        answer = simulator.application.respond(request, fault)
+        response = simulator.application.respond(request, fault)
         self._wait(after_seconds)
         if fault and fault.kind.startswith("reset"):
             self._reset()
         else:
-            self._send(answer, cut=bool(fault and fault.kind == "cut"))
+            self._send(response, cut=bool(fault and fault.kind == "cut"))
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -179,17 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
         if seconds > 0:
             self.server.simulator.sleep(seconds)
 
-    def _send(self, answer: Response, *, cut: bool = False) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+    def _send(self, response: Response, *, cut: bool = False) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
-        if answer.close or cut:
+        self.send_header("Content-Length", str(len(response.body)))
+        if response.close or cut:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
+            self.wfile.write(response.body[: len(response.body) // 2] if cut else response.body)
         self.wfile.flush()
 
     def _reset(self) -> None:
@@ -204,4 +200,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "simulator"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the truth log is the log."""
+        """Print nothing: the truth log is the log."""

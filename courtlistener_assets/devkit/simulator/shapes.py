@@ -1,6 +1,7 @@
 """The objects of the API: every key, in the server's order, with the value it has when nothing is known.
 
-Belongs here: shapes. Does not belong here: which objects exist (`generator.py`, `opinions_file.py`).
+Belongs here: shapes, and the courts that the server knows. Does not belong here: which other objects exist
+(`generator.py`, `opinions_file.py`).
 Addresses inside an object start with `ORIGIN`; the server replaces it by the host that the client asked.
 """
 
@@ -19,17 +20,17 @@ API_ROOT = "/api/rest/v4/"
 
 
 def address(endpoint: str, key: int | str) -> str:
-    """The address of an object, as other objects refer to it."""
+    """Return the address of an object, as other objects refer to it."""
     return f"{ORIGIN}{API_ROOT}{endpoint}/{key}/"
 
 
 def key_of(url: str) -> int:
-    """The id at the end of an address."""
+    """Return the id at the end of an address."""
     return int(url.rstrip("/").rpartition("/")[2])
 
 
 def slug_of(case_name: str) -> str:
-    """The case name as it stands in addresses, `roe-v-wade`."""
+    """Return the case name as it stands in addresses, `roe-v-wade`."""
     words = "".join(letter if letter.isalnum() or letter in " -" else "" for letter in case_name.lower()).split()
     return "-".join(words)[:75]
 
@@ -42,7 +43,7 @@ def _filled(shape: Record, changes: Record) -> Record:
 
 
 def court(court_id: str, **changes: Any) -> Record:
-    """A court; `changes` are keys of the shape."""
+    """Return a court; `changes` are keys of the shape."""
     shape: Record = {
         "resource_uri": address("courts", court_id), "id": court_id, "pacer_court_id": None, "pacer_has_rss_feed": None,
         "pacer_rss_entry_types": "", "date_last_pacer_contact": None, "fjc_court_id": "",
@@ -55,7 +56,7 @@ def court(court_id: str, **changes: Any) -> Record:
 
 
 def docket(docket_id: int, court_id: str, case_name: str, modified: datetime, **changes: Any) -> Record:
-    """A docket without clusters; a cluster that is added to a corpus enters itself."""
+    """Return a docket without clusters; a cluster that is added to a corpus enters itself."""
     slug = slug_of(case_name)
     shape = {
         "resource_uri": address("dockets", docket_id), "id": docket_id, "court": address("courts", court_id),
@@ -79,7 +80,7 @@ def docket(docket_id: int, court_id: str, case_name: str, modified: datetime, **
 
 
 def cluster(cluster_id: int, docket_id: int, case_name: str, modified: datetime, **changes: Any) -> Record:
-    """A decision; needs a `date_filed` to be like the server's, where it is never null."""
+    """Return a decision; needs a `date_filed` to be like the server's, where it is never null."""
     slug = slug_of(case_name)
     shape = {
         "resource_uri": address("clusters", cluster_id), "id": cluster_id,
@@ -99,19 +100,19 @@ def cluster(cluster_id: int, docket_id: int, case_name: str, modified: datetime,
 
 
 def citation(volume: str, reporter: str, page: str, modified: datetime) -> Record:
-    """A citation inside a cluster's `citations`."""
+    """Return a citation inside a cluster's `citations`."""
     moment = pacific_text(modified)
     return {"date_created": moment, "date_modified": moment, "volume": volume, "reporter": reporter, "page": page,
             "type": 1}  # fmt: skip
 
 
 def redirection(deleted_cluster_id: int, modified: datetime) -> Record:
-    """An entry of `cluster_redirections` in the cluster that another one was merged into."""
+    """Return an entry of `cluster_redirections` in the cluster that another one was merged into."""
     return {"date_created": pacific_text(modified), "deleted_cluster_id": deleted_cluster_id, "reason": 2}
 
 
 def opinion(opinion_id: int, cluster_id: int, modified: datetime, **changes: Any) -> Record:
-    """An opinion without text."""
+    """Return an opinion without text."""
     shape = {
         "resource_uri": address("opinions", opinion_id), "id": opinion_id, "absolute_url": f"/opinion/{cluster_id}/",
         "cluster_id": cluster_id, "cluster": address("clusters", cluster_id), "author_id": None, "author": None,
@@ -124,8 +125,37 @@ def opinion(opinion_id: int, cluster_id: int, modified: datetime, **changes: Any
     return _filled(shape, changes)
 
 
+def audio(audio_id: int, docket: Record, modified: datetime, **changes: Any) -> Record:
+    """Return a recording of an oral argument without transcript; it has the names of its docket's case."""
+    shape = {
+        "resource_uri": address("audio", audio_id), "id": audio_id,
+        "absolute_url": f"/audio/{audio_id}/{docket['slug']}/", "panel": [], "docket": docket["resource_uri"],
+        "date_created": pacific_text(modified), "date_modified": pacific_text(modified), "source": "C",
+        "case_name_short": docket["case_name_short"], "case_name": docket["case_name"], "case_name_full": "",
+        "judges": "", "sha1": "", "download_url": None, "local_path_mp3": "", "local_path_original_file": "",
+        "filepath_ia": "", "ia_upload_failure_count": None, "duration": None, "processing_complete": False,
+        "date_blocked": None, "blocked": False, "stt_status": 0, "stt_source": None, "stt_transcript": "",
+    }  # fmt: skip
+    return _filled(shape, changes)
+
+
+def person(person_id: int, modified: datetime, **changes: Any) -> Record:
+    """Return a judge, or someone else who is known as a person."""
+    shape = {
+        "resource_uri": address("people", person_id), "id": person_id, "race": [], "sources": [], "aba_ratings": [],
+        "educations": [], "positions": [], "political_affiliations": [], "is_alias_of": None,
+        "date_created": pacific_text(modified), "date_modified": pacific_text(modified), "date_completed": None,
+        "fjc_id": None, "slug": "", "name_first": "", "name_middle": "", "name_last": "", "name_suffix": "",
+        "date_dob": None, "date_granularity_dob": "", "date_dod": None, "date_granularity_dod": "", "dob_city": "",
+        "dob_state": "", "dob_country": "United States", "dod_city": "", "dod_state": "",
+        "dod_country": "United States", "gender": "", "religion": "", "ftm_total_received": None, "ftm_eid": None,
+        "has_photo": False,
+    }  # fmt: skip
+    return _filled(shape, changes)
+
+
 def docket_entry(entry_id: int, docket_id: int, modified: datetime, **changes: Any) -> Record:
-    """An entry of a docket, its documents nested in `recap_documents`."""
+    """Return an entry of a docket, its documents nested in `recap_documents`."""
     shape = {
         "resource_uri": address("docket-entries", entry_id), "id": entry_id, "docket": address("dockets", docket_id),
         "recap_documents": [], "date_created": pacific_text(modified), "date_modified": pacific_text(modified),
@@ -136,7 +166,7 @@ def docket_entry(entry_id: int, docket_id: int, modified: datetime, **changes: A
 
 
 def recap_document(document_id: int, modified: datetime, **changes: Any) -> Record:
-    """A filed document; by itself it does not name its entry or docket."""
+    """Return a filed document; by itself it does not name its entry or docket."""
     shape = {
         "resource_uri": address("recap-documents", document_id), "id": document_id, "tags": [], "absolute_url": "",
         "date_created": pacific_text(modified), "date_modified": pacific_text(modified), "sha1": "",
@@ -147,3 +177,43 @@ def recap_document(document_id: int, modified: datetime, **changes: Any) -> Reco
         "acms_document_guid": "",
     }  # fmt: skip
     return _filled(shape, changes)
+
+
+# --- courts
+
+_CIRCUITS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth", "Eleventh")
+_DISTRICTS = {
+    "nysd": ("S.D.N.Y.", "S.D. New York", 127), "nyed": ("E.D.N.Y", "E.D. New York", 123),
+    "cand": ("N.D. Cal.", "N.D. California", 63), "cacd": ("C.D. Cal.", "C.D. California", 60),
+    "dcd": ("D.D.C.", "District of Columbia", 84), "ilnd": ("N.D. Ill.", "N.D. Illinois", 96),
+    "txsd": ("S.D. Tex.", "S.D. Texas", 155), "mad": ("D. Mass.", "D. Massachusetts", 109),
+}  # fmt: skip
+_ORDINALS = ("1st", "2d", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th")
+
+
+def known_courts() -> list[Record]:
+    """Return the Supreme Court, the courts of appeals and some district courts, by position."""
+    supreme = court(
+        "scotus", position=1.0, citation_string="SCOTUS", short_name="Supreme Court", jurisdiction="F",
+        full_name="Supreme Court of the United States", url="http://supremecourt.gov/", start_date="1789-09-24",
+        has_opinion_scraper=True, has_oral_argument_scraper=True,
+    )  # fmt: skip
+    circuits = [_circuit(f"ca{n + 1}", _ORDINALS[n], f"{name} Circuit", 2.0 + n) for n, name in enumerate(_CIRCUITS)]
+    circuits.append(_circuit("cadc", "D.C.", "District of Columbia Circuit", 13.0))
+    circuits.append(_circuit("cafc", "Fed.", "Federal Circuit", 14.0))
+    districts = [
+        court(
+            court_id, position=200.0 + n, citation_string=cited, short_name=name, full_name=f"District Court, {name}",
+            pacer_court_id=number, url=f"http://www.{court_id}.uscourts.gov/",
+        )
+        for n, (court_id, (cited, name, number)) in enumerate(_DISTRICTS.items())
+    ]  # fmt: skip
+    return [supreme, *circuits, *districts]
+
+
+def _circuit(court_id: str, ordinal: str, name: str, position: float) -> Record:
+    return court(
+        court_id, position=position, citation_string=f"{ordinal} Cir.", short_name=name, jurisdiction="F",
+        full_name=f"Court of Appeals for the {name}", url=f"http://www.{court_id}.uscourts.gov/",
+        has_opinion_scraper=True, has_oral_argument_scraper=True,
+    )  # fmt: skip

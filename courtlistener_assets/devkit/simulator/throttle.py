@@ -20,7 +20,7 @@ _UNITS = {1: "sec", 60: "min", 3600: "hour", 86400: "day"}
 
 
 def rate_text(window: Window) -> str:
-    """A window as the server prints it: `5/min`, `125/day`; `40/20s` where the server has no unit."""
+    """Return a window as the server prints it: `5/min`, `125/day`; `40/20s` where the server has no unit."""
     return f"{window.limit}/{_UNITS.get(window.seconds, f'{window.seconds}s')}"
 
 
@@ -48,25 +48,15 @@ class SlidingLog:
     """The accepted requests of one account. Not thread-safe: the caller holds the account's lock."""
 
     def __init__(self, windows: tuple[Window, ...]) -> None:
-        self.windows = windows
+        self.set_windows(windows)
         self._accepted_us: list[int] = []
 
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        """The windows, tightest (shortest) first: the order in which they are checked."""
-        return self._windows
-
-    @windows.setter
-    def windows(self, windows: tuple[Window, ...]) -> None:
-        self._windows = tuple(sorted(windows, key=lambda window: (window.seconds, window.limit)))
-
-    @property
-    def blocked(self) -> bool:
-        """A rate of `0/...` blocks the account."""
-        return any(window.limit == 0 for window in self._windows)
+    def set_windows(self, windows: tuple[Window, ...]) -> None:
+        """Decide by these from now on; they are checked tightest (shortest) first."""
+        self._windows = sorted(windows, key=lambda window: (window.seconds, window.limit))
 
     def refusal(self, now_us: int) -> Refusal | None:
-        """The first window that has no room at `now_us`, or None."""
+        """Return the first window that has no room at `now_us`, or None."""
         for window in self._windows:
             if window.limit == 0:
                 return Refusal(window, None)
@@ -88,7 +78,7 @@ class SlidingLog:
         return refusal
 
     def states(self, now_us: int) -> list[WindowState]:
-        """How full each window is at `now_us`."""
+        """Return how full each window is at `now_us`."""
         states = []
         for window in self._windows:
             start = self._start(window, now_us)

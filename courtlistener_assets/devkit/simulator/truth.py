@@ -17,8 +17,8 @@ from typing import IO, Any
 class Entry:
     """One request. `time` is the moment of the throttle's decision, in seconds of the server's clock.
 
-    `admitted`: logged by the throttle, so it costs quota. `refused`: the throttle answered 429. Neither: an answer that
-    costs nothing, or a fault before the throttle. `status` 0: the connection was reset. `endpoint` is `dockets`,
+    `admitted`: logged by the throttle, so it costs quota. `refused`: the throttle answered 429. Neither: a response
+    that costs nothing, or a fault before the throttle. `status` 0: the connection was reset. `endpoint` is `dockets`,
     `api-usage`, ... `fault` names the fault that struck.
     """
 
@@ -48,12 +48,8 @@ class TruthLog:
                 self._file.write(json.dumps(asdict(entry)) + "\n")
                 self._file.flush()
 
-    def as_dicts(self, start: int = 0) -> list[dict[str, Any]]:
-        with self._lock:
-            return [asdict(entry) for entry in self.entries[start:]]
-
     def summary(self) -> dict[str, Any]:
-        """Counts of requests by what became of them; api-usage is not among the admitted and refused ones."""
+        """Return counts of requests by what became of them; api-usage is not among the admitted and refused ones."""
         with self._lock:
             entries = list(self.entries)
         charged = [entry for entry in entries if entry.endpoint != "api-usage"]

@@ -1,4 +1,4 @@
-"""Lists and single objects of the API, once a request is admitted.
+"""Lists, single objects and descriptions of endpoints, once a request is admitted.
 
 Belongs here: query to body. Does not belong here: who may ask (`application.py`), faults, sockets.
 """
@@ -11,22 +11,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
+from courtlistener_assets.devkit.simulator import responses
 from courtlistener_assets.devkit.simulator.corpus import Corpus, Key, as_served
-from courtlistener_assets.devkit.simulator.cursors import cursor_page
-from courtlistener_assets.devkit.simulator.endpoints import Endpoint
-from courtlistener_assets.devkit.simulator.fields import select_fields
-from courtlistener_assets.devkit.simulator.filters import InvalidParameters, UnknownParameters, matching, parse_filters
-from courtlistener_assets.devkit.simulator.pagination import InvalidPage, numbered_page, sort_rows
-from courtlistener_assets.devkit.simulator.responses import (
-    DETAIL_METHODS,
-    LIST_METHODS,
-    Request,
-    Response,
-    compact_json,
-    detail,
-    json_answer,
-    moved,
-)  # fmt: skip
+from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, Endpoint, Filter
+from courtlistener_assets.devkit.simulator.filters import InvalidParameters, matching, parse_filters
+from courtlistener_assets.devkit.simulator.pagination import InvalidPage, cursor_page, numbered_page, sort_rows
+from courtlistener_assets.devkit.simulator.responses import DETAIL_METHODS, LIST_METHODS, Request, Response
 from courtlistener_assets.devkit.simulator.shapes import Record, address
 
 _FIRST_PAGE_SECONDS = 600
@@ -44,7 +34,7 @@ class Views:
         self._lists: OrderedDict[Any, list[Record]] = OrderedDict()
 
     def listing(self, endpoint: Endpoint, request: Request) -> tuple[Response, list[Record]]:
-        """A page, and the objects that it shows."""
+        """Return a page, and the objects that it shows."""
         parameters = parse_qs(request.query, keep_blank_values=True)
         key = _first_page_key(endpoint, parameters, request.host)
         cached = self._first_pages.get(key) if key else None
@@ -52,39 +42,36 @@ class Views:
             return cached[1], cached[2]
         try:
             body, rows = self._list_body(endpoint, request, parameters)
-        except UnknownParameters as error:
-            return _unknown(error, LIST_METHODS), []
         except InvalidParameters as error:
-            return json_answer(400, error.errors, LIST_METHODS), []
+            return responses.json_response(400, error.body, LIST_METHODS), []
         except InvalidPage as error:
-            return detail(404, str(error), LIST_METHODS), []
-        answer = json_answer(200, as_served(compact_json(body), request.base_url), LIST_METHODS)
+            return responses.detail(404, str(error), LIST_METHODS), []
+        response = responses.json_response(200, as_served(responses.compact_json(body), request.base_url), LIST_METHODS)
         if key:
-            self._first_pages[key] = (self._clock() + _FIRST_PAGE_SECONDS, answer, rows)
-        return answer, rows
+            self._first_pages[key] = (self._clock() + _FIRST_PAGE_SECONDS, response, rows)
+        return response, rows
 
     def single(self, endpoint: Endpoint, text: str, request: Request) -> tuple[Response, list[Record]]:
-        """One object by its id, and that object; or the reasons why there is none."""
+        """Return one object by its id, and that object; or the reasons why there is none."""
         parameters = parse_qs(request.query, keep_blank_values=True)
         key: Key | None = text if endpoint.text_key else int(text) if text.isdigit() else None
         if key is None:
-            return detail(404, "Not found.", DETAIL_METHODS), []
+            return responses.detail(404, "Not found.", DETAIL_METHODS), []
         if endpoint.name == "clusters" and key in self._corpus.redirections:
             location = address("clusters", self._corpus.redirections[int(key)])
-            return moved(as_served(location, request.base_url), _object_headers()), []
+            headers = {"Vary": "Accept, origin, Cookie", "Allow": DETAIL_METHODS}
+            return responses.moved(as_served(location, request.base_url), headers), []
         if endpoint.name == "clusters" and key in self._corpus.sealed:
-            return detail(410, "Cluster removed by court order", DETAIL_METHODS), []
+            return responses.detail(410, "Cluster removed by court order", DETAIL_METHODS), []
         try:
             parse_filters(self._corpus, endpoint, parameters)
-        except UnknownParameters as error:
-            return _unknown(error, DETAIL_METHODS), []
         except InvalidParameters as error:
-            return json_answer(400, error.errors, DETAIL_METHODS), []
+            return responses.json_response(400, error.body, DETAIL_METHODS), []
         record = self._corpus.get(endpoint.name, key)
         if record is None:
-            return detail(404, f"No {endpoint.model} matches the given query.", DETAIL_METHODS), []
-        body = compact_json(select_fields(record, parameters))
-        return json_answer(200, as_served(body, request.base_url), DETAIL_METHODS), [record]
+            return responses.detail(404, f"No {endpoint.model} matches the given query.", DETAIL_METHODS), []
+        body = responses.compact_json(_selected(record, parameters))
+        return responses.json_response(200, as_served(body, request.base_url), DETAIL_METHODS), [record]
 
     def _list_body(self, endpoint: Endpoint, request: Request, parameters: Parameters) -> tuple[Any, list[Record]]:
         with self._corpus.lock:
@@ -96,26 +83,23 @@ class Views:
                 page = cursor_page(rows, request.url, asked, parameters.get("cursor", [None])[-1])
             else:
                 page = numbered_page(rows, request.url, parameters.get("page", [None])[-1])
-            results = [select_fields(row, parameters) for row in page.rows]
+            results = [_selected(row, parameters) for row in page.rows]
         return {"count": page.count, "next": page.next, "previous": page.previous, "results": results}, page.rows
 
     def _rows(self, endpoint: Endpoint, parameters: Parameters, asked: str) -> list[Record]:
-        """All rows in order. A walk changes only its id filter from page to page, so the rest is remembered."""
+        """Return all rows in order. A walk changes only its id filter from page to page, so the rest is remembered."""
         node = parse_filters(self._corpus, endpoint, parameters)
         rest = {name: values for name, values in parameters.items() if name not in _PAGING and not _about_id(name)}
-        key = (self._corpus.version, endpoint.name, asked, compact_json(rest))
+        key = (self._corpus.version, endpoint.name, asked, responses.compact_json(rest))
         rows = self._lists.get(key)
         if rows is None:
             known = [one for one in asked.split(",") if one.lstrip("-") in endpoint.orderings]
             found = matching(self._corpus, replace(node, id_predicates=[]))
             rows = sort_rows(found, known or [endpoint.default_ordering])
-            self._remember(key, rows)
+            self._lists[key] = rows
+            if len(self._lists) > _CACHED_LISTS:
+                self._lists.popitem(last=False)
         return [row for row in rows if all(test(row) for test in node.id_predicates)]
-
-    def _remember(self, key: Any, rows: list[Record]) -> None:
-        self._lists[key] = rows
-        while len(self._lists) > _CACHED_LISTS:
-            self._lists.popitem(last=False)
 
 
 def _about_id(name: str) -> bool:
@@ -126,7 +110,7 @@ _PAGING = {"cursor", "page", "page_size", "count", "fields", "omit", "order_by"}
 
 
 def _first_page_key(endpoint: Endpoint, parameters: Parameters, host: str) -> tuple[str, str, str] | None:
-    """What an unfiltered first page is cached under, for all accounts; None for any other query."""
+    """Return what an unfiltered first page is cached under, for all accounts; None for any other query."""
     given = {name: values[-1] for name, values in parameters.items() if values[-1]}
     ordering = parameters.get("order_by", [endpoint.default_ordering])[-1]
     plain = given.keys() <= {"page_size", "count", "order_by"} and given.get("count") != "on"
@@ -135,10 +119,65 @@ def _first_page_key(endpoint: Endpoint, parameters: Parameters, host: str) -> tu
     return endpoint.name, ordering, host
 
 
-def _unknown(error: UnknownParameters, allow: str) -> Response:
-    body = {"detail": "Unknown filter parameters are not allowed.", "unknown_params": error.names}
-    return json_answer(400, body, allow)
+# --- the parameters `fields` and `omit`
 
 
-def _object_headers() -> dict[str, str]:
-    return {"Vary": "Accept, origin, Cookie", "Allow": DETAIL_METHODS}
+def _selected(record: Record, parameters: Parameters) -> Record:
+    """Return the object with the keys asked for, in its own order; `recap_documents__id` reaches into nested ones."""
+    wanted, unwanted = (parameters.get(name, [""])[-1].split(",") for name in ("fields", "omit"))
+    return _select(record, list(filter(None, wanted)), list(filter(None, unwanted)))
+
+
+def _select(record: Record, wanted: list[str], unwanted: list[str]) -> Record:
+    shown = {}
+    for key, value in record.items():
+        inner_wanted, inner_unwanted = _below(key, wanted), _below(key, unwanted)
+        if key in unwanted or (wanted and key not in wanted and not inner_wanted):
+            continue
+        if (inner_wanted or inner_unwanted) and isinstance(value, list):
+            value = [_select(one, inner_wanted, inner_unwanted) if isinstance(one, dict) else one for one in value]
+        shown[key] = value
+    return shown
+
+
+def _below(key: str, names: list[str]) -> list[str]:
+    return [name.removeprefix(f"{key}__") for name in names if name.startswith(f"{key}__")]
+
+
+# --- OPTIONS
+
+_MEDIA = ["application/json", "text/html", "application/xml"]
+_FORMS = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data", "application/xml"]
+
+
+def options_body(endpoint: Endpoint, corpus: Corpus, *, detail: bool) -> dict[str, Any]:
+    """Describe an endpoint in short: name, media types, keys of an object, filters, orderings."""
+    example = next(iter(corpus.table(endpoint.name)), {})
+    keys = {
+        key: {"type": "field", "required": False, "read_only": True, "label": key.replace("_", " ").capitalize()}
+        for key in example
+    }
+    related = {
+        name: {"type": "RelatedFilter", "lookup_types": f"See available filters for '{_plural(relation.target)}'"}
+        for name, relation in endpoint.relations.items()
+    }
+    return {
+        "name": endpoint.title.removesuffix("List") + "Instance" if detail else endpoint.title,
+        "description": "",
+        "renders": _MEDIA,
+        "parses": _FORMS,
+        "actions": {"PUT" if detail else "POST": keys},
+        "filters": {name: _described(spec) for name, spec in endpoint.filters.items()} | related,
+        "ordering": list(endpoint.orderings),
+    }
+
+
+def _described(spec: Filter) -> dict[str, Any]:
+    choices = [{"value": value, "display_name": value} for value in spec.choices]
+    shown = {"type": spec.kind.value, "lookup_types": list(spec.lookups)}
+    return shown | ({"choices": choices} if choices else {})
+
+
+def _plural(endpoint: str) -> str:
+    singular = ENDPOINTS[endpoint].title.removesuffix(" List")
+    return f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"

@@ -7,7 +7,7 @@ Belongs here: what the instance in DAGSTER_HOME tells. Does not belong here: whe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,71 +25,59 @@ _ONE_DAEMON = (
 )
 
 
-def check_dagster(
-    environ: Mapping[str, str],
-    *,
-    watch_seconds: float = 0.0,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[Finding]:
-    """All checks of the instance. With `watch_seconds` (40 is enough), look that long for a second daemon."""
+def check_dagster(environ: Mapping[str, str], watch_seconds: float) -> Iterator[Finding]:
+    """Run all checks of the instance. With `watch_seconds` (40 is enough), look that long for a second daemon."""
     home = environ.get("DAGSTER_HOME", "").strip()
     if not home or not (Path(home) / "dagster.yaml").exists():
-        return []
+        return
     import dagster as dg  # Two seconds, which only this check needs.
 
     try:
         with dg.DagsterInstance.from_config(home) as instance:
-            findings = [*check_storage(instance), *check_retries(instance)]
-            return [*findings, *check_daemons(instance, watch_seconds=watch_seconds, clock=clock, sleep=sleep)]
+            yield _storage(instance)
+            yield from _retries(instance)
+            yield _daemons(instance, watch_seconds)
     except Exception as problem:  # Dagster, SQLAlchemy and the driver each raise their own.
         text = " ".join(str(problem).split())[:500]
         remedy = "Correct dagster.yaml and the variables that it names (DAGSTER_POSTGRES_URL)."
-        return [error("dagster", f"The instance in {home} cannot be opened: {text}", remedy)]
+        yield error("dagster", f"The instance in {home} cannot be opened: {text}", remedy)
 
 
-def check_storage(instance: dg.DagsterInstance) -> list[Finding]:
+def _storage(instance: dg.DagsterInstance) -> Finding:
     """SQLite locks up when several runs write at once."""
     kind = type(instance.event_log_storage).__name__
     if "Sqlite" not in kind and "InMemory" not in kind:
-        return [ok("dagster storage", "shared by all processes")]
+        return ok("dagster storage", "shared by all processes")
     message = f"Dagster keeps its events in {kind}: several runs at once lock each other out."
-    return [error("dagster storage", message, "Set `storage: postgres:` in dagster.yaml, as `courtlistener dev` does.")]
+    return error("dagster storage", message, "Set `storage: postgres:` in dagster.yaml, as `courtlistener dev` does.")
 
 
-def check_retries(instance: dg.DagsterInstance) -> list[Finding]:
-    """Whether runs that failed for good would be started again and again."""
-    if not instance.run_retries_enabled or not instance.run_retries_retry_on_asset_or_op_failure:
-        return []
-    message = "run_retries.retry_on_asset_or_op_failure is on: a run that failed for a lasting reason is started again."
-    remedy = "Set it to false in dagster.yaml; failed dockets have their own sensor."
-    return [warning("dagster retries", message, remedy)]
+def _retries(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    if instance.run_retries_enabled and instance.run_retries_retry_on_asset_or_op_failure:
+        yield warning(
+            "dagster retries",
+            "run_retries.retry_on_asset_or_op_failure is on: a run that failed for a lasting reason is started again.",
+            "Set it to false in dagster.yaml; failed dockets have their own sensor.",
+        )
 
 
-def check_daemons(
-    instance: dg.DagsterInstance,
-    *,
-    watch_seconds: float = 0.0,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[Finding]:
+def _daemons(instance: dg.DagsterInstance, watch_seconds: float) -> Finding:
     """One daemon must run. Only the last heartbeat of each kind is kept, so a second daemon shows itself over time."""
-    seen = _daemon_ids(instance, clock())
-    until = clock() + watch_seconds
-    while len(seen) < 2 and clock() < until:
-        sleep(_LOOK_SECONDS)
-        seen |= _daemon_ids(instance, clock())
+    seen, until = _daemon_ids(instance), time.time() + watch_seconds
+    while len(seen) < 2 and time.time() < until:
+        time.sleep(_LOOK_SECONDS)
+        seen |= _daemon_ids(instance)
     if len(seen) > 1:
         message = (
             f"{len(seen)} Dagster daemons work on this instance; each starts the runs of all sensors and schedules."
         )
-        return [error("dagster daemon", message, _ONE_DAEMON)]
+        return error("dagster daemon", message, _ONE_DAEMON)
     if not seen:
-        message = "No Dagster daemon runs: schedules, sensors, retries and the run queue stand still."
-        return [warning("dagster daemon", message, "Start `courtlistener dev` or `dagster-daemon run`.")]
-    return [ok("dagster daemon", "one is running")]
+        message = "No Dagster daemon runs: no schedule, sensor, retry or queued run starts."
+        return warning("dagster daemon", message, "Start `courtlistener dev` or `dagster-daemon run`.")
+    return ok("dagster daemon", "one is running")
 
 
-def _daemon_ids(instance: dg.DagsterInstance, now: float) -> set[str]:
-    heartbeats = instance.get_daemon_heartbeats().values()
+def _daemon_ids(instance: dg.DagsterInstance) -> set[str]:
+    heartbeats, now = instance.get_daemon_heartbeats().values(), time.time()
     return {str(beat.daemon_id) for beat in heartbeats if now - beat.timestamp < _ALIVE_SECONDS}

@@ -6,13 +6,12 @@ Belongs here: which checks run, and that one that fails does not hide the others
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from courtlistener_assets.operations.doctor import settings_checks as of_settings
@@ -23,28 +22,21 @@ from courtlistener_assets.operations.doctor.findings import Finding, Severity, e
 from courtlistener_assets.operations.doctor.postgres_checks import check_postgres
 from courtlistener_assets.operations.doctor.redis_checks import check_redis
 
-_MARKS = {Severity.OK: "[green]ok[/]", Severity.NOTICE: "[blue]notice[/]", Severity.WARNING: "[yellow]warning[/]",
-          Severity.ERROR: "[bold red]error[/]"}  # fmt: skip
+_STYLES = {Severity.OK: "green", Severity.NOTICE: "blue", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+Check = Callable[[], Iterable[Finding]]
 
 
-def examine(
-    environ: Mapping[str, str],
-    *,
-    watch_seconds: float = 0.0,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[Finding]:
+def examine(environ: Mapping[str, str], *, watch_seconds: float = 0.0) -> list[Finding]:
     """Run all checks for the settings in `environ`; never raises because of what they find.
 
     Sends one request, to api-usage. `watch_seconds` is how long to look for a second Dagster daemon.
     """
     read = of_settings.read_settings(environ)
-    checks: list[Callable[[], list[Finding]]] = [lambda: of_settings.check_dagster_home(environ)]
+    checks: list[Check] = [lambda: of_settings.check_dagster_home(environ)]
     if settings := read.settings:
-        today = datetime.fromtimestamp(clock(), UTC).date()
         checks += [
             lambda: of_settings.check_token_is_set(settings),
-            lambda: of_settings.check_first_month(settings, today),
+            lambda: of_settings.check_first_month(settings),
             lambda: of_settings.check_data_directory(settings),
         ]
         redis_known = not any(name.startswith("REDIS_") for name in read.wrong)
@@ -54,18 +46,17 @@ def examine(
         if postgres_known:
             checks.append(lambda: check_postgres(settings.postgres_url))
         if redis_known and postgres_known:
-            checks += [lambda: check_clocks(settings, clock), lambda: check_api(settings)]
-    checks.append(lambda: check_dagster(environ, watch_seconds=watch_seconds, clock=clock, sleep=sleep))
-    findings = [*read.findings, *(finding for check in checks for finding in _guarded(check))]
-    return without_secrets(findings, environ)
+            checks += [lambda: check_clocks(settings), lambda: check_api(settings)]
+    checks.append(lambda: check_dagster(environ, watch_seconds))
+    return without_secrets([*read.findings, *(finding for check in checks for finding in _guarded(check))], environ)
 
 
-def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
+def _guarded(check: Check) -> Iterator[Finding]:
     try:
-        return check()
+        yield from check()
     except Exception as problem:  # A doctor that falls ill must still treat the rest.
         text = f"A check could not be carried out: {type(problem).__name__}: {problem}"
-        return [error("doctor", text, "Please report this as a defect of CourtListener assets.")]
+        yield error("doctor", text, "Please report this as a defect of CourtListener assets.")
 
 
 def is_healthy(findings: Sequence[Finding], *, strict: bool = False) -> bool:
@@ -75,20 +66,20 @@ def is_healthy(findings: Sequence[Finding], *, strict: bool = False) -> bool:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """`{"healthy": .., "findings": [{check, severity, message, remedy}, ..]}`."""
+    """Return `{"healthy": .., "findings": [{check, severity, message, remedy}, ..]}`."""
     rows = [{**asdict(finding), "severity": finding.severity.value} for finding in findings]
     return json.dumps({"healthy": is_healthy(findings), "findings": rows}, indent=2)
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """A table of the findings, what is wrong below what is right."""
-    table = Table(show_header=True, header_style="bold", expand=False, show_lines=False)
+    """Print a table of the findings, what is wrong below what is right."""
+    table = Table(header_style="bold")
     for name in ("check", "", "finding"):
         table.add_column(name, overflow="fold")
     order = list(Severity)
     for finding in sorted(findings, key=lambda each: order.index(each.severity)):
-        text = _escaped(finding.message) + (f"\n[dim]→ {_escaped(finding.remedy)}[/]" if finding.remedy else "")
-        table.add_row(finding.check, _MARKS[finding.severity], text)
+        text = escape(finding.message) + (f"\n[dim]→ {escape(finding.remedy)}[/]" if finding.remedy else "")
+        table.add_row(finding.check, f"[{_STYLES[finding.severity]}]{finding.severity.value}[/]", text)
     console.print(table)
     counts = Counter(finding.severity for finding in findings)
     console.print(", ".join(_counted(counts[severity], severity) for severity in reversed(order) if counts[severity]))
@@ -96,7 +87,3 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 
 def _counted(number: int, severity: Severity) -> str:
     return f"{number} {severity.value}{'s' if number > 1 and severity is not Severity.OK else ''}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

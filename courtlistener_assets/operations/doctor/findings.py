@@ -13,6 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from resources.connections.tls import is_this_machine
+from resources.errors import SettingError
+from resources.legacy import airflow_connection
+
 _SECRETS = ("COURTLISTENER_API_TOKEN", "REDIS_PASSWORD", "PGPASSWORD")
 _FILES = ("COURTLISTENER_API_TOKEN_FILE", "REDIS_PASSWORD_FILE")
 _URLS = ("REDIS_URL", "POSTGRES_URL", "DAGSTER_POSTGRES_URL")
@@ -54,7 +58,7 @@ def error(check: str, message: str, remedy: str) -> Finding:
 
 
 def without_secrets(findings: Iterable[Finding], environ: Mapping[str, str]) -> list[Finding]:
-    """The findings with `***` for every token and password of the environment, whoever put one into a message."""
+    """Return the findings with `***` for every token and password of the environment."""
     secrets = secrets_of(environ)
     return [
         replace(each, message=_masked(each.message, secrets), remedy=_masked(each.remedy, secrets)) for each in findings
@@ -62,18 +66,21 @@ def without_secrets(findings: Iterable[Finding], environ: Mapping[str, str]) -> 
 
 
 def secrets_of(environ: Mapping[str, str]) -> list[str]:
-    """The tokens and passwords in an environment and the files that it names, longest first."""
+    """Return the tokens and passwords in an environment and the files that it names, longest first."""
     found = {environ.get(name, "").strip() for name in _SECRETS}
     for name in _FILES:
         with suppress(OSError, UnicodeError):
             found.add(Path(environ.get(name, "").strip()).read_text(encoding="utf-8").strip())
-    for name in _URLS:
+    urls = [environ.get(name, "") for name in _URLS]
+    with suppress(SettingError):
+        urls.append(airflow_connection.redis_url_of(environ.get(airflow_connection.NAME, "")))
+    for url in urls:
         try:
-            password = _parts(environ.get(name, "")).password or ""
+            password = _parts(url).password or ""
         except ValueError:
             continue
         found |= {password, unquote(password)}
-    # Anything shorter would blacken ordinary words.
+    # Anything shorter would mask ordinary words.
     return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
 
 
@@ -84,12 +91,12 @@ def _masked(text: str, secrets: Sequence[str]) -> str:
 
 
 def _parts(url: str) -> SplitResult:
-    """The parts of a URL whose password may hold `#`, `?` and `[` as they are: libpq takes them so."""
+    """Return the parts of a URL whose password may hold `#`, `?` and `[` unquoted, as libpq accepts them."""
     return urlsplit(re.sub(r"(?<=://)[^@/]*(?=@)", lambda login: quote(login[0], safe=":%"), url, count=1))
 
 
 def address_of(url: str) -> str:
-    """Where a server is, without user and password: `redis://cache.example:6379/0`."""
+    """Return where a server is, without user and password: `redis://cache.example:6379/0`."""
     parts = _parts(url)
     try:
         port = f":{parts.port}" if parts.port else ""
@@ -101,5 +108,4 @@ def address_of(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether traffic to this address stays on the machine."""
     parts = _parts(url)
-    host = parts.hostname or ""
-    return parts.scheme == "unix" or host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
+    return parts.scheme == "unix" or is_this_machine(parts.hostname or "")

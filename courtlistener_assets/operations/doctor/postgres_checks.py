@@ -5,12 +5,18 @@ Belongs here: the database of records and permits. Does not belong here: Dagster
 
 from __future__ import annotations
 
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from courtlistener_assets.operations.doctor.findings import Finding, address_of, error, ok, warning
-from courtlistener_assets.operations.doctor.handshakes import refusal_at
 from resources.connections.postgres import MIGRATIONS
-from resources.connections.postgres_address import advice, conninfo_of, effective_sslmode, is_local
+from resources.connections.postgres_address import conninfo_of, is_local
+from resources.connections.tls import Refusal, refusal_of
 
 _FACTS = """
     SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
@@ -20,26 +26,28 @@ _FACTS = """
 """
 _OLDEST = 140_000
 _FEW_CONNECTIONS = 100
+_HANDSHAKE_SECONDS = 3.0
+_SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 
 
-def check_postgres(url: str) -> list[Finding]:
-    """All checks of the database that POSTGRES_URL names."""
+def check_postgres(url: str) -> Iterator[Finding]:
+    """Run all checks of the database that POSTGRES_URL names."""
     try:
         with psycopg.connect(conninfo_of(url), connect_timeout=5, autocommit=True) as connection:
             facts = connection.execute(_FACTS).fetchone()
             assert facts is not None
-            findings = [ok("postgres", f"{address_of(url)} answers")]
-            findings += check_tls(url, encrypted=bool(connection.pgconn.ssl_in_use))
-            findings += check_facts(*facts[:5], user=facts[6])
-            return [*findings, *_check_schema(connection, present=facts[5])]
+            yield ok("postgres", f"{address_of(url)} responds")
+            yield from check_tls(url, encrypted=bool(connection.pgconn.ssl_in_use))
+            yield from check_facts(*facts[:5], user=facts[6])
+            yield _schema(connection, present=facts[5])
     except psycopg.Error as problem:
-        return [_unreachable(url, problem)]
+        yield _unreachable(url, problem)
 
 
 def _unreachable(url: str, problem: psycopg.Error) -> Finding:
     text = "; ".join(line.strip() for line in str(problem).splitlines())
     if what_to_do := advice(text):
-        refusal = refusal_at(url)
+        refusal = _refusal_at(url)
         reason, remedy = (refusal.reason, refusal.remedy) if refusal else (text, what_to_do)
         return error("postgres TLS", f"{address_of(url)}: {reason}", remedy)
     if "password authentication" in text or "no password" in text or "role" in text:
@@ -53,51 +61,83 @@ def _unreachable(url: str, problem: psycopg.Error) -> Finding:
     return error("postgres", f"{address_of(url)} cannot be used: {text}", remedy)
 
 
+def _refusal_at(postgres_address: str) -> Refusal | None:
+    """Return why the certificate of a Postgres server is refused, which libpq does not say; None if it is not."""
+    said = {name: str(value) for name, value in conninfo_to_dict(conninfo_of(postgres_address)).items()}
+    host = said.get("host") or said.get("hostaddr") or "localhost"
+    place = (said.get("hostaddr") or host, int(said.get("port") or 5432))
+    try:
+        context = ssl.create_default_context(cafile=said.get("sslrootcert"))
+        with socket.create_connection(place, _HANDSHAKE_SECONDS) as plain:
+            plain.sendall(_SSL_REQUEST)
+            if plain.recv(1) == b"S":
+                context.wrap_socket(plain, server_hostname=host).close()
+    except OSError as problem:
+        return refusal_of(problem, "sslrootcert= in POSTGRES_URL")
+    return None
+
+
+def advice(problem: str) -> str:
+    """Return what to do about a TLS problem, from the text of libpq; empty for any other problem."""
+    if "certificate verify failed" in problem or "does not match host name" in problem:
+        return (
+            "The server's certificate is not trusted: name its authority's file with sslrootcert= in POSTGRES_URL, and "
+            "use the host name that the certificate names."
+        )
+    if "server does not support SSL" in problem:
+        return (
+            "The server has no TLS: turn it on there; only in a private network that you trust, add sslmode=disable to "
+            "POSTGRES_URL."
+        )
+    if "no pg_hba.conf entry" in problem and "no encryption" in problem:
+        return "The server wants encrypted connections: write sslmode=verify-full in POSTGRES_URL."
+    if "root certificate file" in problem:
+        return "Correct sslrootcert= in POSTGRES_URL: the file must exist and hold certificates in PEM."
+    return ""
+
+
 def check_tls(url: str, *, encrypted: bool) -> list[Finding]:
     """A connection that leaves the machine must be encrypted, and the server must have shown who it is."""
     if is_local(url):
         return []
-    mode = effective_sslmode(url)
+    mode = conninfo_to_dict(conninfo_of(url))["sslmode"]
     if encrypted and mode == "verify-full":
         return [ok("postgres TLS", "encrypted, certificate and host name verified")]
-    what = f"is encrypted, but sslmode={mode} does not verify who answers" if encrypted else "is not encrypted"
+    what = f"is encrypted, but sslmode={mode} does not verify the server" if encrypted else "is not encrypted"
     message = f"The connection to {address_of(url)} {what}."
     return [warning("postgres TLS", message, "Use sslmode=verify-full in POSTGRES_URL; see docs/security.md.")]
 
 
 def check_facts(
     version: int, in_recovery: bool, max_connections: int, read_only: bool, may_create: bool, *, user: str
-) -> list[Finding]:
-    """What the server says about itself."""
-    findings = []
+) -> Iterator[Finding]:
+    """Check what the server says about itself."""
     if version < _OLDEST:
-        findings.append(error("postgres version", f"Postgres {version // 10_000} is too old.", "Use 14 or newer."))
+        yield error("postgres version", f"Postgres {version // 10_000} is too old.", "Use 14 or newer.")
     if in_recovery or read_only:
         what = "a replica" if in_recovery else "read-only"
-        findings.append(error("postgres role", f"This server is {what}.", "Set POSTGRES_URL to the primary."))
+        yield error("postgres role", f"This server is {what}.", "Set POSTGRES_URL to the primary.")
     if not may_create:
         message = f"User {user} may not make schemas in this database, so migrations cannot run."
-        findings.append(error("postgres rights", message, f"GRANT CREATE ON DATABASE ... TO {user}"))
+        yield error("postgres rights", message, f"GRANT CREATE ON DATABASE ... TO {user}")
     if max_connections < _FEW_CONNECTIONS:
         message = f"max_connections is {max_connections}: Dagster opens a connection for each event of each process."
         remedy = "Raise max_connections to 200, or put PgBouncer (transaction mode) between Dagster and Postgres."
-        findings.append(warning("postgres connections", message, remedy))
-    return findings
+        yield warning("postgres connections", message, remedy)
 
 
-def _check_schema(connection: psycopg.Connection[tuple[object, ...]], *, present: bool) -> list[Finding]:
+def _schema(connection: psycopg.Connection[Any], *, present: bool) -> Finding:
     known = {path.stem for path in MIGRATIONS.glob("*.sql")}
-    done = set()
-    if present:
-        done = {str(name) for (name,) in connection.execute("SELECT name FROM courtlistener.migrations")}
+    rows = connection.execute("SELECT name FROM courtlistener.migrations") if present else ()
+    done = {str(name) for (name,) in rows}
     if newer := sorted(done - known):
         message = f"The database was migrated by a newer version ({', '.join(newer)})."
-        return [error("postgres schema", message, "Update this installation; older code may not fit the tables.")]
+        return error("postgres schema", message, "Update this installation; older code may not fit the tables.")
     if not done:
         message = "This database has no tables of this project yet."
-        return [warning("postgres schema", message, "Start any run, or `courtlistener dev`: the first one migrates.")]
+        return warning("postgres schema", message, "Start any run, or `courtlistener dev`: the first one migrates.")
     if pending := sorted(known - done):
         message = f"Migrations are pending: {', '.join(pending)}."
         remedy = "Stop runs of the older version, then start any run or `courtlistener dev`: both migrate."
-        return [warning("postgres schema", message, remedy)]
-    return [ok("postgres schema", f"up to date ({len(done)} migrations)")]
+        return warning("postgres schema", message, remedy)
+    return ok("postgres schema", f"up to date ({len(done)} migrations)")

@@ -6,7 +6,10 @@ Belongs here: everything that INFO and a probe of the rights tell. Does not belo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,10 +17,9 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from courtlistener_assets.operations.doctor.findings import Finding, address_of, error, is_loopback, notice, ok, warning
-from courtlistener_assets.operations.doctor.handshakes import wants_tls
 from courtlistener_assets.settings import Settings
 from resources.connections import scripts
-from resources.connections.redis_address import RedisAddress, connect, service_with_tls
+from resources.connections.redis_address import connect, service_with_tls
 from resources.connections.redis_keys import RedisKeys
 from resources.connections.tls import refusal_of
 
@@ -29,39 +31,36 @@ DIRECT_COMMANDS = frozenset(
 _CALL = re.compile(r"redis\.call\(\s*'(\w+)'")
 _OLDEST = (6, 2)
 _RECENT_SECONDS = 3600
+_HANDSHAKE_SECONDS = 3.0
 
 
 def commands_of_scripts() -> set[str]:
-    """Every command that a script in `lua/` calls, in lower case."""
+    """Return every command that a script in `lua/` calls, in lower case."""
     texts = (path.read_text(encoding="utf-8") for path in scripts.SCRIPTS_DIRECTORY.glob("*.lua"))
     return {name.lower() for text in texts for name in _CALL.findall(text)}
 
 
-def check_redis(settings: Settings, connected: Callable[[RedisAddress], redis.Redis] = connect) -> list[Finding]:
-    """All checks of the Redis server that the settings name."""
-    client = connected(RedisAddress(settings.redis_url))
-    try:
-        client.ping()
-    except (redis.RedisError, OSError) as problem:
-        return [_unreachable(settings.redis_url, problem)]
-    try:
-        findings = [ok("redis", f"{address_of(settings.redis_url)} answers"), *check_tls(settings.redis_url)]
-        findings += _check_rights(client, settings)
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """Run all checks of the Redis server that the settings name."""
+    with connect(settings.redis_url) as client:
         try:
-            findings += _check_scripts(client, RedisKeys(settings.redis_prefix))
-            info: dict[str, Any] = client.info()
-        except NoPermissionError:
-            return findings
-        return [*findings, *check_info(info, settings.redis_prefix)]
-    finally:
-        client.close()
+            client.ping()
+        except (redis.RedisError, OSError) as problem:
+            yield _unreachable(settings.redis_url, problem)
+            return
+        yield ok("redis", f"{address_of(settings.redis_url)} responds")
+        yield from check_tls(settings.redis_url)
+        yield _rights(client, settings)
+        with suppress(NoPermissionError):
+            yield _scripts(client, RedisKeys(settings.redis_prefix))
+            yield from check_info(client.info(), settings.redis_prefix)
 
 
 def _unreachable(url: str, problem: Exception) -> Finding:
     where = address_of(url)
     if refusal := refusal_of(problem, "REDIS_CA_CERTS"):
         return error("redis TLS", f"{where}: {refusal.reason}", refusal.remedy)
-    if url.startswith("redis://") and wants_tls(url):
+    if url.startswith("redis://") and _wants_tls(url):
         message = f"{where} takes encrypted connections only."
         return error("redis TLS", message, "Write rediss:// in REDIS_URL, or set REDIS_SSL=true.")
     if isinstance(problem, redis.AuthenticationError):
@@ -74,17 +73,33 @@ def _unreachable(url: str, problem: Exception) -> Finding:
     )
     if url.startswith("rediss://"):
         remedy += " Does the server speak TLS on this port?"
-    return error("redis", f"{where} does not answer: {problem}", remedy)
+    return error("redis", f"{where} does not respond: {problem}", remedy)
+
+
+def _wants_tls(url: str) -> bool:
+    """Whether the server at `redis://host:port` completes a TLS handshake."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context()
+    # Nothing is sent but the handshake, so the server need not be verified.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    place = (parts.hostname or "localhost", parts.port or 6379)
+    try:
+        with socket.create_connection(place, _HANDSHAKE_SECONDS) as plain, context.wrap_socket(plain):
+            return True
+    except OSError:
+        return False
 
 
 def check_tls(url: str) -> list[Finding]:
     """A connection that leaves the machine must be encrypted: it carries the password."""
     where = urlsplit(url)
     if where.scheme == "rediss":
-        asked = dict(parse_qsl(where.query))
-        if asked.get("ssl_cert_reqs", "required") == "required" and _is_on(asked.get("ssl_check_hostname", "true")):
+        options = dict(parse_qsl(where.query))
+        # As redis-py reads it.
+        named = options.get("ssl_check_hostname", "true").upper() not in ("0", "F", "FALSE", "N", "NO")
+        if options.get("ssl_cert_reqs", "required") == "required" and named:
             return [ok("redis TLS", "encrypted, certificate and host name verified")]
-        message = "The connection is encrypted, but REDIS_URL turns off the check of who answers."
+        message = "The connection is encrypted, but REDIS_URL turns off the verification of the server."
         return [warning("redis TLS", message, "Remove ssl_cert_reqs and ssl_check_hostname; see REDIS_CA_CERTS.")]
     if is_loopback(url):
         return []
@@ -95,99 +110,75 @@ def check_tls(url: str) -> list[Finding]:
     return [warning("redis TLS", message, remedy)]
 
 
-def _is_on(value: str) -> bool:
-    """As redis-py reads it."""
-    return value.upper() not in ("0", "F", "FALSE", "N", "NO")
-
-
-def _check_rights(client: redis.Redis, settings: Settings) -> list[Finding]:
+def _rights(client: redis.Redis, settings: Settings) -> Finding:
     commands = sorted(DIRECT_COMMANDS | commands_of_scripts())
     key = RedisKeys(settings.redis_prefix).permits("doctor")
     try:
         refused = scripts.register(client, "missing_rights")(keys=[key], args=commands)
         user: Any = client.acl_whoami()
     except NoPermissionError as problem:
-        return [_missing_rights(str(problem))]
+        return _missing_rights(str(problem))
     except redis.ResponseError as problem:
-        return [notice("redis rights", f"This server cannot be asked what the user may do: {problem}")]
+        return notice("redis rights", f"This server does not tell what the user may do: {problem}")
     if refused:
-        return [_missing_rights(f"user {user} may not run {', '.join(refused)} on {settings.redis_prefix}:*")]
+        return _missing_rights(f"user {user} may not run {', '.join(refused)} on {settings.redis_prefix}:*")
     if user == "default":
         remedy = "Give workers a user of their own: deploy/redis-users.acl confines one to the prefix and our commands."
-        return [notice("redis rights", "Workers log in as the user `default`, who may do everything.", remedy)]
-    return [ok("redis rights", f"user {user} may run all {len(commands)} commands on {settings.redis_prefix}:*")]
-
-
-def _check_scripts(client: redis.Redis, keys: RedisKeys) -> list[Finding]:
-    """Workers of two versions would read the same keys in two ways."""
-    now_seconds, _ = client.time()
-    seen = client.zrangebyscore(keys.scripts(), now_seconds - _RECENT_SECONDS, "+inf")
-    ours, others = scripts.version(), sorted({str(version) for version in seen} - {scripts.version()})
-    if not others:
-        return [ok("redis scripts", f"version {ours}, no other in the last hour")]
-    message = f"Workers with other scripts began within the last hour (version {', '.join(others)}; here {ours})."
-    remedy = (
-        "Let the runs of the other version end, and start runs of one version only: update every machine and image."
-    )
-    return [warning("redis scripts", message, remedy)]
+        return notice("redis rights", "Workers log in as the user `default`, who may do everything.", remedy)
+    return ok("redis rights", f"user {user} may run all {len(commands)} commands on {settings.redis_prefix}:*")
 
 
 def _missing_rights(what: str) -> Finding:
     return error("redis rights", f"Redis: {what}.", "Load deploy/redis-users.acl (ACL LOAD), see docs/security.md.")
 
 
-def check_info(info: dict[str, Any], prefix: str) -> list[Finding]:
-    """What INFO tells about a server, as redis-py parses it."""
-    return [finding for check in _INFO_CHECKS for finding in check(info, prefix)]
+def _scripts(client: redis.Redis, keys: RedisKeys) -> Finding:
+    """Workers of two versions would read the same keys in two ways."""
+    now_seconds, _ = client.time()
+    seen = client.zrangebyscore(keys.scripts(), now_seconds - _RECENT_SECONDS, "+inf")
+    ours, others = scripts.version(), sorted({str(version) for version in seen} - {scripts.version()})
+    if not others:
+        return ok("redis scripts", f"version {ours}, no other in the last hour")
+    message = f"Workers with other scripts began within the last hour (version {', '.join(others)}; here {ours})."
+    remedy = "Let their runs end, and start runs of one version only: update every machine and image."
+    return warning("redis scripts", message, remedy)
 
 
-def _check_version(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
+def check_info(info: Mapping[str, Any], prefix: str) -> Iterator[Finding]:
+    """Check what INFO tells about a server, as redis-py parses it."""
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     name = "Valkey" if "valkey_version" in info else "Redis"
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
         yield error("redis version", f"{name} {version} is too old.", "Use Redis 6.2, Valkey 7.2 or newer.")
-
-
-def _check_role(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
     if info.get("role", "master") != "master":
         yield error("redis role", "This server is a replica and cannot be written to.", "Set REDIS_URL to the primary.")
+    if info.get("cluster_enabled") and not re.search(r"\{[^}]+\}", prefix):
+        message = f"Redis is a cluster, and keys that begin with {prefix}: lie on different nodes."
+        yield error("redis cluster", message, "Set COURTLISTENER_REDIS_PREFIX to {courtlistener}, with the braces.")
+    yield from _memory(info)
+    yield from _persistence(info)
 
 
-def _check_eviction(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
-    policy, limit = str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0))
+def _memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    policy = info.get("maxmemory_policy", "noeviction")
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if policy == "noeviction":
         yield ok("redis eviction", "noeviction")
-        return
-    message = f"maxmemory-policy is {policy}: Redis would evict permits and lists of failures when memory is short."
-    remedy = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf or the parameter group."
-    yield (error if limit else warning)("redis eviction", message, remedy)
-
-
-def _check_memory(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
-    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    else:
+        message = f"maxmemory-policy is {policy}: Redis would evict permits and lists of failures when memory is short."
+        remedy = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf or the parameter group."
+        yield (error if limit else warning)("redis eviction", message, remedy)
     if limit and used > 0.8 * limit:
         message = f"{used / 2**20:.1f} of {limit / 2**20:.1f} MiB are used ({used / limit:.0%})."
         yield warning("redis memory", message, "Raise maxmemory: with noeviction a full Redis refuses writes.")
 
 
-def _check_persistence(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
+def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
     for name in ("aof_last_write_status", "rdb_last_bgsave_status"):
         if info.get(name, "ok") != "ok":
             yield error("redis persistence", f"{name} is {info[name]}.", "Look at the server's log: is its disk full?")
     if info.get("aof_enabled"):
         yield ok("redis persistence", "append-only file")
-        return
-    yield warning(
-        "redis persistence",
-        "Redis keeps no append-only file and forgets its state in a restart. The quota survives that, in Postgres.",
-        "CONFIG SET appendonly yes, and the same in redis.conf.",
-    )
-
-
-def _check_cluster(info: dict[str, Any], prefix: str) -> Iterator[Finding]:
-    if info.get("cluster_enabled") and not re.search(r"\{[^}]+\}", prefix):
-        message = f"Redis is a cluster, and keys that begin with {prefix}: lie on different nodes."
-        yield error("redis cluster", message, "Set COURTLISTENER_REDIS_PREFIX to {courtlistener}, with the braces.")
-
-
-_INFO_CHECKS = (_check_version, _check_role, _check_eviction, _check_memory, _check_persistence, _check_cluster)
+    else:
+        message = "Redis keeps no append-only file and loses its state in a restart. Postgres keeps the quota."
+        yield warning("redis persistence", message, "CONFIG SET appendonly yes, and the same in redis.conf.")

@@ -1,0 +1,190 @@
+"""The figures of all benchmarks: `bench/results.json`, and the tables of `docs/benchmarks.md`.
+
+The page is written by hand except for what stands between `<!-- NAME -->` and `<!-- /NAME -->`: those tables are
+replaced by whatever was measured last.
+
+Belongs here: writing, and how fast something grows. Does not belong here: measuring.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_BENCH = Path(__file__).resolve().parent
+RESULTS = _BENCH / "results.json"
+DOCUMENT = _BENCH.parent / "docs" / "benchmarks.md"
+
+Figures = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+def measured_now() -> str:
+    """Say when and on what the figures of this run were measured."""
+    return f"{time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def write(name: str, figures: Figures, headline: Callable[[dict[str, Any]], Figures]) -> None:
+    """Replace the figures of a benchmark that were measured now; `headline` makes the few flat ones from all."""
+    results = json.loads(RESULTS.read_text())
+    merged = {**results.get(name, {}), **figures}
+    results[name] = {**merged, **headline(merged)}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), name, results[name]))
+
+
+def with_tables(page: str, name: str, figures: Figures) -> str:
+    """Return the page with a benchmark's tables in their places."""
+    for part, render in TABLES[name].items():
+        if part in figures:
+            begin, end = f"<!-- {name} {part} -->", f"<!-- /{name} {part} -->"
+            before, _, rest = page.partition(begin)
+            page = f"{before}{begin}\n{render(figures[part])}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a Markdown table; all columns but the first are aligned to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+
+
+def growth(smaller: float, larger: float, times: float = 10.0) -> float:
+    """Return the exponent: how much longer it takes on a store that is `times` as large."""
+    return math.log(larger / smaller) / math.log(times) if smaller > 0 and larger > 0 else 0.0
+
+
+def redis_day_mb(rows: Rows) -> float:
+    """Permits, state of two days, and failures; with the dearer windows and the dearer kind of runs."""
+    mb = [float(row["mb"]) for row in rows]
+    return round(max(mb[0:2]) + max(2 * mb[2], mb[3]) + mb[4], 1)
+
+
+def _columns(*plain: str, **columns: str) -> Callable[[Rows], str]:
+    """A table of rows, first the keys that are their own heads; otherwise head and format of each (`used|.1%`)."""
+    heads = {key: head.partition("|") for key, head in ({key: key for key in plain} | columns).items()}
+
+    def cell(row: Mapping[str, Any], key: str, form: str) -> str:
+        return "-" if row[key] is None else format(row[key], form).replace("%", " %")
+
+    return lambda rows: table(
+        [head for head, _, _ in heads.values()],
+        [[cell(row, key, form) for key, (_, _, form) in heads.items()] for row in rows],
+    )
+
+
+def _scenarios(rows: Rows) -> str:
+    render = _columns(
+        "limiter",
+        refused_share="refused|.1%",
+        used_share="used|.1%",
+        redis_calls_per_grant="Redis calls a grant",
+        fairness_max_over_min="fairness",
+    )
+    names = dict.fromkeys(row["scenario"] for row in rows)
+    return "\n\n".join(f"**{name}**\n\n{render([row for row in rows if row['scenario'] == name])}" for name in names)
+
+
+def _long(run: Figures) -> str:
+    return (
+        f"The long run, 16 processes on {run['windows']}: {run['requests']} requests, {run['refused']} refused, "
+        f"{run['used_share']:.2%} used, {run['redis_calls_per_grant']} Redis calls a grant, "
+        f"fairness {run['fairness_max_over_min']}."
+    )
+
+
+def _cost(cost: Figures) -> str:
+    def pair(name: str) -> str:
+        median, high = cost[name]
+        return f"{median} ms (p99 {high} ms)"
+
+    rows = [
+        ("EVALSHA that does nothing, same arguments", pair("noop_ms")),
+        ("acquire in Redis", pair("acquire_ms")),
+        ("acquire, ratio to nothing", cost["acquire_vs_noop"]),
+        ("settle in Redis", pair("settle_ms")),
+        ("acquire with the journal", pair("acquire_with_journal_ms")),
+        ("server time of acquire, of settle", f"{cost['acquire_server_us']} us, {cost['settle_server_us']} us"),
+        ("permits a second from Postgres alone", f"{cost['postgres_permits_a_second']:.0f}"),
+        ("filling an empty Redis with 5,000 permits", f"{cost['rebuild_ms']} ms"),
+        ("Redis memory at 5,000 an hour", f"{cost['memory_mb']} MB"),
+    ]
+    return table(("what", "figure"), rows)
+
+
+def _sizes(sizes: Rows) -> str:
+    """Return what the stores hold, and what takes how long on each, milliseconds."""
+    labels = {"dockets": "dockets", "partitions": "partitions", "permits": "permits in the journal",
+              "failures": "failures, 4 % of them open", "deferrals": "deferrals"}  # fmt: skip
+    stores = [(label, *(f"{size[name]:,}" for size in sizes)) for name, label in labels.items()]
+    took = []
+    for name in sizes[-1]["milliseconds"]:
+        times = [size["milliseconds"][name] for size in sizes]
+        exponent = f"{growth(times[-2], times[-1]):.2f}" if len(times) > 1 else "-"
+        took.append((name, *(f"{ms:.1f}" if ms < 100 else f"{ms:,.0f}" for ms in times), exponent))
+    heads = [f"{size['dockets']:,} dockets" for size in sizes]
+    return f"{table(('', *heads), stores)}\n\n{table(('what', *heads, 'growth'), took)}"
+
+
+def _redis(rows: Rows) -> str:
+    worst = f"The worst case, with the state of two days: {redis_day_mb(rows)} MB."
+    return f"{_columns('what', mb='MB')(rows)}\n\n{worst}"
+
+
+#: By benchmark and part of its figures, the table that the page has in its place.
+TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
+    "quota": {
+        "measured": "Measured {}.".format,
+        "peers": _scenarios,
+        "long": _long,
+        "simulated": _columns(
+            *("account", "workers", "requests", "refused"),
+            used_share="used|.2%",
+            redis_calls_per_grant="Redis calls a grant",
+        ),
+        "cost": _cost,
+        "faults": _columns(
+            *("fault", "requests"),
+            over_issue="over-issue",
+            wasted="wasted",
+            gap_seconds="gap s",
+            recovery_seconds="recovery s",
+            by_postgres="grants by Postgres",
+        ),
+    },
+    "vector_inputs": {
+        "measured": "Measured {}.".format,
+        "peers": _columns(
+            *("chunker", "chunks"),
+            sentence_end_share_raw="end at a sentence, raw|.1%",
+            sentence_end_share="cleaned|.1%",
+            characters_per_second="characters/s|,",
+            with_cleaning_per_second="with cleaning|,",
+        ),
+        "characters_lost": "Characters that this project's cleaning and chunking lost: {}.".format,
+        "memory": _columns(
+            *("opinions", "chunks", "seconds"),
+            file_mb="file MB",
+            first_run_mb="peak MB, first run",
+            peak_mb="peak MB, both",
+        ),
+    },
+    "scale": {
+        "measured": "Measured {}.".format,
+        "sizes": _sizes,
+        "redis": _redis,
+        "tables": _columns(
+            table="table",
+            rows="rows|,",
+            table_mb="rows MB|,",
+            index_mb="indexes MB|,",
+            index_bytes="index bytes a row|,",
+        ),
+    },
+}

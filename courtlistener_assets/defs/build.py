@@ -1,0 +1,123 @@
+"""The whole location from its settings: assets, checks, jobs, sensors, schedules and resources.
+
+Belongs here: what a location consists of. Does not belong here: where its settings come from (`definitions.py`,
+`component.py`), or an executor, which is up to the embedding location.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from courtlistener_assets import logs
+from courtlistener_assets.defs.assets.court_changes import court_changes_asset
+from courtlistener_assets.defs.assets.downloads import download_asset
+from courtlistener_assets.defs.assets.failed_dockets import failed_dockets_asset
+from courtlistener_assets.defs.assets.partitioning import court_days, court_months
+from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quota_usage_schedule
+from courtlistener_assets.defs.assets.vector_inputs import vector_inputs_asset
+from courtlistener_assets.defs.checks.downloads import completeness_asset, nothing_is_dead_check
+from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
+from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
+from courtlistener_assets.defs.names import Names, name_of
+from courtlistener_assets.defs.schedules import changes_of_yesterday_schedule, current_months_schedule
+from courtlistener_assets.defs.sensors import sensors
+from courtlistener_assets.download.stream import all_kinds
+from courtlistener_assets.settings import Settings
+from resources.dagster_resources import (
+    BacklogResource,
+    CourtListenerResource,
+    PostgresResource,
+    RecordStoreResource,
+    RedisRateLimitResource,
+    RedisResource,
+)
+from resources.errors import SettingError
+from resources.telemetry import tracing
+
+#: The keys of the resources.
+QUOTA, API = "courtlistener_quota", "courtlistener"
+RECORDS, BACKLOG = "courtlistener_records", "courtlistener_backlog"
+
+
+def build_definitions(
+    settings: Settings,
+    *,
+    resource_overrides: Mapping[str, Any] | None = None,
+    key_prefix: str | Sequence[str] = (),
+) -> dg.Definitions:
+    """Everything for these settings, to merge with your own: `dg.Definitions.merge(build_definitions(...), yours)`.
+
+    `resource_overrides` take the place of our resources of the same keys. `key_prefix` comes before the keys of our
+    assets, and before the names of jobs, sensors and schedules. Two locations in one need two prefixes and the same
+    resources: give the second what the first has as `resources`. Raises SettingError for a key that none of ours has.
+    """
+    logs.configure(settings.log_format)
+    tracing.configure(settings.otlp_endpoint)
+    names = Names((key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix))
+    with warnings.catch_warnings():
+        # Backfill policies are beta and partitions of asset checks a preview in this version of Dagster.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.Definitions(**_definitions(settings, names), resources=_resources(settings, resource_overrides or {}))
+
+
+def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
+    """Return what `dg.Definitions` takes, but for the resources."""
+    courts, streams = settings.courts, settings.chosen_streams
+    months, days = court_months(courts, settings.first_month), court_days(courts, datetime.now(UTC).date())
+    by_month = [stream for stream in streams if stream.by_month]
+    jobs = asset_jobs(streams, names)
+    assets = [download_asset(stream, months, settings.workers, names) for stream in streams]
+    checks = [nothing_is_dead_check(names)]
+    schedules = [quota_usage_schedule(names)]
+    if by_month:
+        assets.append(court_changes_asset(days, by_month, names))
+        schedules.append(current_months_schedule(names, jobs, courts, months))
+        schedules.append(changes_of_yesterday_schedule(names, jobs, courts, days))
+    if kinds := all_kinds(by_month):
+        assets.append(vector_inputs_asset(months, settings.data_dir, by_month, names))
+        checks.append(vector_inputs_checks(months, settings.data_dir, kinds, names))
+    partitions = {name_of(each.key): each.partitions_def for each in assets}
+    operations = [failed_dockets_asset(names), quota_usage_asset(settings, names), completeness_asset(streams, names)]
+    return {
+        "assets": assets + operations,
+        "asset_checks": checks,
+        "jobs": [*jobs.values(), *backlog_jobs(names)],
+        "sensors": sensors(names, jobs, partitions),
+        "schedules": schedules,
+    }
+
+
+def _resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ours, with the overrides in their places: the API client takes its permits from the overridden quota."""
+    postgres = PostgresResource(url=settings.postgres_url)
+    redis = RedisResource(url=settings.redis_url, prefix=settings.redis_prefix)
+    quota = overrides.get(QUOTA) or RedisRateLimitResource(
+        redis=redis,
+        postgres=postgres,
+        rate_limits=settings.rate_limits,
+        reserve_share=settings.reserve_share,
+        shared_hour_limit=settings.shared_hour_limit,
+        max_wait_seconds=settings.max_wait_seconds,
+        account=settings.account,
+    )
+    ours = {
+        QUOTA: quota,
+        API: CourtListenerResource(
+            base_url=settings.base_url,
+            api_token=settings.api_token,
+            api_token_file=settings.api_token_file,
+            account=settings.account,
+            rate_limit=quota,
+        ),
+        RECORDS: RecordStoreResource(postgres=postgres),
+        BACKLOG: BacklogResource(postgres=postgres, redis=redis),
+    }
+    if unknown := set(overrides) - set(ours):
+        raise SettingError(f"none of our resources is called {', '.join(sorted(unknown))}; they are {', '.join(ours)}")
+    return {**ours, **overrides}

@@ -1,0 +1,255 @@
+"""What a stream of the API is: which endpoint, which sweeps make up a partition, what its objects become.
+
+Belongs here: everything that streams have in common, and the reading of a field. Does not belong here: any single
+stream (`streams.py`), which of them a location has (`choice.py`), walking a sweep (`sweep.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, TypeGuard
+
+from courtlistener_assets.chunks.document import DocumentKind
+from courtlistener_assets.download.partitions import Selection
+from resources.errors import SettingError, UnusableRecord
+from resources.records.model import Failure, PageOfRecords, Record
+from resources.records.tables import Members, Table
+
+Body = Mapping[str, Any]
+_ID_OF_URL = re.compile(r"/(\d+)/?(?:\?.*)?$")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One walk by id over an endpoint; the values of `filters` may use {court}, {first_day} and {next_month}.
+
+    It begins behind the id `after_id`. `by` is the table of the children whose dates it goes by, if not by the
+    objects' own or their parents'. `status_filter` is its way to the precedential status of decisions.
+    """
+
+    name: str
+    filters: Mapping[str, str]
+    after_id: int = 0
+    by: Table | None = None
+    status_filter: str = ""
+
+    def params(self, partition: Selection) -> dict[str, str]:
+        """The query parameters that select this sweep's objects for a partition."""
+        return {name: template.format(**partition.filter_values) for name, template in self.filters.items()}
+
+    def part(self, after_id: int, up_to_id: int) -> Sweep:
+        """The part of this sweep above `after_id` up to `up_to_id`, a sweep of its own."""
+        filters = {**self.filters, "id__lte": str(up_to_id)}
+        return replace(self, name=f"{self.name}:{after_id}-{up_to_id}", filters=filters, after_id=after_id)
+
+
+def month_sweep(
+    name: str, court: str, day: str, *, moments: bool = False, by: Table | None = None, status_filter: str = ""
+) -> Sweep:
+    """The sweep over a court's month by a date; `moments`: the date has a time, and a day begins at midnight UTC."""
+    midnight = "T00:00:00Z" if moments else ""
+    filters = {court: "{court}", f"{day}__gte": "{first_day}" + midnight, f"{day}__lt": "{next_month}" + midnight}
+    return Sweep(name, filters, by=by, status_filter=status_filter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One endpoint whose objects become one asset, and everything that is said about it anywhere.
+
+    `read` turns one object of the API into its records: the object itself first, then what comes nested in it; they go
+    into `tables`, the first of which is named like the stream. `sweeps` make up a partition, or, without any court,
+    the whole stream. `docket_filter` selects the objects of a docket ("" if they belong to none).
+
+    `parent_sweeps` are what the parents' stream walks in addition, so that the parents are stored. `kinds` are the
+    documents that its records give to `vector_inputs`. Of `needs`, names of fields, none may be omitted, of
+    `alternatives` not all; `omit` are the fields that are left out at the server. `limits` are filters on every
+    request, such as `status_filter`, its way to the precedential status, if the location has only one.
+    """
+
+    name: str
+    endpoint: str
+    description: str
+    read: Callable[[Body, Selection], Iterator[Record]]
+    tables: tuple[Table, ...]
+    sweeps: tuple[Sweep, ...]
+    docket_filter: str = ""
+    parent_sweeps: tuple[Sweep, ...] = ()
+    kinds: tuple[DocumentKind, ...] = ()
+    needs: tuple[str, ...] = ("id", "date_modified")
+    alternatives: tuple[str, ...] = ()
+    omit: tuple[str, ...] = ()
+    status_filter: str = ""
+    by_default: bool = True
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The names of its tables."""
+        return tuple(table.name for table in self.tables)
+
+    @property
+    def table(self) -> Table:
+        """The table of the objects themselves."""
+        return self.tables[0]
+
+    @property
+    def by_month(self) -> bool:
+        """Whether the stream is partitioned by court and month."""
+        return self.table.by_month
+
+    @property
+    def parent(self) -> str:
+        """The name of the stream that its objects hang on, "" if there is none."""
+        return self.table.parent.name if self.table.parent else ""
+
+    def members(self) -> dict[str, list[Members]]:
+        """By table, the rows that belong to a partition."""
+        nested = {table.name: [Members(table)] for table in self.tables[1:]}
+        return {self.name: [Members(self.table, sweep.by) for sweep in self.sweeps], **nested}
+
+    def limited_to(self, status: str) -> Stream:
+        """The same stream for decisions of one precedential status only; "" for all of them."""
+        if not status:
+            return self
+        sweeps = tuple(
+            replace(sweep, filters={**sweep.filters, sweep.status_filter: status}) if sweep.status_filter else sweep
+            for sweep in self.sweeps
+        )
+        limits = {self.status_filter: status} if self.status_filter else {}
+        return replace(self, sweeps=sweeps, limits={**self.limits, **limits})
+
+    def docket_sweep(self, docket_id: int) -> Sweep:
+        """The sweep that takes this stream's objects of a single docket of the partition's court.
+
+        Raises SettingError if they belong to no docket.
+        """
+        if not self.docket_filter:
+            raise SettingError(f"objects of {self.name} belong to no docket: leave docket_ids out")
+        name, of_court = f"docket:{docket_id}", {self.court_filter: "{court}"}
+        if self.docket_filter == "id":  # As a range, within which the way around a broken page is short.
+            return Sweep(name, {**of_court, "id__lte": str(docket_id)}, after_id=docket_id - 1)
+        return Sweep(name, {**of_court, self.docket_filter: str(docket_id)})
+
+    @property
+    def court_filter(self) -> str:
+        """The query parameter that selects objects of a court."""
+        [name] = [name for name, value in self.sweeps[0].filters.items() if value == "{court}"]
+        return name
+
+    def range_sweep(self, name: str, after_id: int, up_to_id: int) -> Sweep:
+        """The part of a sweep above `after_id` up to `up_to_id`; raises KeyError if there is no such sweep."""
+        return {sweep.name: sweep for sweep in self.sweeps}[name].part(after_id, up_to_id)
+
+    def read_page(self, objects: list[Any], partition: Selection) -> PageOfRecords:
+        """Turn the objects of a page into records; an object that does not fit becomes a failure, the others stay."""
+        page = PageOfRecords([])
+        for body in objects:
+            try:
+                page.records.extend(self.read(mapping(body), partition))
+            except UnusableRecord as error:
+                page.failures.append(_failure_of(body, error))
+        return page
+
+
+def all_members(streams: Sequence[Stream]) -> dict[str, list[Members]]:
+    """By table of all streams, the rows that belong to a partition."""
+    return {name: members for stream in streams for name, members in stream.members().items()}
+
+
+def all_kinds(streams: Sequence[Stream]) -> list[DocumentKind]:
+    """The kinds of documents that the streams give."""
+    return [kind for stream in streams for kind in stream.kinds]
+
+
+def all_tables(streams: Sequence[Stream]) -> list[str]:
+    """The names of all tables that the streams store into or are dated by, in order."""
+    return sorted({table for members in all_members(streams).values() for each in members for table in each.tables})
+
+
+def _failure_of(body: Any, error: UnusableRecord) -> Failure:
+    """Keep what can be known of an object that does not fit, so that a retry finds its docket."""
+    object_id = docket_id = None
+    if isinstance(body, Mapping):
+        object_id = body["id"] if is_id(body.get("id")) else None
+        try:
+            docket_id = id_of_url(body, "docket")
+        except UnusableRecord:
+            docket_id = body["docket_id"] if is_id(body.get("docket_id")) else None
+    return Failure(type(error).__name__, str(error), docket_id=docket_id, object_id=object_id)
+
+
+# --- fields of a body; each raises UnusableRecord ---------------------------------------------------------------------
+
+
+def mapping(body: Any) -> Body:
+    """The object, if it is one."""
+    if not isinstance(body, Mapping):
+        raise UnusableRecord(f"an object of the page is {type(body).__name__}, not an object with fields")
+    return body
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether a value can be the id of an object: a positive whole number that Postgres can hold."""
+    return type(value) is int and 0 < value < 2**63
+
+
+def id_in(body: Body, name: str) -> int:
+    """An id."""
+    value = body.get(name)
+    if not is_id(value):
+        raise UnusableRecord(f"{name} is {value!r:.80}, not a positive whole number")
+    return value
+
+
+def id_of_url(body: Body, name: str) -> int:
+    """The id at the end of an address."""
+    value = body.get(name)
+    match = _ID_OF_URL.search(value) if isinstance(value, str) else None
+    if not match or not is_id(int(match[1][:20])):
+        raise UnusableRecord(f"{name} is {value!r:.80}, not the address of an object")
+    return int(match[1])
+
+
+def objects_in(body: Body, name: str) -> list[Body]:
+    """The objects that are nested in this one; none if the field is omitted."""
+    values = body.get(name) or []
+    if not isinstance(values, list):
+        raise UnusableRecord(f"{name} is not a list")
+    return values
+
+
+def text_in(body: Body, name: str) -> str | None:
+    """A text, or None."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UnusableRecord(f"{name} is {value!r:.80}, not text")
+    return value
+
+
+def date_in(body: Body, name: str) -> date | None:
+    """A date, or None."""
+    value = text_in(body, name)
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        raise UnusableRecord(f"{name} is {value!r:.80}, not a date") from None
+
+
+def moment_in(body: Body, name: str) -> datetime | None:
+    """A date and time with a zone, or None."""
+    value = text_in(body, name)
+    try:
+        moment = datetime.fromisoformat(value) if value else None
+    except ValueError:
+        moment = None
+    if value and (moment is None or moment.tzinfo is None):
+        raise UnusableRecord(f"{name} is {value!r:.80}, not a date and time with a zone")
+    return moment
+
+
+def dates_in(body: Body) -> dict[str, Any]:
+    """The dates that most records have."""
+    return {"date_filed": date_in(body, "date_filed"), "date_modified": moment_in(body, "date_modified")}
