@@ -145,6 +145,8 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
 def status(as_json: bool) -> None:
     """Show how the quota and the downloads stand: what is used, what is left, what failed, when it will be done.
 
+    It also says what a rolling refresh costs, whether it is turned on or not, and how many dockets belong to no month.
+
     Reads Postgres, and from Redis what the last runs did; sends no request.
     """
     from rich.console import Console

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from datetime import date
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
 from courtlistener_assets.download import choice
+from courtlistener_assets.download.jurisdictions import jurisdictions
 from courtlistener_assets.download.partitions import check_courts
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.logs import JSON, TEXT
@@ -29,6 +31,8 @@ from resources.quota.permits import Window
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+#: What COURTLISTENER_CATCH_UP may say in place of a cron expression (UTC).
+CATCH_UPS = {"hourly": "20 * * * *", "daily": "30 3 * * *"}
 
 
 # --- how the text of a setting is read; each raises SettingError, or ValueError for what is no number ----------------
@@ -73,6 +77,30 @@ def _between(kind: Callable[[str], float], low: float, limit: float, what: str) 
         return number
 
     return read
+
+
+def _catch_up(value: str) -> str:
+    catch_up_times(value)
+    return value
+
+
+def catch_up_times(value: str) -> tuple[str, timedelta]:
+    """Return the cron expression of COURTLISTENER_CATCH_UP, and the longest time between two of its moments.
+
+    Raises SettingError.
+    """
+    import dagster as dg  # A second of start-up; only who asks for the schedule pays for it.
+
+    cron = CATCH_UPS.get(value, value)
+    form = "%Y-%m-%d %H:%M"
+    try:
+        days = dg.TimeWindowPartitionsDefinition("2024-01-01 00:00", form, end="2024-04-01 00:00", cron_schedule=cron)
+    except dg.DagsterInvalidDefinitionError:
+        raise SettingError(f"{value!r} is neither hourly, daily nor a cron expression such as 0 */6 * * *") from None
+    moments = [datetime.strptime(key, form) for key in days.get_partition_keys()]
+    if len(moments) < 2:
+        raise SettingError(f"{value!r} is less often than once a month")
+    return cron, max(after - before for before, after in pairwise(moments))
 
 
 def _log_format(value: str) -> str:
@@ -175,6 +203,9 @@ class Settings:
     courts: tuple[str, ...] = _setting("scotus,ca9", _courts)
     first_month: date = _setting("2015-01", _month)
     streams: tuple[str, ...] = _setting(choice.default_streams(), choice.stream_names)
+    grouped: tuple[str, ...] = _setting("", jurisdictions)
+    catch_up: str = _setting("daily", _catch_up)
+    refresh_days: int = _setting("90", _between(int, 0, 3651, "a whole number of days up to 3650"))
     omit_fields: tuple[str, ...] = _setting("", choice.omitted_fields)
     precedential_status: str = _setting("", choice.precedential_status)
     data_dir: Location = _setting("data", location_of)

@@ -67,7 +67,7 @@ _VECTOR_INPUTS = "/assets/vector_inputs?view=partitions&partition=ca9%7C2024-02-
 PICTURES = (
     Picture("asset-graph", f"/asset-groups/?expanded={_GROUPS}", "docket_entries", 1400, 1700),
     Picture("launch", "/assets/opinions?view=overview", "Materialize", 960, steps=_LAUNCH),
-    Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "requests_of_run", 1000),
+    Picture("partitions", "/assets/dockets?view=partitions&partition=ca9%7C2024-02-01", "records", 1000),
     Picture("quota-plots", _QUOTA, "forecast", 1500, steps=("button:has-text('Plots')",)),
     Picture("quota", _QUOTA, "forecast", 1250, 1700),
     # Above the row that names a file of this machine.

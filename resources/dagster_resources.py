@@ -10,7 +10,7 @@ replaced by calling the plain one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,9 @@ from resources.quota.permits import Lane, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 from resources.records.audit import RecordAudit
+from resources.records.jurisdictions import Jurisdictions
 from resources.records.store import RecordStore
+from resources.records.tables import Table
 from resources.sealed import SealedResource, Secret
 from resources.telemetry import metrics, tracing
 
@@ -190,13 +192,17 @@ class RecordStoreResource(SealedResource["RecordStoreResource"]):
 
     postgres: PostgresResource
 
-    def open(self) -> RecordStore:
-        """The store; raises StoreUnavailable."""
-        return RecordStore(self.postgres.database())
+    def open(self, tables: Sequence[Table] = ()) -> RecordStore:
+        """The store, in which these tables hang together as they say; raises StoreUnavailable."""
+        return RecordStore(self.postgres.database(), tables)
 
     def audit(self) -> RecordAudit:
         """What can be said about the store as a whole; raises StoreUnavailable."""
         return RecordAudit(self.postgres.database())
+
+    def jurisdictions(self) -> Jurisdictions:
+        """Which courts a jurisdiction has; raises StoreUnavailable."""
+        return Jurisdictions(self.postgres.database())
 
 
 class BacklogResource(SealedResource["BacklogResource"]):

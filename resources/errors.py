@@ -19,7 +19,8 @@
     |   |-- Gone                     410, 301
     |   |-- ForeignHost
     |   |-- UntrustedServer
-    |   `-- ResponseTooLarge
+    |   |-- ResponseTooLarge
+    |   `-- ApiChanged               no object fits any more
     |-- UnusableRecord               an object that does not fit
     |-- StoreUnavailable *           Postgres does not answer
     |-- PageRejected                 Postgres refuses a page
@@ -141,9 +142,15 @@ class BadRequest(ApiError):
 class NotFound(ApiError):
     """CourtListener has no such object (404)."""
 
+    #: Whether it was the API that said so, as JSON, and not something in front of it.
+    said_by_api = False
+
 
 class Gone(ApiError):
     """The object was removed (410) or merged into another one (301)."""
+
+    #: Whether it was the API that said so, as JSON, and not something in front of it.
+    said_by_api = False
 
     def __init__(self, message: str | None = None, *, location: str | None = None) -> None:
         super().__init__(message)
@@ -163,6 +170,10 @@ class UntrustedServer(ApiError):
 
 class ResponseTooLarge(ApiError):
     """The response is larger than the limit for one page."""
+
+
+class ApiChanged(ApiError):
+    """The API has changed: nothing that it gives can be used; a newer version of CourtListener assets may know how."""
 
 
 class UnusableRecord(CourtListenerAssetsError):

@@ -36,8 +36,8 @@ from dagster_graphql.cli import execute_query  # noqa: E402
 
 from bench.scale.fill import SIMULATED_COURTS  # noqa: E402
 from bench.scale.store import milliseconds  # noqa: E402
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES, TOUCHED_MONTHS  # noqa: E402
 from courtlistener_assets.devkit.session.instance import open_instance, write_instance  # noqa: E402
+from courtlistener_assets.download.membership import COURT_CHANGES  # noqa: E402
 
 FIGURES = "figures.json"
 _MODULE = "courtlistener_assets.definitions"
@@ -93,13 +93,10 @@ def _partitions_of(defs: dg.Definitions, asset: str) -> Sequence[str]:
 # --- an instance with a history ---------------------------------------------------------------------------------------
 
 
-def _materialize(instance: dg.DagsterInstance, url: str, months: Sequence[str], days: Sequence[str]) -> None:
+def _materialize(instance: dg.DagsterInstance, url: str, months: Sequence[str], courts: Sequence[str]) -> None:
     """As if every partition had been materialized: one event of each asset is real, the others are its copies."""
     for asset in (*_MATERIALIZED, COURT_CHANGES):
-        keys = days if asset == COURT_CHANGES else months
-        metadata = (
-            {TOUCHED_MONTHS: dg.MetadataValue.json(list(months[:3]))} if asset == COURT_CHANGES else {"records": 50}
-        )
+        keys, metadata = courts if asset == COURT_CHANGES else months, {"records": 50}
         instance.report_runless_asset_event(
             dg.AssetMaterialization(dg.AssetKey(asset), partition=keys[0], metadata=metadata)
         )
@@ -132,7 +129,10 @@ def _ticks(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance) ->
 
     def schedule(definition: dg.ScheduleDefinition) -> None:
         with dg.build_schedule_context(
-            instance=instance, repository_def=repository, scheduled_execution_time=datetime.now(UTC)
+            instance=instance,
+            repository_def=repository,
+            scheduled_execution_time=datetime.now(UTC),
+            resources=resources,
         ) as context:
             definition.evaluate_tick(context)
 

@@ -205,13 +205,14 @@ _SWEEPS = """
 _FAILURES = """
     INSERT INTO courtlistener.failures
         (asset, partition, sweep, docket_id, error, message, tries, requests, first_at, last_at, resolved_at, dead_at,
-         claimed_by, claimed_at)
+         claimed_by, claimed_at, shown)
     SELECT (%(assets)s::text[])[1 + f %% 5],
         (%(courts)s::text[])[1 + f %% %(court_count)s] || '|'
             || (%(first_month)s::date + make_interval(months => f %% %(months)s))::date,
         'filed', f, 'TransientApiError', repeat('The server answered with 502. ', 5), 1 + f %% 3, 5, seen, seen,
         CASE WHEN f %% 100 < 96 THEN seen + interval '1 hour' END, CASE WHEN f %% 100 = 99 THEN seen END,
-        CASE WHEN f %% 1000 = 98 THEN md5(f::text) END, CASE WHEN f %% 1000 = 98 THEN now() END
+        CASE WHEN f %% 1000 = 98 THEN md5(f::text) END, CASE WHEN f %% 1000 = 98 THEN now() END,
+        CASE WHEN f %% 100 < 96 THEN 'resolved' WHEN f %% 100 = 99 THEN 'dead' ELSE 'open' END
     FROM generate_series(1, %(failures)s) AS f,
         LATERAL (SELECT CASE WHEN f %% 100 = 97 THEN now()
             ELSE now() - interval '1 day' - make_interval(mins => (f * 7) %% 259200) END AS seen) AS moment

@@ -136,9 +136,14 @@ class FullStore:
         with self.store.documents(kinds, month.filter_values) as rows:
             assert sum(1 for _ in rows) == ROWS["opinions"] + ROWS["recap_documents"]
 
-    def changed_months(self) -> None:
-        members = [each for rows in all_members(chosen()).values() for each in rows]
-        self.audit.months_modified(members, self.month().court, self.today - timedelta(days=2))
+    def stale(self) -> None:
+        self.store.stale_partitions(quiet_seconds=60)
+
+    def full_walks(self) -> None:
+        assert self.audit.last_full_walks("dockets", ["filed", "decided"])
+
+    def undated(self) -> None:
+        self.audit.undated(DOCKET_ENTRIES.tables, self.month().court)
 
     # --- completeness -------------------------------------------------------------------------------------------------
 
@@ -185,7 +190,9 @@ def measure(full: FullStore) -> dict[str, float]:
         "one page of 20 new dockets stored": milliseconds(full.new_page),
         "a partition counted": milliseconds(full.counts),
         "a partition's documents read": milliseconds(full.documents),
-        "months that a day's changes touch": milliseconds(full.changed_months),
+        "stale partitions": milliseconds(full.stale),
+        "last full walks of an asset": milliseconds(full.full_walks),
+        "dockets without a date counted": milliseconds(full.undated),
         "completeness: rows of a partition": milliseconds(full.stored),
         "completeness: parents of a court's entries": milliseconds(full.orphans, times=3),
         "completeness: complete partitions of an asset": milliseconds(full.sample),

@@ -18,7 +18,7 @@ from courtlistener_assets.text.cleaning import CLEANER_VERSION, CleanText
 from resources.errors import UnusableRecord
 from resources.records.tables import Table
 
-_TRAILING_ID = re.compile(r"(\d+)/?$")
+_TRAILING_ID = re.compile(r"(?<![0-9])([0-9]{1,19})/?$")
 
 
 Body = Mapping[str, Any]
@@ -128,18 +128,17 @@ def text_or_none(value: object) -> str | None:
 
 
 def id_of(value: object) -> int | None:
-    """An id given as a number or as the address of the object."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    """An id given as a number or as the address of the object; None for what no column of ids can hold."""
     match = _TRAILING_ID.search(value) if isinstance(value, str) else None
-    return int(match[1]) if match else None
+    id = int(match[1]) if match else value
+    return id if type(id) is int and abs(id) < 2**63 else None
 
 
 def _moment(value: object) -> dt.datetime | None:
     try:
         moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        if moment is None:
+            return None
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):  # In UTC it may be before the year 1 or after 9999.
         return None
-    if moment is None:
-        return None
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

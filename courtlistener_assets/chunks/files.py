@@ -10,11 +10,13 @@ uploads, such as `sftp://`, may show a part of the new file for a moment.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,18 +66,35 @@ def _may_hold_a_secret(value: str) -> bool:
 def staged(location: Location) -> Iterator[Path]:
     """A name on this machine's disk for a file that is to replace the one at `location`; gone afterwards.
 
-    For a local file it is beside it, so that `publish` can rename it.
+    For a local file it is beside it, so that `publish` can rename it. What killed processes have left
+    is deleted.
     """
     if isinstance(location, Path):
         location.parent.mkdir(parents=True, exist_ok=True)
-        file = location.with_name(f".{location.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            yield file
-        finally:
-            file.unlink(missing_ok=True)
+        directory, name = location.parent, f".{location.name}"
     else:
-        with tempfile.TemporaryDirectory(prefix="chunks-") as directory:
-            yield Path(directory) / location.name
+        place = hashlib.sha256(str(location).encode()).hexdigest()[:16]
+        directory, name = Path(tempfile.gettempdir()), f".chunks-{place}-{location.name}"
+    for left in directory.glob(f"{name}.*.tmp"):
+        _delete_unless_in_use(left)
+    file = directory / f"{name}.{uuid.uuid4().hex}.tmp"
+    # What is put in its place by renaming it has the usual rights; what is uploaded is for nobody else to read.
+    mode = 0o666 if isinstance(location, Path) else 0o600
+    handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
+    try:
+        with suppress(OSError):  # A file system without locks.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _delete_unless_in_use(file: Path) -> None:
+    """Delete a staged file that no process holds: it may have text that is to be nowhere."""
+    with suppress(OSError), file.open("rb") as source:
+        fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink(missing_ok=True)
 
 
 def publish(file: Path, location: Location) -> None:

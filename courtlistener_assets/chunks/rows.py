@@ -75,6 +75,17 @@ def partition_rows(
                 yield {**shared, **row}
 
 
+def chunk_ids(
+    document: Document, *, max_tokens: int = 512, overlap_sentences: int = 0, tokenizer: Tokenizer = DEFAULT
+) -> set[str]:
+    """The ids of a document's chunks, of which only its kind and body are read."""
+    cleaned = document.kind.text(document.body)
+    if cleaned is None or not cleaned.text:
+        return set()
+    chunks = chunk(cleaned.text, max_tokens=max_tokens, overlap_sentences=overlap_sentences, tokenizer=tokenizer)
+    return {row["chunk_id"] for row in _rows(document, chunks)}
+
+
 def _count(tally: Tally, cleaned: CleanText, chunks: list[Chunk]) -> None:
     tally.chunks += len(chunks)
     tally.tokens += sum(part.token_count for part in chunks)

@@ -7,7 +7,7 @@ is (`rows.py`, `document.py`), what changed (`changes.py`), how a file is put in
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,15 @@ def write_partition(
     *,
     rows_a_group: int = _ROWS_A_GROUP,
     metadata: Mapping[str, str] | None = None,
+    find_moves: Callable[[RowVersions], None] | None = None,
 ) -> Diff:
     """Replace the partition's file at `path` by `rows`, unless it has them already; return the difference.
 
     Rows are written as they come, `rows_a_group` in memory at a time; the ids and digests of all rows are kept on disk
     while the files are compared. `metadata` is kept in the file (`made_by`); another one is a reason to write. Readers
     see the old file or the new one, never a part. The change is written beside it first (`changes_path`, columns of
-    CHANGES_SCHEMA). A damaged file counts as absent, and so does a local one that cannot be read for any reason.
+    CHANGES_SCHEMA); `find_moves` may mark which of the chunks that are not there any more have moved. A damaged file
+    counts as absent, and so does a local one that cannot be read for any reason.
 
     Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex;
     OSError if a file that is not on this machine cannot be reached.
@@ -90,6 +92,8 @@ def write_partition(
     with staged(path) as new_file, RowVersions.empty() as versions:
         _write_rows(rows, new_file, rows_a_group, metadata or {}, versions)
         made_before = _read_rows(path, rows_a_group, versions)
+        if find_moves:
+            find_moves(versions)
         diff = versions.diff()
         if made_before == (metadata or {}) and not diff:
             return replace(diff, written=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -17,17 +16,21 @@ from courtlistener_assets import logs
 from courtlistener_assets.defs.assets.court_changes import court_changes_asset
 from courtlistener_assets.defs.assets.downloads import download_asset
 from courtlistener_assets.defs.assets.failed_dockets import failed_dockets_asset
-from courtlistener_assets.defs.assets.partitioning import court_days, court_months
+from courtlistener_assets.defs.assets.partitioning import court_months, courts_and_groups, undated
 from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quota_usage_schedule
-from courtlistener_assets.defs.assets.vector_inputs import vector_inputs_asset
-from courtlistener_assets.defs.checks.downloads import completeness_asset, nothing_is_dead_check
+from courtlistener_assets.defs.assets.undated_dockets import undated_dockets_asset
+from courtlistener_assets.defs.assets.vector_inputs import undated_vector_inputs_asset, vector_inputs_asset
+from courtlistener_assets.defs.checks.complete_and_current import Checked, complete_and_current_check
+from courtlistener_assets.defs.checks.downloads import completeness_asset, countable, nothing_is_dead_check
 from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
 from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
-from courtlistener_assets.defs.names import Names, name_of
-from courtlistener_assets.defs.schedules import changes_of_yesterday_schedule, current_months_schedule
+from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, Names, name_of
+from courtlistener_assets.defs.schedules import catch_up_schedule, current_months_schedule, rolling_refresh_schedules
 from courtlistener_assets.defs.sensors import sensors
-from courtlistener_assets.download.stream import all_kinds
-from courtlistener_assets.settings import Settings
+from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
+from courtlistener_assets.download.stream import Stream, all_kinds
+from courtlistener_assets.download.undated import undated_stream
+from courtlistener_assets.settings import Settings, catch_up_times
 from resources.dagster_resources import (
     BacklogResource,
     CourtListenerResource,
@@ -37,6 +40,8 @@ from resources.dagster_resources import (
     RedisResource,
 )
 from resources.errors import SettingError
+from resources.records.model import Scope
+from resources.records.tables import Members
 from resources.telemetry import tracing
 
 #: The keys of the resources.
@@ -69,28 +74,49 @@ def build_definitions(
 def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     """Return what `dg.Definitions` takes, but for the resources."""
     courts, streams = settings.courts, settings.chosen_streams
-    months, days = court_months(courts, settings.first_month), court_days(courts, datetime.now(UTC).date())
+    months = court_months(courts, settings.first_month)
+    cron, every = catch_up_times(settings.catch_up)
     by_month = [stream for stream in streams if stream.by_month]
     jobs = asset_jobs(streams, names)
-    assets = [download_asset(stream, months, settings.workers, names) for stream in streams]
+    scope = Scope(frozenset(courts), settings.first_month)
+    assets = [download_asset(stream, streams, scope, months, settings.workers, names) for stream in streams]
+    checked = [Checked.of_stream(stream, months, _counted(stream, streams)) for stream in streams]
     checks = [nothing_is_dead_check(names)]
     schedules = [quota_usage_schedule(names)]
     if by_month:
-        assets.append(court_changes_asset(days, by_month, names))
+        of_courts = courts_and_groups(courts, settings.grouped)
+        assets.append(
+            court_changes_asset(of_courts, courts, settings.grouped, settings.first_month, by_month, names, every=every)
+        )
+        sweeps = [sweep.name for stream in by_month for sweep in stream.changes]
+        checked.append(Checked(COURT_CHANGES, of_courts, sweeps))
         schedules.append(current_months_schedule(names, jobs, courts, months))
-        schedules.append(changes_of_yesterday_schedule(names, jobs, courts, days))
+        schedules.append(catch_up_schedule(names, jobs, courts, settings.grouped, cron))
     if kinds := all_kinds(by_month):
         assets.append(vector_inputs_asset(months, settings.data_dir, by_month, names))
         checks.append(vector_inputs_checks(months, settings.data_dir, kinds, names))
+    if entries := undated_stream(streams):
+        assets.append(undated_dockets_asset(undated(courts), entries, by_month, scope, names))
+        if kinds := all_kinds(by_month):
+            assets.append(undated_vector_inputs_asset(undated(courts), settings.data_dir, by_month, names))
+            checks.append(vector_inputs_checks(undated(courts), settings.data_dir, kinds, names, UNDATED_VECTOR_INPUTS))
+        checked.append(Checked(UNDATED_DOCKETS, undated(courts), [sweep.name for sweep in entries.sweeps]))
+    if settings.refresh_days:
+        schedules += rolling_refresh_schedules(names, jobs, streams, settings.refresh_days)
+    checks += [complete_and_current_check(each, names) for each in checked]
     partitions = {name_of(each.key): each.partitions_def for each in assets}
     operations = [failed_dockets_asset(names), quota_usage_asset(settings, names), completeness_asset(streams, names)]
     return {
         "assets": assets + operations,
         "asset_checks": checks,
         "jobs": [*jobs.values(), *backlog_jobs(names)],
-        "sensors": sensors(names, jobs, partitions),
+        "sensors": sensors(names, jobs, partitions, checked),
         "schedules": schedules,
     }
+
+
+def _counted(stream: Stream, streams: Sequence[Stream]) -> list[tuple[str, Members]]:
+    return [(sweep.name, members) for sweep, members in countable(stream, streams)]
 
 
 def _resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,20 +10,24 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.assets.download_config import PartitionKey, StepConfig
+from courtlistener_assets.defs.assets.download_config import Id, PartitionKey, StepConfig
 from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS
 from courtlistener_assets.defs.checks.downloads import COMPLETENESS
-from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
+from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names
 from courtlistener_assets.defs.steps import NO_RUN_RETRY, step
+from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
 from courtlistener_assets.download.stream import Stream, all_kinds
+from courtlistener_assets.download.undated import undated_stream
 from courtlistener_assets.logs import run_log
 from resources.dagster_resources import BacklogResource, RedisRateLimitResource
 
 COURT_MONTH = "court_month"
+DOWNLOADS = "downloads"
 REBUILD_VECTOR_INPUTS = "rebuild_vector_inputs"
+REBUILD_UNDATED = "rebuild_undated_vector_inputs"
 RETRY_FAILED_DOCKETS = "retry_failed_dockets"
-CHANGES_OF_DAY = "changes_of_day"
+CATCH_UP = "catch_up"
+UNDATED = "undated"
 WHOLE_STREAMS = "whole_streams"
 
 #: Jobs by their names without a prefix; what define_asset_job returns has no public name.
@@ -35,9 +39,11 @@ def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
     by_month = [stream.name for stream in streams if stream.by_month]
     whole = [stream.name for stream in streams if not stream.by_month]
     chunks = [VECTOR_INPUTS] if all_kinds(streams) else []
+    undated = [UNDATED_DOCKETS] if undated_stream(streams) else []
+    undated_chunks = [UNDATED_VECTOR_INPUTS] if undated and chunks else []
     selections = {
         COURT_MONTH: (by_month and by_month + chunks, "Download a court's month and prepare its text for embedding."),
-        "downloads": (by_month, "Download a court's month, without preparing text."),
+        DOWNLOADS: (by_month, "Download a court's month, without preparing text."),
         REBUILD_VECTOR_INPUTS: (
             chunks,
             "Prepare the text of a court's month again, from what is stored; sends no request.",
@@ -47,7 +53,18 @@ def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
             by_month,
             "Download failed dockets again; launched by the sensor of the same name, which says which.",
         ),
-        CHANGES_OF_DAY: (by_month and [COURT_CHANGES], "Bring what was modified in a court on a day."),
+        CATCH_UP: (
+            by_month and [COURT_CHANGES],
+            "Bring whatever was modified in a court, or a group of courts, since the last time.",
+        ),
+        UNDATED: (
+            undated + undated_chunks,
+            "Download the dockets of a court that have no date and what was filed in them, and prepare its text.",
+        ),
+        REBUILD_UNDATED: (
+            undated_chunks,
+            "Prepare the text of what belongs to no month again, from what is stored; sends no request.",
+        ),
         "check_completeness": (
             [COMPLETENESS],
             "Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
@@ -72,7 +89,7 @@ def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
 class RequeueConfig(StepConfig):
     """Which dead failures are to be tried again."""
 
-    failure_ids: list[int] = Field(
+    failure_ids: list[Id] = Field(
         default_factory=list, description="Ids as the asset failed_dockets shows; empty: all."
     )
 

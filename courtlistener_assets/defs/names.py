@@ -11,6 +11,9 @@ import dagster as dg
 
 #: Here, since what it is made from must know it too.
 VECTOR_INPUTS = "vector_inputs"
+UNDATED_VECTOR_INPUTS = "undated_vector_inputs"
+#: What is made from downloads, without a request.
+TEXT_ASSETS = (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
 #: Of all our assets.
 OWNERS = ["team:legal-data"]
 

@@ -1,21 +1,26 @@
 """Schedules: what is downloaded every day. They are off until an operator turns them on, since they spend quota.
 
-Belongs here: when, and for which partitions. Does not belong here: what the runs do.
+Belongs here: when, and for which partitions. Does not belong here: what the runs do, or how a full refresh of
+everything is spread over the days (`operations/rolling_refresh.py`).
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH, Jobs
+from courtlistener_assets.defs.active_runs import PRIORITY_TAG, is_active, partitions_of_active
+from courtlistener_assets.defs.jobs import CATCH_UP, COURT_MONTH, DOWNLOADS, UNDATED, WHOLE_STREAMS, Jobs
 from courtlistener_assets.defs.names import Names
-from courtlistener_assets.download.catch_up import CourtDay
-from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.membership import UNDATED_DOCKETS
+from courtlistener_assets.download.partitions import CourtMonth, dagster_key
+from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.download.undated import undated_stream
+from courtlistener_assets.operations.rolling_refresh import by_partition, due_today
+from resources.dagster_resources import BacklogResource, RecordStoreResource
 
-#: Days that were missed, because nothing ran, are made up for this long.
-MOST_MISSED_DAYS = 14
+REFRESH_TAG = "courtlistener/rolling_refresh"
 
 
 def current_months_schedule(
@@ -39,29 +44,6 @@ def current_months_schedule(
     return current_months
 
 
-def changes_of_yesterday_schedule(
-    names: Names, jobs: Jobs, courts: Sequence[str], days: dg.PartitionsDefinition
-) -> dg.ScheduleDefinition:
-    """Make the schedule that brings what was modified on the days up to yesterday."""
-
-    @dg.schedule(
-        name=names.name("changes_of_yesterday"),
-        job=jobs[CHANGES_OF_DAY],
-        cron_schedule="30 3 * * *",
-        execution_timezone="UTC",
-        description="What was modified yesterday in every court, and on earlier days that were missed.",
-    )
-    def changes_of_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now = context.scheduled_execution_time
-        done = context.instance.get_materialized_partitions(names.key(COURT_CHANGES))
-        wanted = [day for day in missed_days(courts, now, done) if days.has_partition_key(str(day))]
-        yield from (dg.RunRequest(run_key=f"{day}:{now:%Y-%m-%d}", partition_key=str(day)) for day in wanted)
-        if not wanted:
-            yield dg.SkipReason("The changes of all days up to yesterday are stored.")
-
-    return changes_of_yesterday
-
-
 def recent_months(courts: Sequence[str], today: date) -> list[CourtMonth]:
     """Return the previous and the current month of each court."""
     current = today.replace(day=1)
@@ -69,15 +51,95 @@ def recent_months(courts: Sequence[str], today: date) -> list[CourtMonth]:
     return [CourtMonth(court, month) for court in courts for month in (previous, current)]
 
 
-def missed_days(courts: Sequence[str], now: datetime, done: set[str]) -> list[CourtDay]:
-    """Return yesterday, and the earlier days since the first one that was ever done, of each court: those not done."""
-    yesterday = now.date() - timedelta(days=1)
-    firsts: dict[str, date] = {}
-    for each in map(CourtDay.parse, done):
-        firsts[each.court] = min(each.day, firsts.get(each.court, each.day))
-    found = []
-    for court in courts:
-        back = min((yesterday - firsts.get(court, yesterday)).days, MOST_MISSED_DAYS)
-        days = [CourtDay(court, yesterday - timedelta(days=ago)) for ago in range(max(0, back), -1, -1)]
-        found += [day for day in days if str(day) not in done]
-    return found
+def catch_up_schedule(
+    names: Names, jobs: Jobs, courts: Sequence[str], grouped: Sequence[str], cron: str
+) -> dg.ScheduleDefinition:
+    """Make the schedule that brings what was modified since the last time, at the moments of `cron` (UTC)."""
+
+    @dg.schedule(
+        name=names.name("catch_up"),
+        job=jobs[CATCH_UP],
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        description="Whatever was modified in the courts since the last time. COURTLISTENER_CATCH_UP says how often, "
+        "COURTLISTENER_GROUPED for which courts at once.",
+    )
+    def catch_up(
+        context: dg.ScheduleEvaluationContext, courtlistener_records: RecordStoreResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        grouping = courtlistener_records.jurisdictions().grouping(grouped, courts)
+        # What no group is known to serve waits until the run of a group has read the jurisdictions.
+        wanted = [code for code in grouped if grouping.groups[code] or not grouping.is_complete] + list(grouping.alone)
+        job = names.name(CATCH_UP)
+        idle = [key for key in wanted if not is_active(context.instance, key, job=job)]
+        moment = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+        yield from (dg.RunRequest(run_key=f"{key}:{moment}", partition_key=key) for key in idle)
+        if not idle:
+            yield dg.SkipReason("All courts are being caught up with.")
+
+    return catch_up
+
+
+def rolling_refresh_schedules(
+    names: Names, jobs: Jobs, streams: Sequence[Stream], days: int
+) -> list[dg.ScheduleDefinition]:
+    """Make the schedules that walk all partitions of the downloads in full within `days`, one for each kind."""
+    months = {stream.name: _names(stream) for stream in streams if stream.by_month}
+    whole = {stream.name: _names(stream) for stream in streams if not stream.by_month}
+    undated = undated_stream(streams)
+    kinds = {
+        "rolling_refresh": (DOWNLOADS, months),
+        "rolling_refresh_of_undated_dockets": (UNDATED, {UNDATED_DOCKETS: _names(undated)} if undated else {}),
+        "rolling_refresh_of_whole_streams": (WHOLE_STREAMS, whole),
+    }
+    return [
+        _rolling_refresh_schedule(name, names, jobs[job], sweeps, days)
+        for name, (job, sweeps) in kinds.items()
+        if sweeps
+    ]
+
+
+def _names(stream: Stream) -> list[str]:
+    return [sweep.name for sweep in stream.sweeps]
+
+
+def _rolling_refresh_schedule(
+    name: str, names: Names, job: Any, sweeps: Mapping[str, Sequence[str]], days: int
+) -> dg.ScheduleDefinition:
+    """Make one of them; `sweeps` are the assets of `job`, with the sweeps that make a partition of each complete."""
+
+    @dg.schedule(
+        name=names.name(name),
+        job=job,
+        cron_schedule="0 5 * * *",
+        execution_timezone="UTC",
+        description=f"Walks every complete partition of {', '.join(sweeps)} in full once within {days} days, so that "
+        "what CourtListener has deleted does not stay longer. Uses what the reserve leaves. `courtlistener status` "
+        "shows what it costs before it is turned on.",
+    )
+    def rolling_refresh(
+        context: dg.ScheduleEvaluationContext,
+        courtlistener_records: RecordStoreResource,
+        courtlistener_backlog: BacklogResource,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        now, audit = context.scheduled_execution_time, courtlistener_records.audit()
+        deferred = courtlistener_backlog.open().deferrals.all(limit=1_000_000)
+        running = partitions_of_active(context.instance, {REFRESH_TAG: name})
+        due = {}
+        for asset, of_asset in sweeps.items():
+            walks = audit.last_full_walks(asset, of_asset)
+            waiting = {each.partition for each in deferred if each.asset == asset and each.config.get("full_refresh")}
+            due[asset] = due_today(walks, days, now, (running | waiting) & set(walks))
+        runs = by_partition(due)
+        for partition, assets in runs.items():
+            yield dg.RunRequest(
+                run_key=f"{partition}:{now:%Y-%m-%d}",
+                partition_key=dagster_key(partition),
+                asset_selection=[names.key(asset) for asset in assets],
+                run_config={"ops": {names.name(asset): {"config": {"full_refresh": True}} for asset in assets}},
+                tags={REFRESH_TAG: name, PRIORITY_TAG: "-1"},
+            )
+        if not runs:
+            yield dg.SkipReason(f"No partition has to be walked in full today to have all within {days} days.")
+
+    return rolling_refresh

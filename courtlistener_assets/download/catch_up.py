@@ -1,57 +1,67 @@
-"""Partition keys of fresh data: a court and a day, and the sweeps over what was modified on it.
+"""Catching up: bringing what was modified in whole courts since the last time, whatever its month.
 
-Belongs here: the typed key, and which filters select a day's changes. Does not belong here: Dagster
-(`assets/court_changes.py`).
+Belongs here: the selections, and walking their sweeps, those of parents before those of their children. Does not belong
+here: Dagster (`defs/assets/court_changes.py`), what does not fit together afterwards (`membership.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from courtlistener_assets.download.stream import Stream, Sweep
-from resources.errors import InvalidPartitionKey
+from courtlistener_assets.download.sweep import Sweeper
+from resources.records.model import Scope, SweepPass
 
 
 @dataclass(frozen=True, order=True)
-class CourtDay:
-    """All objects of a court that were last modified on a day (UTC)."""
+class Courts:
+    """What is caught up by one walk: a court (`ca9`), or all courts of a `jurisdiction` (`FD`).
 
-    court: str
-    day: date
+    Of the courts of a jurisdiction only those that are configured are stored, and nothing of months before
+    `first_month`.
+    """
 
-    @classmethod
-    def parse(cls, key: str) -> CourtDay:
-        """Read a key such as `ca9|2024-05-17`; raises InvalidPartitionKey."""
-        court, separator, day = key.partition("|")
-        try:
-            if separator and court:
-                return cls(court, date.fromisoformat(day))
-        except ValueError:
-            pass
-        raise InvalidPartitionKey(f"partition key {key!r} is not of the form court|YYYY-MM-DD")
+    id: str
+    first_month: date
+    jurisdiction: bool = False
 
     def __str__(self) -> str:
-        return f"{self.court}|{self.day.isoformat()}"
+        return self.id
+
+    @property
+    def court(self) -> str:
+        """The court, "" if there may be several."""
+        return "" if self.jurisdiction else self.id
 
     @property
     def filter_values(self) -> dict[str, str]:
-        """The values of {court}, {first_moment} and {last_moment}, which is no longer in the day.
+        """The values of {court}, which may be a jurisdiction, and {first_day}."""
+        return {"court": self.id, "first_day": self.first_month.isoformat()}
 
-        With Z: the server takes a time without zone for Pacific time.
-        """
-        return {
-            "court": self.court,
-            "first_moment": f"{self.day.isoformat()}T00:00:00Z",
-            "last_moment": f"{(self.day + timedelta(days=1)).isoformat()}T00:00:00Z",
-        }
+    def sweeps(self, stream: Stream) -> tuple[Sweep, ...]:
+        """The sweeps of a stream."""
+        return stream.changes_of(jurisdiction=self.jurisdiction)
 
 
-def changes_sweep(stream: Stream) -> Sweep:
-    """The sweep over a stream's objects that were modified on a day, named like the stream."""
-    filters = {
-        stream.court_filter: "{court}",
-        "date_modified__gte": "{first_moment}",
-        "date_modified__lt": "{last_moment}",
+def catch_up(
+    sweeper: Sweeper, streams: Sequence[Stream], selection: Courts, courts: Sequence[str], since: datetime
+) -> dict[str, SweepPass]:
+    """Bring what was modified since a moment in the configured `courts` of a selection; returns the passes by sweep.
+
+    One request a sweep where nothing was modified. The order is that of the streams, so that a child finds its parent:
+    what has none that is stored belongs to no month that is stored, and is left out.
+    """
+    scoped = replace(sweeper, scope=Scope(frozenset(courts), selection.first_month))
+    return {
+        sweep.name: scoped.walk_since(stream, sweep, selection, since)
+        for stream in streams
+        for sweep in selection.sweeps(stream)
     }
-    return Sweep(stream.name, filters)
+
+
+def current_as_of(passes: Sequence[SweepPass]) -> datetime | None:
+    """Until when a finished catch-up has brought everything; None if a response did not say what time it was."""
+    moments = [each.watermark for each in passes]
+    return None if None in moments else min(moment for moment in moments if moment is not None)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from courtlistener_assets.download import streams as known
 from courtlistener_assets.download.stream import Stream
 from resources.errors import SettingError
+from resources.records.tables import Table
 
 _FIELD = re.compile(r"[a-z0-9_]+")
 PRECEDENTIAL_STATUSES = ("Published", "Unpublished", "Errata", "Separate", "In-chambers", "Relating-to", "Unknown")
@@ -59,6 +60,11 @@ def chosen(names: Sequence[str] = (), omit: Iterable[str] = (), status: str = ""
         ).limited_to(status)
         for stream in streams
     )
+
+
+def known_tables() -> list[Table]:
+    """The tables of all streams that there are, parents before their children."""
+    return [table for stream in known.STREAMS for table in stream.tables]
 
 
 def without_parents(streams: Sequence[Stream]) -> str:

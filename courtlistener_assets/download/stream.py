@@ -6,10 +6,11 @@ stream (`streams.py`), which of them a location has (`choice.py`), walking a swe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeGuard
 
 from courtlistener_assets.chunks.document import DocumentKind
@@ -19,7 +20,10 @@ from resources.records.model import Failure, PageOfRecords, Record
 from resources.records.tables import Members, Table
 
 Body = Mapping[str, Any]
-_ID_OF_URL = re.compile(r"/(\d+)/?(?:\?.*)?$")
+_ID_OF_URL = re.compile(r"/([0-9]+)/?(?:\?.*)?$")
+_COURT_ID = re.compile(r"[\w-]{1,100}")
+#: Deeper than anything that the API nests, and less deep than what Python's recursion can take.
+_MOST_NESTED = 64
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Sweep:
     """One walk by id over an endpoint; the values of `filters` may use {court}, {first_day} and {next_month}.
 
     It begins behind the id `after_id`. `by` is the table of the children whose dates it goes by, if not by the
-    objects' own or their parents'. `status_filter` is its way to the precedential status of decisions.
+    objects' own or their parents'. `status_filter` is its way to the precedential status of decisions. `modified` is
+    the date by which a pass finds what changed; `beside` the sweep beside whose increments this one is walked, if it
+    exists for them only. `any_month`: what it brings is stored whatever its own date, since that of a child counts.
     """
 
     name: str
@@ -35,10 +41,27 @@ class Sweep:
     after_id: int = 0
     by: Table | None = None
     status_filter: str = ""
+    modified: str = "date_modified"
+    beside: str = ""
+    any_month: bool = False
+
+    def by_modified(self, relation: str) -> Sweep:
+        """The sweep that goes beside this one's increments: over objects with a child that was modified."""
+        return replace(self, name=f"{self.name}+{relation}", modified=f"{relation}__date_modified", beside=self.name)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one of a partition's sweeps, not a part of one or that of a single docket."""
+        return ":" not in self.name
 
     def params(self, partition: Selection) -> dict[str, str]:
         """The query parameters that select this sweep's objects for a partition."""
         return {name: template.format(**partition.filter_values) for name, template in self.filters.items()}
+
+    def month_of(self, partition: Selection) -> date | None:
+        """The month by whose dates the sweep selects, if it does."""
+        by_month = any("{next_month}" in value for value in self.filters.values())
+        return date.fromisoformat(partition.filter_values["first_day"]) if by_month else None
 
     def part(self, after_id: int, up_to_id: int) -> Sweep:
         """The part of this sweep above `after_id` up to `up_to_id`, a sweep of its own."""
@@ -63,6 +86,12 @@ class Stream:
     into `tables`, the first of which is named like the stream. `sweeps` make up a partition, or, without any court,
     the whole stream. `docket_filter` selects the objects of a docket ("" if they belong to none).
 
+    `increments` are walked besides when a partition is brought up to date: what neither an object's own date shows nor
+    a list of children that is stored. `changes` are what a catch-up of a court walks, the first one named like the
+    stream; their filters may use {first_day} of the first month that is stored.
+
+    `undated` is the sweep over a court's objects in dockets without a date, where no other finds these.
+
     `parent_sweeps` are what the parents' stream walks in addition, so that the parents are stored. `kinds` are the
     documents that its records give to `vector_inputs`. Of `needs`, names of fields, none may be omitted, of
     `alternatives` not all; `omit` are the fields that are left out at the server. `limits` are filters on every
@@ -76,6 +105,9 @@ class Stream:
     tables: tuple[Table, ...]
     sweeps: tuple[Sweep, ...]
     docket_filter: str = ""
+    increments: tuple[Sweep, ...] = ()
+    changes: tuple[Sweep, ...] = ()
+    undated: Sweep | None = None
     parent_sweeps: tuple[Sweep, ...] = ()
     kinds: tuple[DocumentKind, ...] = ()
     needs: tuple[str, ...] = ("id", "date_modified")
@@ -114,12 +146,14 @@ class Stream:
         """The same stream for decisions of one precedential status only; "" for all of them."""
         if not status:
             return self
-        sweeps = tuple(
-            replace(sweep, filters={**sweep.filters, sweep.status_filter: status}) if sweep.status_filter else sweep
-            for sweep in self.sweeps
-        )
         limits = {self.status_filter: status} if self.status_filter else {}
-        return replace(self, sweeps=sweeps, limits={**self.limits, **limits})
+        return replace(
+            self,
+            sweeps=_limited(self.sweeps, status),
+            increments=_limited(self.increments, status),
+            changes=_limited(self.changes, status),
+            limits={**self.limits, **limits},
+        )
 
     def docket_sweep(self, docket_id: int) -> Sweep:
         """The sweep that takes this stream's objects of a single docket of the partition's court.
@@ -139,19 +173,46 @@ class Stream:
         [name] = [name for name, value in self.sweeps[0].filters.items() if value == "{court}"]
         return name
 
+    def changes_of(self, *, jurisdiction: bool = False) -> tuple[Sweep, ...]:
+        """The sweeps over what was modified in a court, or in all courts of a jurisdiction."""
+        if not jurisdiction:
+            return self.changes
+        names = {self.court_filter: f"{self.court_filter}__jurisdiction"}
+        return tuple(
+            replace(sweep, filters={names.get(name, name): value for name, value in sweep.filters.items()})
+            for sweep in self.changes
+        )
+
     def range_sweep(self, name: str, after_id: int, up_to_id: int) -> Sweep:
         """The part of a sweep above `after_id` up to `up_to_id`; raises KeyError if there is no such sweep."""
-        return {sweep.name: sweep for sweep in self.sweeps}[name].part(after_id, up_to_id)
+        return {sweep.name: sweep for sweep in (*self.sweeps, *self.increments)}[name].part(after_id, up_to_id)
 
     def read_page(self, objects: list[Any], partition: Selection) -> PageOfRecords:
         """Turn the objects of a page into records; an object that does not fit becomes a failure, the others stay."""
         page = PageOfRecords([])
         for body in objects:
             try:
-                page.records.extend(self.read(mapping(body), partition))
+                page.records.extend(self.read(self._complete(mapping(body)), partition))
             except UnusableRecord as error:
                 page.failures.append(_failure_of(body, error))
         return page
+
+    def _complete(self, body: Body) -> Body:
+        """Return an object that has the fields that are needed; raises UnusableRecord, since null is not missing."""
+        missing = [name for name in self.needs if not all(field in each for each, field in _holders(body, name))]
+        if self.alternatives and not body.keys() & set(self.alternatives):
+            missing.append(self.alternatives[0])
+        if missing:
+            raise UnusableRecord(f"{missing[0].replace('__', '.')} is missing")
+        _check_values(body)
+        return body
+
+
+def _limited(sweeps: Sequence[Sweep], status: str) -> tuple[Sweep, ...]:
+    return tuple(
+        replace(sweep, filters={**sweep.filters, sweep.status_filter: status}) if sweep.status_filter else sweep
+        for sweep in sweeps
+    )
 
 
 def all_members(streams: Sequence[Stream]) -> dict[str, list[Members]]:
@@ -167,6 +228,29 @@ def all_kinds(streams: Sequence[Stream]) -> list[DocumentKind]:
 def all_tables(streams: Sequence[Stream]) -> list[str]:
     """The names of all tables that the streams store into or are dated by, in order."""
     return sorted({table for members in all_members(streams).values() for each in members for table in each.tables})
+
+
+def _holders(body: Body, name: str) -> list[tuple[Body, str]]:
+    """Return the objects that have a field, with its name in them: those nested in `body` if it is `outer__inner`."""
+    outer, _, inner = name.partition("__")
+    if not inner:
+        return [(body, outer)]
+    return [(mapping(each), inner) for each in objects_in(body, outer)]
+
+
+def _check_values(body: Body) -> None:
+    """Raise UnusableRecord for what Postgres does not take: values nested without end, and numbers that are none."""
+    level: list[Any] = [body]
+    for _ in range(_MOST_NESTED):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        if any(isinstance(value, float) and not math.isfinite(value) for value in level):
+            raise UnusableRecord(
+                "it has a number that cannot be stored: NaN, infinity, or one with thousands of digits"
+            )
+        level = [value for value in level if isinstance(value, (dict, list))]
+        if not level:
+            return
+    raise UnusableRecord(f"it is nested more than {_MOST_NESTED} deep")
 
 
 def _failure_of(body: Any, error: UnusableRecord) -> Failure:
@@ -243,13 +327,31 @@ def moment_in(body: Body, name: str) -> datetime | None:
     value = text_in(body, name)
     try:
         moment = datetime.fromisoformat(value) if value else None
-    except ValueError:
-        moment = None
-    if value and (moment is None or moment.tzinfo is None):
-        raise UnusableRecord(f"{name} is {value!r:.80}, not a date and time with a zone")
-    return moment
+        if moment is None or moment.tzinfo is not None:
+            return moment and moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # In UTC it may be before the year 1 or after 9999.
+        pass
+    raise UnusableRecord(f"{name} is {value!r:.80}, not a date and time with a zone")
+
+
+def court_in(body: Body, name: str) -> str | None:
+    """The id of a court, or None."""
+    value = text_in(body, name)
+    if value and not _COURT_ID.fullmatch(value):
+        raise UnusableRecord(f"{name} is {value!r:.80}, not the id of a court")
+    return value
 
 
 def dates_in(body: Body) -> dict[str, Any]:
     """The dates that most records have."""
-    return {"date_filed": date_in(body, "date_filed"), "date_modified": moment_in(body, "date_modified")}
+    moments = {name: moment_in(body, name) for name in ("date_created", "date_modified")}
+    return {"date_filed": date_in(body, "date_filed"), **moments}
+
+
+def lists_in(body: Body, **fields: str) -> dict[str, frozenset[int]]:
+    """The ids in lists of addresses, by the table that each field lists; fields that are omitted are left out."""
+    return {
+        table: frozenset(id_of_url({field: address}, field) for address in objects_in(body, field))
+        for field, table in fields.items()
+        if body.get(field) is not None
+    }

@@ -16,15 +16,17 @@ from courtlistener_assets.download.stream import (
     Body,
     Stream,
     Sweep,
+    court_in,
     date_in,
     dates_in,
     id_in,
     id_of_url,
+    is_id,
+    lists_in,
     mapping,
     moment_in,
     month_sweep,
     objects_in,
-    text_in,
 )
 from courtlistener_assets.text.cleaning import OPINION_FIELDS, clean, opinion_text, recap_document_text
 from resources.errors import UnusableRecord
@@ -34,14 +36,18 @@ from resources.records.tables import Table
 # --- dockets ----------------------------------------------------------------------------------------------------------
 
 _DOCKETS = Table("dockets", dated=True)
-_CLUSTERS = Table("clusters", dated=True, parent=_DOCKETS, key="docket_id")
+_CLUSTERS = Table("clusters", dated=True, parent=_DOCKETS, key="docket_id", listed="clusters")
 
 
 def _docket(body: Body, partition: Selection) -> Iterator[Record]:
-    id, court_id = id_in(body, "id"), text_in(body, "court_id") or partition.court
-    yield Record("dockets", id, body, docket_id=id, court_id=court_id, **dates_in(body))
+    id, court_id = id_in(body, "id"), court_in(body, "court_id") or partition.court
+    lists = lists_in(body, clusters="clusters", audio_files="oral_arguments")
+    yield Record("dockets", id, body, docket_id=id, court_id=court_id, **dates_in(body), lists=lists)
 
 
+_DECIDED = month_sweep(
+    "decided", "court", "clusters__date_filed", by=_CLUSTERS, status_filter="clusters__precedential_status"
+)
 DOCKETS = Stream(
     name="dockets",
     endpoint="dockets",
@@ -49,14 +55,15 @@ DOCKETS = Stream(
     "opinions often have no `date_filed`; the second sweep finds them.",
     read=_docket,
     tables=(_DOCKETS,),
-    sweeps=(
-        month_sweep("filed", "court", "date_filed"),
-        month_sweep(
-            "decided",
-            "court",
-            "clusters__date_filed",
-            by=_CLUSTERS,
-            status_filter="clusters__precedential_status",
+    sweeps=(month_sweep("filed", "court", "date_filed"), _DECIDED),
+    increments=(_DECIDED.by_modified("clusters"),),
+    changes=(
+        Sweep("dockets", {"court": "{court}"}),
+        Sweep(
+            "dockets+clusters",
+            {"court": "{court}", "clusters__date_filed__gte": "{first_day}"},
+            modified="clusters__date_modified",
+            any_month=True,
         ),
     ),
     docket_filter="id",
@@ -69,8 +76,9 @@ DOCKETS = Stream(
 def _cluster(body: Body, partition: Selection) -> Iterator[Record]:
     id, docket_id = id_in(body, "id"), id_in(body, "docket_id")
     merged = tuple(id_in(mapping(each), "deleted_cluster_id") for each in objects_in(body, "cluster_redirections"))
-    keys: dict[str, Any] = {"docket_id": docket_id, "cluster_id": id, "court_id": partition.court}
-    yield Record("clusters", id, body, **keys, **dates_in(body), replaces=merged)
+    keys: dict[str, Any] = {"docket_id": docket_id, "cluster_id": id, "court_id": partition.court or None}
+    lists = lists_in(body, sub_opinions="opinions")
+    yield Record("clusters", id, body, **keys, **dates_in(body), replaces=merged, lists=lists)
 
 
 CLUSTERS = Stream(
@@ -80,6 +88,15 @@ CLUSTERS = Stream(
     read=_cluster,
     tables=(_CLUSTERS,),
     sweeps=(month_sweep("dated", "docket__court", "date_filed"),),
+    changes=(
+        # Of any month: a decision may leave those that are stored.
+        Sweep("clusters", {"docket__court": "{court}"}),
+        Sweep(
+            "clusters+sub_opinions",
+            {"docket__court": "{court}", "date_filed__gte": "{first_day}"},
+            modified="sub_opinions__date_modified",
+        ),
+    ),
     docket_filter="docket",
     needs=(
         *("id", "docket_id", "date_filed", "date_modified", "cluster_redirections"),
@@ -90,7 +107,7 @@ CLUSTERS = Stream(
 
 # --- opinions ---------------------------------------------------------------------------------------------------------
 
-_OPINIONS = Table("opinions", parent=_CLUSTERS, key="cluster_id")
+_OPINIONS = Table("opinions", parent=_CLUSTERS, key="cluster_id", listed="sub_opinions")
 _OPINION_TYPES = {
     "010combined": "Combined opinion",
     "015unamimous": "Unanimous opinion",
@@ -110,7 +127,7 @@ _OPINION_TYPES = {
 
 def _opinion(body: Body, partition: Selection) -> Iterator[Record]:
     id, cluster_id = id_in(body, "id"), id_in(body, "cluster_id")
-    yield Record("opinions", id, body, cluster_id=cluster_id, court_id=partition.court, **dates_in(body))
+    yield Record("opinions", id, body, cluster_id=cluster_id, court_id=partition.court or None, **dates_in(body))
 
 
 def _opinion_heading(document: Document) -> str:
@@ -144,6 +161,7 @@ OPINIONS = Stream(
     read=_opinion,
     tables=(_OPINIONS,),
     sweeps=(month_sweep("dated", "cluster__docket__court", "cluster__date_filed"),),
+    changes=(Sweep("opinions", {"cluster__docket__court": "{court}", "cluster__date_filed__gte": "{first_day}"}),),
     docket_filter="cluster__docket",
     kinds=(OPINION,),
     needs=("id", "cluster_id", "date_modified", "main_version", "sha1", "type"),
@@ -154,7 +172,14 @@ OPINIONS = Stream(
 # --- docket entries, and the RECAP documents nested in them -----------------------------------------------------------
 
 _DOCKET_ENTRIES = Table("docket_entries", parent=_DOCKETS, key="docket_id")
-_RECAP_DOCUMENTS = Table("recap_documents", parent=_DOCKETS, key="docket_id")
+_RECAP_DOCUMENTS = Table(
+    "recap_documents",
+    parent=_DOCKETS,
+    key="docket_id",
+    nested_in=_DOCKET_ENTRIES,
+    nested_key="docket_entry_id",
+    endpoint="recap-documents",
+)
 _OCR = {1: "done", 2: "unnecessary", 3: "failed", 4: "needed"}
 
 
@@ -163,10 +188,13 @@ def _docket_entry(body: Body, partition: Selection) -> Iterator[Record]:
     id, docket_id = id_in(body, "id"), id_of_url(body, "docket")
     documents = objects_in(body, "recap_documents")
     entry = {name: value for name, value in body.items() if name != "recap_documents"}
-    keys: dict[str, Any] = {"docket_id": docket_id, "docket_entry_id": id, "court_id": partition.court}
-    yield Record("docket_entries", id, entry, **keys, **dates_in(body))
-    for document in documents:
-        document = mapping(document)
+    keys: dict[str, Any] = {"docket_id": docket_id, "docket_entry_id": id, "court_id": partition.court or None}
+    nested = [document["id"] for document in documents if isinstance(document, dict) and is_id(document.get("id"))]
+    # Without a list it is not known which documents are gone.
+    whole = "recap_documents" in body and len(nested) == len(documents)
+    lists = {"recap_documents": frozenset(nested)} if whole else {}
+    yield Record("docket_entries", id, entry, **keys, **dates_in(body), lists=lists)
+    for document in map(mapping, documents):
         dates = {**dates_in(document), "date_filed": date_in(body, "date_filed")}
         yield Record("recap_documents", id_in(document, "id"), document, **keys, **dates)
 
@@ -191,13 +219,26 @@ RECAP_DOCUMENT = DocumentKind(
     # Most have never been bought: to look for text in all of them would be to read the whole month.
     mostly_text=False,
 )
+_FILED_IN = month_sweep("filed", "docket__court", "docket__date_filed")
 DOCKET_ENTRIES = Stream(
     name="docket_entries",
     endpoint="docket-entries",
     description="Entries of the dockets filed in the month; their RECAP documents are records of their own.",
     read=_docket_entry,
     tables=(_DOCKET_ENTRIES, _RECAP_DOCUMENTS),
-    sweeps=(month_sweep("filed", "docket__court", "docket__date_filed"),),
+    sweeps=(_FILED_IN,),
+    # Text comes after its entry, and moves the document's date only.
+    increments=(_FILED_IN.by_modified("recap_documents"),),
+    changes=(
+        Sweep("docket_entries", {"docket__court": "{court}"}),
+        Sweep(
+            "docket_entries+recap_documents",
+            {"docket__court": "{court}"},
+            modified="recap_documents__date_modified",
+        ),
+    ),
+    # Every date is later than that, and a negation takes what has none.
+    undated=Sweep("undated", {"docket__court": "{court}", "docket__date_filed__gte!": "0001-01-01"}),
     docket_filter="docket",
     kinds=(RECAP_DOCUMENT,),
     # Without `recap_documents` there are none; with them, they need what makes records and text of them.
@@ -209,7 +250,7 @@ DOCKET_ENTRIES = Stream(
 
 # --- oral arguments ---------------------------------------------------------------------------------------------------
 
-_ORAL_ARGUMENTS = Table("oral_arguments", dated=True, parent=_DOCKETS, key="docket_id")
+_ORAL_ARGUMENTS = Table("oral_arguments", dated=True, parent=_DOCKETS, key="docket_id", listed="audio_files")
 
 
 def _oral_argument(body: Body, partition: Selection) -> Iterator[Record]:
@@ -222,7 +263,7 @@ def _oral_argument(body: Body, partition: Selection) -> Iterator[Record]:
         id,
         body,
         docket_id=id_of_url(body, "docket"),
-        court_id=partition.court,
+        court_id=partition.court or None,
         date_filed=created.astimezone(UTC).date(),
         date_modified=moment_in(body, "date_modified"),
     )
@@ -238,6 +279,7 @@ ORAL_ARGUMENTS = Stream(
     read=_oral_argument,
     tables=(_ORAL_ARGUMENTS,),
     sweeps=(month_sweep("created", "docket__court", "date_created", moments=True),),
+    changes=(Sweep("oral_arguments", {"docket__court": "{court}", "date_created__gte": "{first_day}T00:00:00Z"}),),
     docket_filter="docket",
     parent_sweeps=(month_sweep("argued", "court", "audio_files__date_created", moments=True, by=_ORAL_ARGUMENTS),),
     kinds=(

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from structlog.contextvars import get_contextvars
 
+from courtlistener_assets.download.api_changes import ApiChanges
 from courtlistener_assets.download.partitions import Selection
 from courtlistener_assets.download.stream import Stream, Sweep, is_id
 from courtlistener_assets.logs import detail_log, run_log
 from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.responses import Page
 from resources.errors import ApiError, PageRejected, ResponseTooLarge, TransientApiError
-from resources.records.model import Failure, PageOfRecords, SweepKey, SweepPass
+from resources.records.model import Failure, PageOfRecords, Scope, SweepKey, SweepPass
 from resources.records.store import RecordStore
 from resources.telemetry import metrics, tracing
 
-#: How far a new pass looks back behind the start of the last one. Rows become visible a little after their
-#: date_modified, and the server's processes do not share one clock.
+#: How far a new pass looks back behind the start of the last one, and how far the order of dates is not trusted. Rows
+#: become visible a little after their date_modified, replicas of the server's database lag behind it, and its processes
+#: do not share one clock.
 OVERLAP = timedelta(minutes=10)
 #: What a single object of a page can cause. Anything else (the token, the quota, Postgres) is no fault of the page.
 PAGE_ERRORS = (TransientApiError, ResponseTooLarge, PageRejected)
@@ -39,7 +42,7 @@ class Sweeper:
     """Walks sweeps for one run.
 
     `stopped` is called before every request, `stored` with every page once it is stored and the pass as it was
-    before. The sweeps are those of `asset`, or of the asset named like the stream.
+    before. The sweeps are those of `asset`, or of the asset named like the stream. What `scope` excludes is not stored.
     """
 
     client: CourtListenerClient
@@ -49,17 +52,52 @@ class Sweeper:
     stopped: Callable[[], bool] = lambda: False
     stored: Callable[[SweepPass, PageOfRecords], None] = lambda before, page: None
     asset: str = ""
+    api_changes: ApiChanges = field(default_factory=ApiChanges)
+    scope: Scope | None = None
+
+    def walk_partition(self, stream: Stream, partition: Selection) -> list[SweepPass]:
+        """Bring a whole partition up to date; returns the finished passes. Raises as `walk` does."""
+        beside = []
+        for sweep in () if self.full_refresh else stream.increments:
+            begun = self.store.begin_increment(
+                self.key(stream, sweep, partition), sweep.beside, run_id=self.run_id, overlap=OVERLAP
+            )
+            if begun:
+                beside.append(self._to_the_end(begun, stream, sweep, partition))
+        return beside + [self.walk(stream, sweep, partition) for sweep in stream.sweeps]
 
     def walk(self, stream: Stream, sweep: Sweep, partition: Selection) -> SweepPass:
         """Walk a sweep from its checkpoint to its end; returns the finished pass.
 
         Raises what the client and the store raise; every page stored until then stays stored.
         """
-        key = SweepKey(self.asset or stream.name, str(partition), sweep.name)
-        current = self.store.begin_pass(
-            key, run_id=self.run_id, full_refresh=self.full_refresh, overlap=OVERLAP, after_id=sweep.after_id
+        begun = self.store.begin_pass(
+            self.key(stream, sweep, partition),
+            run_id=self.run_id,
+            full_refresh=self.full_refresh,
+            overlap=OVERLAP,
+            after_id=sweep.after_id,
         )
-        walk = _Walk(self, stream, sweep, partition)
+        return self._to_the_end(begun, stream, sweep, partition)
+
+    def walk_since(self, stream: Stream, sweep: Sweep, partition: Selection, since: datetime) -> SweepPass:
+        """The same for what was modified since a moment, less the overlap."""
+        key = self.key(stream, sweep, partition)
+        begun = self.store.begin_pass_since(key, since - OVERLAP, run_id=self.run_id)
+        return self._to_the_end(begun, stream, sweep, partition)
+
+    def ask(self, endpoint: str, id: int) -> dict[str, Any]:
+        """Ask for a single object; raises as the client does, and SweepStopped."""
+        if self.stopped():
+            raise SweepStopped
+        return self.client.object(endpoint, id, attempts=2)
+
+    def key(self, stream: Stream, sweep: Sweep, partition: Selection) -> SweepKey:
+        """The key of a sweep's checkpoint."""
+        return SweepKey(self.asset or stream.name, str(partition), sweep.name)
+
+    def _to_the_end(self, current: SweepPass, stream: Stream, sweep: Sweep, partition: Selection) -> SweepPass:
+        key, walk = current.key, _Walk(self, stream, sweep, partition)
         with tracing.trace("sweep", _named({**get_contextvars(), **asdict(key), "pass": current.number})):
             while not current.finished:
                 with tracing.span("page", _named({"stream": stream.name, "after_id": current.after_id})):
@@ -96,7 +134,7 @@ class _Walk:
             params["id__lte"] = str(min(up_to_id, int(params.get("id__lte", up_to_id))))
         if current.since is not None:
             # With Z: the server takes a time without zone for Pacific time, and an unescaped + for a space.
-            params["date_modified__gte"] = current.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            params[f"{self.sweep.modified}__gte"] = current.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if self.stream.omit and "fields" not in params:
             params["omit"] = ",".join(self.stream.omit)
         return self.sweeper.client.page(self.stream.endpoint, params, attempts=attempts)
@@ -107,6 +145,8 @@ class _Walk:
         if page.has_next and after_id <= current.after_id:
             raise TransientApiError(f"{self.stream.endpoint} does not advance beyond id {current.after_id}")
         records = self.stream.read_page(page.objects, self.partition)
+        if self.sweep.whole:  # Objects that failed before are no news.
+            self.sweeper.api_changes.look_at(self.stream, page.objects, records.failures)
         # An object without id or docket can only be found again among the ids of its page.
         records.failures[:] = [_placed(failure, current.after_id, after_id) for failure in records.failures]
         kept = self._keep(current, records, after_id=after_id, watermark=page.served_at, finished=finished)
@@ -126,7 +166,16 @@ class _Walk:
         counts = {"records": len(records.records), "failures": len(records.failures)}
         with tracing.span("store", _named(counts)):
             stored = self.sweeper.store.store_page(
-                current, records, after_id=after_id, watermark=watermark, finished=finished
+                current,
+                records,
+                after_id=after_id,
+                watermark=watermark,
+                finished=finished,
+                court=self.partition.court,
+                month=self.sweep.month_of(self.partition),
+                tolerance=OVERLAP,
+                scope=self.sweeper.scope,
+                any_month=self.sweep.any_month,
             )
         place = {"stream": self.stream.name, "sweep": self.sweep.name}
         for failure in records.failures:
@@ -149,7 +198,7 @@ class _Walk:
             raise error from None  # Not even an empty page comes: the server is down, not the page bad.
         try:
             listed = self._ask(current, attempts=2, fields="id")
-            ids = sorted({body["id"] for body in listed.objects if body["id"] > current.after_id})
+            ids = sorted({body["id"] for body in listed.objects if is_id(body["id"]) and body["id"] > current.after_id})
             return self._halve(current, ids) if ids else current
         except (*PAGE_ERRORS, KeyError, TypeError):
             return self._feel_forward(current)

@@ -7,23 +7,29 @@ Belongs here: putting the two reports together, for people and as JSON. Does not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
+from courtlistener_assets.download.membership import UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import Everything
+from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.download.undated import undated_stream
+from courtlistener_assets.operations.rolling_refresh import RefreshCost
 from courtlistener_assets.settings import Settings
-from resources.backlog.progress import PipelineReport, Plan, pipeline_report
+from resources.backlog.progress import PipelineReport, Plan, full_walks, pipeline_report
 from resources.connections.postgres import Database
 from resources.dagster_resources import account_of
 from resources.errors import NothingYet
 from resources.legacy.pipeline_state import PipelineState
 from resources.quota.eta import in_words
 from resources.quota.report import AccountReport, quota_report
+from resources.records.audit import RecordAudit
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Status:
     own_account: str | None
     #: Summaries of the last active runs, from Redis; none while it is down.
     runs: tuple[dict[str, Any], ...] = ()
+    #: Complete partitions, and the requests that it takes to walk all of them in full.
+    full_walks: tuple[int, int] = (0, 0)
+    refresh_days: int = 0
+    #: Dockets that belong to no month, and what is stored of them; empty if they are not looked for.
+    undated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def own(self) -> AccountReport | None:
@@ -50,6 +61,11 @@ class Status:
         if own is None or not own.windows or own.blocked:
             return None
         return own.seconds_for(self.pipeline.requests_left)
+
+    @property
+    def refresh(self) -> RefreshCost:
+        """What the rolling refresh costs, whether it is turned on or not."""
+        return RefreshCost(self.refresh_days, *self.full_walks, self.own.requests_a_day if self.own else None)
 
     @property
     def dockets_a_day(self) -> float | None:
@@ -87,8 +103,28 @@ def read_status(
     if not present:
         raise NothingYet
     account = account or settings.account or (account_of(settings.token) if settings.token else None)
-    pipeline = pipeline_report(database, plan_of(settings, clock().date()))
-    return Status(tuple(quota_report(database)), pipeline, account, tuple(state.last_runs() if state else ()))
+    plan, undated = plan_of(settings, clock().date()), undated_stream(settings.chosen_streams)
+    return Status(
+        tuple(quota_report(database)),
+        pipeline_report(database, plan),
+        account,
+        tuple(state.last_runs() if state else ()),
+        full_walks(database, _with_undated(plan, undated)),
+        settings.refresh_days,
+        _undated(database, undated, settings.courts) if undated else {},
+    )
+
+
+def _undated(database: Database, undated: Stream, courts: Sequence[str]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for court in courts:
+        counts.update(RecordAudit(database).undated(undated.tables, court))
+    return dict(counts)
+
+
+def _with_undated(plan: Plan, undated: Stream | None) -> Plan:
+    sweeps = {UNDATED_DOCKETS: [sweep.name for sweep in undated.sweeps]} if undated else {}
+    return replace(plan, sweeps={**plan.sweeps, **sweeps})
 
 
 def as_json(status: Status) -> str:
@@ -119,6 +155,12 @@ def as_json(status: Status) -> str:
         "seconds_left": status.seconds_left,
         "requests_a_docket": status.pipeline.requests_a_docket,
         "dockets_a_day": status.dockets_a_day,
+        "rolling_refresh": {
+            **asdict(status.refresh),
+            "requests_a_day": status.refresh.requests_a_day,
+            "share_of_quota": status.refresh.share_of_quota,
+        },
+        "undated": dict(status.undated),
         "runs": [{**run, **{name: _moment(run[name]) for name in ("started_at", "updated_at")}} for run in status.runs],
     }
     return json.dumps(body, indent=2, default=lambda value: value.isoformat())
@@ -210,3 +252,8 @@ def _show_rest(status: Status, console: Console) -> None:
     if status.dockets_a_day is not None and status.pipeline.requests_a_docket is not None:
         cost = status.pipeline.requests_a_docket
         console.print(f"Capacity: {status.dockets_a_day:,.0f} dockets a day at {cost:.2f} requests a docket.")
+    if status.undated.get("undated_dockets"):
+        dockets, *rest = (f"{count:,} {name.replace('_', ' ')}" for name, count in status.undated.items())
+        console.print(f"In no month: {dockets}, with {' and '.join(rest)}.")
+    if status.refresh.partitions:
+        console.print(str(status.refresh))

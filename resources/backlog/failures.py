@@ -22,6 +22,7 @@ from resources.connections.postgres import Connection, Database
 #: What was resolved stays to be looked at, in SQL, for so long.
 RESOLVED_DAYS = 90
 _MOST_PRUNED = 1000
+_MOST_UNSHOWN = 1000
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,23 @@ class Claim:
     partition: str
     number: int
     failures: tuple[OpenFailure, ...]
+
+
+@dataclass(frozen=True)
+class PartitionFailures:
+    """How many failures of a partition are not resolved, and how many of these are dead."""
+
+    open: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class Unshown:
+    """Failures of a partition that its check has not shown as they are now: open, dead or resolved, by id."""
+
+    asset: str
+    partition: str
+    states: dict[int, str]
 
 
 # The delay doubles with each try, up to 6 hours. Up to half of it is added, as a function of failure and try, so that
@@ -198,6 +216,43 @@ class Failures:
                 partition=partition,
                 dead_too=dead_too,
             )
+
+    def counts_of(self, asset: str, partition: str) -> PartitionFailures:
+        """Count an asset's failures in a partition."""
+        [(open_, dead)] = self._database.rows(
+            "SELECT count(*), count(*) FILTER (WHERE state = 'dead') FROM courtlistener.failures "
+            "WHERE asset = %(asset)s AND partition = %(partition)s AND resolved_at IS NULL",
+            {"asset": asset, "partition": partition},
+        )
+        return PartitionFailures(int(open_), int(dead))
+
+    def unshown(self, asset: str | None = None, partition: str | None = None, *, limit: int = 100) -> list[Unshown]:
+        """List what was recorded, has died, was requeued or resolved since its partition's check was evaluated.
+
+        Of all partitions or, if `asset` and `partition` are given, of one. After an upgrade that may be all failures
+        there are; one call lists some of them.
+        """
+        rows = self._database.rows(
+            "SELECT asset, partition, array_agg(id), array_agg(state) FROM ("
+            "SELECT asset, partition, id, state FROM courtlistener.failures WHERE shown IS DISTINCT FROM state "
+            f"{'AND asset = %(asset)s AND partition = %(partition)s ' if asset else ''}"
+            f"ORDER BY asset, partition LIMIT {_MOST_UNSHOWN}) AS changed GROUP BY asset, partition LIMIT %(limit)s",
+            {"asset": asset, "partition": partition, "limit": limit},
+        )
+        return [
+            Unshown(asset, partition, dict(zip(ids, states, strict=True))) for asset, partition, ids, states in rows
+        ]
+
+    def mark_shown(self, unshown: Sequence[Unshown]) -> None:
+        """Note that checks have shown these; what has changed since they were listed is listed again."""
+        with self._database.transaction() as connection:
+            for each in unshown:
+                connection.execute(
+                    "UPDATE courtlistener.failures SET shown = seen.state "
+                    "FROM unnest(%(ids)s::bigint[], %(states)s::text[]) AS seen (id, state) "
+                    "WHERE failures.id = seen.id",
+                    {"ids": list(each.states), "states": list(each.states.values())},
+                )
 
     def counts(self) -> dict[str, int]:
         """Count those that are `waiting`, `claimed` and `dead`."""

@@ -15,14 +15,13 @@ from resources.backlog.failures import failure_counts
 from resources.connections.postgres import Database
 
 # What counts the partitions must look at all their sweeps, so it does that once for all assets.
-# A sweep has been walked to its end at least once if it is finished, or if its present pass looks for changes only.
 PROGRESS = """
     WITH plan AS (
         SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
         FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
     ), partitions AS (
         SELECT asset, partition, needed,
-               count(*) FILTER (WHERE finished_at IS NOT NULL OR since IS NOT NULL) AS walked,
+               count(*) FILTER (WHERE walked_at IS NOT NULL) AS walked,
                bool_and(since IS NULL AND finished_at IS NOT NULL) AS first_pass,
                sum(pages) AS pages, sum(records) AS records
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
@@ -70,6 +69,21 @@ class AssetProgress:
         return max(0.0, self.in_progress * mean - self.pages_in_progress) + self.not_begun * mean
 
 
+# Of partitions whose courts and months are still configured; looks at all of them, too.
+FULL_WALKS = """
+    WITH plan AS (
+        SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
+        FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
+    ), complete AS (
+        SELECT sum(walked_pages) AS pages FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
+        WHERE walked_at IS NOT NULL AND (partition = %(whole)s
+            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s)
+        GROUP BY asset, partition, needed HAVING count(*) = needed
+    )
+    SELECT count(*), coalesce(sum(pages), 0)::bigint FROM complete
+"""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What there is to download: how many partitions each asset has, and the names of its sweeps.
@@ -103,19 +117,26 @@ class PipelineReport:
         return sum(asset.pages for asset in self.assets) / dockets if dockets else None
 
 
+def full_walks(database: Database, plan: Plan) -> tuple[int, int]:
+    """How many partitions are complete, and how many requests their last full walks took; raises StoreUnavailable."""
+    [(partitions, pages)] = database.rows(FULL_WALKS, _params(plan))
+    return int(partitions), int(pages)
+
+
+def _params(plan: Plan) -> dict[str, object]:
+    planned = [(asset, sweep) for asset, sweeps in plan.sweeps.items() for sweep in sweeps]
+    return {
+        "assets": [asset for asset, _ in planned],
+        "sweeps": [sweep for _, sweep in planned],
+        "courts": list(plan.courts),
+        "first_month": plan.first_month.isoformat(),
+        "whole": plan.whole,
+    }
+
+
 def pipeline_report(database: Database, plan: Plan) -> PipelineReport:
     """How far the downloads have come; raises StoreUnavailable. The database must be migrated."""
-    planned = [(asset, sweep) for asset, sweeps in plan.sweeps.items() for sweep in sweeps]
-    rows = database.rows(
-        PROGRESS,
-        {
-            "assets": [asset for asset, _ in planned],
-            "sweeps": [sweep for _, sweep in planned],
-            "courts": list(plan.courts),
-            "first_month": plan.first_month.isoformat(),
-            "whole": plan.whole,
-        },
-    )
+    rows = database.rows(PROGRESS, _params(plan))
     begun = {asset: counts for asset, *counts in rows}
     return PipelineReport(
         assets=tuple(

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -57,6 +58,8 @@ _Result = TypeVar("_Result")
 API_USAGE_WINDOWS = (Window(10, 60), Window(120, 3600))
 
 _POOL_SIZE = 16
+#: The server has no more of a list that is paged by number.
+MOST_NUMBERED_PAGES = 100
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
 #: How old the account's windows may be: rates change during a backfill.
@@ -129,6 +132,7 @@ class CourtListenerClient:
         self._windows_read_at = clock() - windows_age_seconds
         self._counting = threading.Lock()
         self.requests_sent = 0
+        self._sent_for_free = 0
         self.refused = 0
         self._reported = 0
 
@@ -172,13 +176,35 @@ class CourtListenerClient:
             if after_id == begun_at:
                 raise TransientApiError(f"{endpoint} do not advance, behind id {after_id}")
 
-    def object(self, endpoint: str, id: int) -> dict[str, Any]:
+    def numbered(self, endpoint: str, **filters: str | int) -> Iterator[Any]:
+        """Yield all objects of a list endpoint that is paged by number, such as `courts`, with their ids only.
+
+        Raises as `page` does. Such a list ends at its hundredth page.
+        """
+        params = {name: str(value) for name, value in filters.items()} | {"fields": "id", "order_by": "id"}
+        for number in range(1, MOST_NUMBERED_PAGES + 1):
+            page = self.page(endpoint, {**params, "page": str(number)})
+            yield from page.objects
+            if not page.has_next:
+                return
+        raise TransientApiError(f"{endpoint} have more than {MOST_NUMBERED_PAGES} pages")
+
+    def object(self, endpoint: str, id: int, *, attempts: int | None = None) -> dict[str, Any]:
         """Return one object of an endpoint; raises as `page` does, Gone and NotFound if it no longer exists."""
-        return self._repeated(object_of, f"{endpoint}/{id}/")
+        return self._repeated(object_of, f"{endpoint}/{id}/", attempts=attempts)
 
     def count(self, endpoint: str, params: Mapping[str, str]) -> int:
         """Count the objects of a list endpoint that the query parameters select, in one request; raises as `page`."""
         return self._repeated(count_of, f"{endpoint}/", {**params, "count": "on"})
+
+    @contextmanager
+    def in_lane(self, lane: Lane) -> Iterator[None]:
+        """Take permits of another lane meanwhile, in all threads."""
+        before, self._lane = self._lane, lane
+        try:
+            yield
+        finally:
+            self._lane = before
 
     def _repeated(
         self,
@@ -220,6 +246,11 @@ class CourtListenerClient:
         except (TransientApiError, Throttled, QuotaError) as error:  # Also when api-usage itself has no room.
             _run_log.warning("The account's windows could not be read: %s", error)
 
+    @property
+    def quota_requests(self) -> int:
+        """How many of the requests that were sent cost quota; those to api-usage do not."""
+        return self.requests_sent - self._sent_for_free
+
     def newly_sent(self) -> int:
         """Return how many requests were sent since the last call of this method."""
         with self._counting:
@@ -243,6 +274,8 @@ class CourtListenerClient:
         try:
             with limiter.permit(self._lane):
                 with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
+                    if limiter is self._usage_limiter:
+                        self._sent_for_free += 1
                     response = self._send(url, params, token)
                     span.set_attribute("http.response.status_code", response.status)
                     if response.status >= 400:

@@ -7,6 +7,7 @@ Belongs here: pure functions, in line with the table of responses in docs/failur
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import urllib3
 
 from resources.connections.tls import refusal_of
 from resources.errors import (
+    ApiChanged,
     ApiError,
     AuthenticationFailed,
     BadRequest,
@@ -39,6 +41,8 @@ MASK = "********"
 #: The server does not log these against the account's quota.
 _NOT_COUNTED = {401, 403, 406, 429}
 _REDIRECTS = {301, 302, 303, 307, 308}
+#: Python reads no longer ones from a text.
+_MOST_DIGITS = 4000
 # No SSLError: TLS may also break after the request.
 _NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
@@ -55,10 +59,7 @@ class Response:
     @property
     def served_at(self) -> datetime:
         """The server's time of the response; ours if it gave none."""
-        try:
-            return parsedate_to_datetime(self.headers.get("Date", "")).astimezone(UTC)
-        except ValueError:
-            return datetime.now(UTC)
+        return _moment_of(self.headers.get("Date", "")) or datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,24 @@ class Page:
 
 
 def page_of(response: Response) -> Page:
-    """Read a page of a list; raises what `object_of` raises, and ForeignHost if `next` leads elsewhere."""
+    """Read a page of a list; raises what `object_of` raises, and ForeignHost or ApiChanged for what `next` is."""
     body = object_of(response)
     objects = body.get("results")
     if not isinstance(objects, list):
         raise TransientApiError(f"The response has no list of results: {asked_for(response.url)}")
     following = body.get("next")
     if following is not None:
-        _named_address(response.url, str(following))
+        _check_next(response.url, following)
     return Page(objects, has_next=following is not None, served_at=response.served_at)
+
+
+def _check_next(asked: str, following: Any) -> None:
+    """Raise ApiChanged unless it is an address, and ForeignHost if that is on another host. It is never followed."""
+    if isinstance(following, str):
+        _named_address(asked, following)
+        if urlsplit(following).scheme or following.startswith("/"):
+            return
+    raise ApiChanged(f"The API has changed: next is {following!r:.100}, not the address of a page: {asked_for(asked)}")
 
 
 def object_of(response: Response) -> dict[str, Any]:
@@ -89,7 +99,7 @@ def object_of(response: Response) -> dict[str, Any]:
         content_type = printable(response.headers.get("Content-Type", ""))[:100]
         raise TransientApiError(f"The response is {content_type!r} instead of JSON: {asked_for(response.url)}")
     try:
-        body = json.loads(response.body)
+        body = json.loads(response.body, parse_int=_whole_number)
     except (ValueError, RecursionError) as error:  # Invalid UTF-8 is a ValueError; what is nested too deep is not.
         raise TransientApiError(f"The response is broken JSON ({error}): {asked_for(response.url)}") from None
     if not isinstance(body, dict):
@@ -100,7 +110,7 @@ def object_of(response: Response) -> dict[str, Any]:
 def count_of(response: Response) -> int:
     """Return how many objects a list requested with `count=on` has; raises what `object_of` raises."""
     count = object_of(response).get("count")
-    if type(count) is not int:
+    if type(count) is not int or not 0 <= count < 2**63:
         raise TransientApiError(f"The response has no count: {asked_for(response.url)}")
     return count
 
@@ -141,7 +151,10 @@ def _error_of(response: Response) -> ApiError:
     for code, error in ((401, AuthenticationFailed), (403, PermissionDenied), (404, NotFound), (410, Gone)):
         if status == code:
             meaning = (error.__doc__ or "").splitlines()[0]
-            return error(f"{meaning} CourtListener says: {detail_of(response)!r}, asked for {asked}")
+            found = error(f"{meaning} CourtListener says: {detail_of(response)!r}, asked for {asked}")
+            if isinstance(found, (NotFound, Gone)):
+                found.said_by_api = "json" in response.headers.get("Content-Type", "")
+            return found
     said = f"{status} {responses.get(status, '')}".rstrip()
     detail = detail_of(response)
     if status == 429:
@@ -201,10 +214,22 @@ def retry_after_seconds(response: Response) -> float | None:
     value = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value)
-    try:  # The standard allows a date too.
-        return max(0.0, (parsedate_to_datetime(value) - response.served_at).total_seconds())
-    except (ValueError, TypeError, OverflowError):
+    moment = _moment_of(value)  # The standard allows a date too.
+    return None if moment is None else max(0.0, (moment - response.served_at).total_seconds())
+
+
+def _moment_of(value: str) -> datetime | None:
+    """The moment of an HTTP date, in UTC if it names no zone; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):  # The last: of years beyond those that Python knows.
         return None
+
+
+def _whole_number(digits: str) -> float:
+    """The number; infinity for one that Python does not read, so that only the object that has it is unusable."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
 
 
 def _named_address(asked: str, target: str) -> str:

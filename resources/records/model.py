@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 
@@ -16,7 +16,8 @@ from typing import Any
 class Record:
     """One object of the API: the keys to join and filter by, and its whole body.
 
-    `replaces` are the ids of objects of the same stream that were merged into it.
+    `replaces` are the ids of objects of the same stream that were merged into it. `lists` are the ids of its children
+    by their table, for the tables of which its body has a list. `date_created` is that of the object at the server.
     """
 
     stream: str
@@ -29,6 +30,8 @@ class Record:
     date_filed: date | None = None
     date_modified: datetime | None = None
     replaces: tuple[int, ...] = ()
+    lists: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    date_created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,56 @@ class Failure:
     after_id: int | None = None
     up_to_id: int | None = None
     requests: int = 0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is stored of the objects that a pass over whole courts meets, if it is not stored already.
+
+    Only those of `courts` and of months from `first_month` on; children only if their parent is stored.
+    """
+
+    courts: frozenset[str]
+    first_month: date
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where records come from.
+
+    `partition` is whose page it is, `court` the only court that it is of ("": there may be several), `month` the one by
+    whose dates it was selected, if it was, `since` the date_modified from which the pass asks (None: everything). Dates
+    of modification are trusted to be in order but for `tolerance`; a row that was last stored before `asked_at` is
+    replaced whatever its date. What `scope` excludes is not stored; a month before its first one is no reason in a pass
+    that goes by the dates of children (`any_month`). `looked_up`: they were asked for one by one.
+    """
+
+    partition: str
+    court: str = ""
+    month: date | None = None
+    since: datetime | None = None
+    tolerance: timedelta = timedelta(0)
+    asked_at: datetime | None = None
+    scope: Scope | None = None
+    any_month: bool = False
+    looked_up: bool = False
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """An object that must be seen, since what is stored does not fit together; seen: stored anew, or known to be gone.
+
+    `kind`: "listed" by its parent and not stored, "unlisted" there although it is stored, "parent" of an object that is
+    stored while itself it is not, or does not list it. "children" is an object whose children of the table `stream`
+    must be seen, whichever there are. `partition` is that of the page that did not fit.
+    """
+
+    kind: str
+    stream: str
+    id: int
+    court_id: str | None
+    docket_id: int | None
+    partition: str
 
 
 @dataclass(frozen=True)

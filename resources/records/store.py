@@ -6,36 +6,28 @@ what an API object looks like (`courtlistener_assets/download/streams.py`), conn
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from psycopg.rows import class_row
 
 from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
 from resources.records import tables
-from resources.records.model import PageOfRecords, Record, SweepKey, SweepPass
-from resources.records.tables import Members, Table
+from resources.records.arrivals import Arrivals
+from resources.records.model import Failure, Lookup, Origin, PageOfRecords, Record, Scope, SweepKey, SweepPass
+from resources.records.pages import PageWriter, storable
+from resources.records.tables import Members, Relations, Table
+
+Body = Mapping[str, Any]
 
 _PASS_COLUMNS = "pass, after_id, since, watermark, finished_at IS NOT NULL, pages, records"
-
-_UPSERT = """
-INSERT INTO courtlistener.records AS stored
-    (stream, id, docket_id, cluster_id, docket_entry_id, court_id, date_filed, date_modified, body)
-VALUES (%(stream)s, %(id)s, %(docket_id)s, %(cluster_id)s, %(docket_entry_id)s, %(court_id)s, %(date_filed)s,
-        %(date_modified)s, %(body)s)
-ON CONFLICT (stream, id) DO UPDATE SET
-    docket_id = excluded.docket_id, cluster_id = excluded.cluster_id, docket_entry_id = excluded.docket_entry_id,
-    court_id = excluded.court_id, date_filed = excluded.date_filed, date_modified = excluded.date_modified,
-    body = excluded.body, fetched_at = now(), gone_at = NULL, gone_reason = NULL
-WHERE stored.date_modified IS NULL OR excluded.date_modified >= stored.date_modified
-"""
+_KEY = "asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s"
 
 _RECORD_FAILURE = """
 INSERT INTO courtlistener.failures AS open
@@ -49,10 +41,12 @@ DO UPDATE SET tries = open.tries + 1, requests = open.requests + excluded.reques
 
 
 class RecordStore:
-    """Everything that was downloaded, and how far each sweep has come."""
+    """Everything that was downloaded, and how far each sweep has come; `tables` hang together as they say."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tables: Sequence[Table] = ()) -> None:
         self._database = database
+        self._relations = Relations(tuple(tables))
+        self.arrivals = Arrivals(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
         """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""
@@ -81,97 +75,273 @@ class RecordStore:
         that a run that is retried or resumed does not start again.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(
-                f"SELECT {_PASS_COLUMNS}, run_id FROM courtlistener.sweeps "
-                "WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s FOR UPDATE",
-                asdict(key),
-            ).fetchone()
-            number, since = 1, None
-            if row:
-                last, own = _pass_of(key, row), row[-1] == run_id
+            last, own = self._last_pass(connection, key, run_id)
+            since = None
+            if last:
                 if own and last.since is None if full_refresh else own or not last.finished:
                     return last
-                number = last.number + 1
                 if last.watermark and not full_refresh:
                     since = last.watermark - overlap
-            new = SweepPass(key, number, after_id, since)
-            params = {**asdict(key), "pass": new.number, "after_id": after_id, "since": since, "run_id": run_id}
-            connection.execute(_BEGIN_PASS, params)
-            return new
+            return self._begin(connection, key, last, run_id=run_id, since=since, after_id=after_id)
+
+    def begin_pass_since(self, key: SweepKey, since: datetime, *, run_id: str) -> SweepPass:
+        """Resume the sweep's unfinished pass, or begin one that asks only for what was modified since a moment.
+
+        A pass that the same run began or finished is taken as it is.
+        """
+        with self._database.transaction() as connection:
+            last, own = self._last_pass(connection, key, run_id)
+            if last and last.since is not None and (own or not last.finished):
+                return last
+            return self._begin(connection, key, last, run_id=run_id, since=since)
+
+    def begin_increment(self, key: SweepKey, main: str, *, run_id: str, overlap: timedelta) -> SweepPass | None:
+        """The same for a sweep that exists beside increments of the sweep `main` only, and has to be walked before it.
+
+        It asks from where its own last pass began, or the last pass of `main` over everything if that was later. None
+        while `main` was never walked to its end, or is being walked over everything.
+        """
+        with self._database.transaction() as connection:
+            walked = connection.execute(
+                f"SELECT walked_at, watermark, since, finished_at IS NOT NULL FROM courtlistener.sweeps WHERE {_KEY}",
+                {**asdict(key), "sweep": main},
+            ).fetchone()
+            if not walked or walked[0] is None or not (walked[2] or walked[3]):
+                return None
+            last, own = self._last_pass(connection, key, run_id)
+            if last and (own or not last.finished):
+                return last
+            walked_at, watermark, main_since, finished = walked
+            if last is None:  # Until now `main` had no increment, or one from before there was this sweep.
+                since = watermark - overlap if finished else main_since
+            else:
+                since = max(last.watermark or walked_at, walked_at) - overlap
+            return self._begin(connection, key, last, run_id=run_id, since=since)
+
+    def _last_pass(self, connection: Connection, key: SweepKey, run_id: str) -> tuple[SweepPass | None, bool]:
+        """The sweep's last pass, and whether this run began it."""
+        row = connection.execute(
+            f"SELECT {_PASS_COLUMNS}, run_id FROM courtlistener.sweeps WHERE {_KEY} FOR UPDATE", asdict(key)
+        ).fetchone()
+        return (_pass_of(key, row), row[-1] == run_id) if row else (None, False)
+
+    def _begin(
+        self,
+        connection: Connection,
+        key: SweepKey,
+        last: SweepPass | None,
+        *,
+        run_id: str,
+        since: datetime | None,
+        after_id: int = 0,
+    ) -> SweepPass:
+        new = SweepPass(key, last.number + 1 if last else 1, after_id, since)
+        params = {**asdict(key), "pass": new.number, "after_id": after_id, "since": since, "run_id": run_id}
+        connection.execute(_BEGIN_PASS, params)
+        return new
 
     def store_page(
-        self, sweep_pass: SweepPass, page: PageOfRecords, *, after_id: int, watermark: datetime | None, finished: bool
+        self,
+        sweep_pass: SweepPass,
+        page: PageOfRecords,
+        *,
+        after_id: int,
+        watermark: datetime | None,
+        finished: bool,
+        **origin: Any,
     ) -> SweepPass:
         """Store a page and move the checkpoint, in one transaction; returns the pass as it is now.
 
-        If another worker has moved this sweep in the meantime, the records are stored (they are upserts) and the other
-        worker's position is kept. Raises StoreUnavailable, or PageRejected if Postgres refuses the rows; then nothing
-        is stored.
+        `origin` are further fields of an `Origin`. If another worker has moved this sweep in the meantime, the records
+        are stored (they are upserts) and the other worker's position is kept. Raises StoreUnavailable, or PageRejected
+        if Postgres refuses the rows; then nothing is stored.
         """
-        try:
-            with self._database.transaction() as connection:
-                self._upsert(connection, page.records)
-                for failure in page.failures:
-                    connection.execute(_RECORD_FAILURE, {**asdict(sweep_pass.key), **storable(asdict(failure))})
-                moved = connection.execute(
-                    _MOVE_CHECKPOINT,
-                    {
-                        **asdict(sweep_pass.key),
-                        "pass": sweep_pass.number,
-                        "from_id": sweep_pass.after_id,
-                        "after_id": after_id,
-                        "watermark": watermark,
-                        "finished": finished,
-                        "records": len(page.records),
-                    },
-                ).fetchone()
-        except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as error:
-            raise PageRejected(f"Postgres refused a page of {sweep_pass.key.asset}: {error}") from error
+        key = asdict(sweep_pass.key)
+        with self._storing(sweep_pass.key.asset) as connection:
+            started = connection.execute(
+                f"SELECT started_at FROM courtlistener.sweeps WHERE {_KEY} AND since IS NULL", key
+            ).fetchone()
+            come_from = Origin(
+                sweep_pass.key.partition,
+                since=sweep_pass.since,
+                asked_at=started[0] if started else None,
+                **origin,
+            )
+            with self._writer(connection, come_from) as writer:
+                stored = writer.store(page.records)
+            for failure in page.failures:
+                connection.execute(_RECORD_FAILURE, {**key, **storable(asdict(failure))})
+            place = {
+                "pass": sweep_pass.number,
+                "from_id": sweep_pass.after_id,
+                "after_id": after_id,
+                "watermark": watermark,
+                "finished": finished,
+                "records": stored,
+            }
+            moved = connection.execute(_MOVE_CHECKPOINT, {**key, **place}).fetchone()
         return _pass_of(sweep_pass.key, moved) if moved else self._current_pass(sweep_pass.key)
 
+    @contextmanager
+    def _storing(self, what: str) -> Iterator[Connection]:
+        try:
+            with self._database.transaction() as connection:
+                yield connection
+        except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as error:
+            raise PageRejected(f"Postgres refused a page of {what}: {error}") from error
+
+    @contextmanager
+    def _writer(self, connection: Connection, origin: Origin) -> Iterator[PageWriter]:
+        writer = PageWriter(connection, self._relations, origin)
+        yield writer
+        writer.write_notes()
+
     def _current_pass(self, key: SweepKey) -> SweepPass:
-        rows = self._database.rows(
-            f"SELECT {_PASS_COLUMNS} FROM courtlistener.sweeps "
-            "WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s",
-            asdict(key),
-        )
+        rows = self._database.rows(f"SELECT {_PASS_COLUMNS} FROM courtlistener.sweeps WHERE {_KEY}", asdict(key))
         return _pass_of(key, rows[0])
 
-    def _upsert(self, connection: Connection, records: Sequence[Record]) -> None:
-        newest: dict[tuple[str, int], Record] = {}
-        for record in records:  # A filter from parent to children repeats rows within a page.
-            newest[record.stream, record.id] = record
-        # Always in the same order, so that two workers that store the same rows cannot deadlock.
-        rows = [
-            {**{name: getattr(record, name) for name in _KEY_COLUMNS}, "body": Jsonb(storable(record.body))}
-            for _, record in sorted(newest.items(), key=lambda item: item[0])
-        ]
-        if rows:
-            connection.cursor().executemany(_UPSERT, rows)
-        for record in newest.values():
-            if record.replaces:
-                self._mark_gone(connection, record.stream, record.replaces, f"merged into {record.id}")
-
-    # --- tombstones -----------------------------------------------------------------------------------------------
-
-    def mark_gone(self, stream: str, ids: Sequence[int], reason: str) -> int:
-        """Mark objects as gone, with the opinions of gone clusters; returns how many are newly marked."""
+    def forget_walked(self, key: SweepKey) -> None:
+        """Remove the checkpoint of a sweep that came to its end, so that the next pass over it brings everything."""
         with self._database.transaction() as connection:
-            return self._mark_gone(connection, stream, ids, reason)
+            connection.execute(
+                f"DELETE FROM courtlistener.sweeps WHERE {_KEY} AND finished_at IS NOT NULL", asdict(key)
+            )
 
-    def _mark_gone(self, connection: Connection, stream: str, ids: Sequence[int], reason: str) -> int:
-        return connection.execute(
-            "UPDATE courtlistener.records SET gone_at = now(), gone_reason = %(reason)s WHERE gone_at IS NULL "
-            "AND ((stream = %(stream)s AND id = ANY(%(ids)s)) "
-            "OR (%(stream)s = 'clusters' AND stream = 'opinions' AND cluster_id = ANY(%(ids)s)))",
-            {"stream": stream, "ids": list(ids), "reason": reason},
-        ).rowcount
+    # --- single objects -------------------------------------------------------------------------------------------
+
+    def store_found(self, partition: str, records: Sequence[Record], *, scope: Scope | None = None) -> int:
+        """Store what was just asked for by its id, whatever its dates; returns how many are in scope.
+
+        Raises as `store_page` does.
+        """
+        with self._storing(partition) as connection:
+            [(now,)] = connection.execute("SELECT now()").fetchall()
+            origin = Origin(partition, asked_at=now, scope=scope, any_month=True, looked_up=True)
+            with self._writer(connection, origin) as writer:
+                return writer.store(records)
+
+    def mark_gone(self, stream: str, ids: Sequence[int], reason: str, *, partition: str = "") -> int:
+        """Mark objects as gone, with what hangs on them; returns how many are newly marked. Their text is deleted."""
+        with (
+            self._database.transaction() as connection,
+            self._writer(connection, Origin(partition)) as writer,
+        ):
+            return writer.mark_gone(self._relations[stream], ids, reason)
+
+    def detach(self, stream: str, id: int) -> None:
+        """Take a nested object that exists out of the object that no longer has it, and out of every month."""
+        with self._database.transaction() as connection, self._writer(connection, Origin("")) as writer:
+            writer.detach(self._relations[stream], id)
+
+    def record_failure(self, key: SweepKey, failure: Failure) -> None:
+        """Record a failure that belongs to no page."""
+        with self._database.transaction() as connection:
+            connection.execute(_RECORD_FAILURE, {**asdict(key), **storable(asdict(failure))})
+
+    # --- lookups --------------------------------------------------------------------------------------------------
+
+    def lookups(self, courts: Sequence[str], streams: Sequence[str], *, due_only: bool = True) -> list[Lookup]:
+        """What must be seen of some courts and streams, by docket; not what a first pass under way will bring."""
+        params = {"courts": list(courts), "streams": list(streams), "due_only": due_only}
+        with self._database.transaction() as connection, connection.cursor(row_factory=class_row(Lookup)) as cursor:
+            return cursor.execute(_LOOKUPS, params).fetchall()
+
+    def is_wanted(self, lookup: Lookup) -> bool:
+        """Whether a lookup still waits: another page, or another run, may have brought its object."""
+        return bool(self._database.rows(f"SELECT FROM courtlistener.lookups WHERE {_LOOKUP}", vars(lookup)))
+
+    def finish_lookup(self, lookup: Lookup) -> None:
+        """Remove a lookup that has been done."""
+        with self._database.transaction() as connection:
+            connection.execute(f"DELETE FROM courtlistener.lookups WHERE {_LOOKUP}", vars(lookup))
+
+    def postpone_lookup(self, lookup: Lookup) -> None:
+        """Try a lookup that failed again after an hour, the next time after two, up to a day."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE courtlistener.lookups SET tries = tries + 1, "
+                "due_at = now() + least(interval '1 day', interval '1 hour' * power(2, least(tries, 10))) "
+                f"WHERE {_LOOKUP}",
+                vars(lookup),
+            )
+
+    # --- how fresh ------------------------------------------------------------------------------------------------
+
+    def walked_by(self, run_id: str, partitions: Sequence[str]) -> set[str]:
+        """The assets of which this run has walked all of these partitions, and left nothing unfinished."""
+        rows = self._database.rows(
+            "SELECT asset FROM courtlistener.sweeps WHERE partition = ANY(%(partitions)s) AND run_id = %(run_id)s "
+            "GROUP BY asset HAVING bool_and(finished_at IS NOT NULL) AND count(DISTINCT partition) = %(count)s",
+            {"partitions": list(partitions), "run_id": run_id, "count": len(set(partitions))},
+        )
+        return {str(asset) for (asset,) in rows}
+
+    def current_as_of(self, courts: Sequence[str]) -> datetime | None:
+        """Until when all of some courts were caught up; None if one never was."""
+        rows = self._database.rows(
+            "SELECT min(current_as_of) FROM courtlistener.courts WHERE court_id = ANY(%(courts)s) "
+            "HAVING count(*) = %(count)s",
+            {"courts": list(courts), "count": len(set(courts))},
+        )
+        return rows[0][0] if rows else None
+
+    def catch_up_from(self, courts: Sequence[str]) -> datetime | None:
+        """From when changes of some courts may be missing; None if nothing of them was downloaded.
+
+        That is where the last catch-up of a court began, else its oldest pass.
+        """
+        since: datetime | None
+        [(since,)] = self._database.rows(_CATCH_UP_FROM, {"courts": list(courts)})
+        return since
+
+    def set_current(self, courts: Sequence[str], as_of: datetime) -> None:
+        """Note until when courts are caught up."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO courtlistener.courts AS known (court_id, current_as_of) "
+                "SELECT unnest(%(courts)s::text[]), %(as_of)s ON CONFLICT (court_id) DO UPDATE "
+                "SET current_as_of = greatest(known.current_as_of, excluded.current_as_of)",
+                {"courts": sorted(courts), "as_of": as_of},
+            )
+
+    # --- stale partitions -----------------------------------------------------------------------------------------
+
+    def stale_partitions(self, *, quiet_seconds: float = 0.0) -> list[tuple[str, datetime]]:
+        """The partitions whose documents have changed since they were taken, and when last.
+
+        Left out are those that have changed within `quiet_seconds`, unless they have been waiting for ten times that.
+        """
+        return [(str(partition), last_at) for partition, last_at in self._database.rows(
+            "SELECT partition, last_at FROM courtlistener.stale_partitions "
+            "WHERE last_at <= now() - make_interval(secs => %(quiet)s) "
+            "OR first_at <= now() - make_interval(secs => %(quiet)s * 10) ORDER BY first_at, partition",
+            {"quiet": quiet_seconds},
+        )]  # fmt: skip
+
+    def stale_at(self, partition: str) -> datetime | None:
+        """When the documents of a partition last changed, if they have since they were taken."""
+        rows = self._database.rows(
+            "SELECT last_at FROM courtlistener.stale_partitions WHERE partition = %(partition)s",
+            {"partition": partition},
+        )
+        return rows[0][0] if rows else None
+
+    def take_stale(self, partition: str, last_at: datetime | None) -> None:
+        """Note that a partition's documents are taken as they were at `last_at`, which was asked before reading them.
+
+        If they have changed since, the partition stays stale.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM courtlistener.stale_partitions WHERE partition = %(partition)s AND last_at = %(last_at)s",
+                {"partition": partition, "last_at": last_at},
+            )
 
     def is_complete(self, asset: str, partition: str, sweeps: Sequence[str]) -> bool:
         """Whether every one of the sweeps has been walked to its end at least once."""
         [(count,)] = self._database.rows(
             "SELECT count(*) FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition = %(partition)s "
-            "AND sweep = ANY(%(sweeps)s) AND (finished_at IS NOT NULL OR since IS NOT NULL)",
+            "AND sweep = ANY(%(sweeps)s) AND walked_at IS NOT NULL",
             {"asset": asset, "partition": partition, "sweeps": list(sweeps)},
         )
         return int(count) == len(set(sweeps))
@@ -182,7 +352,9 @@ class RecordStore:
     def documents(
         self, kinds: Iterable[tuple[str, Table]], month: Mapping[str, str]
     ) -> Iterator[Iterator[dict[str, Any]]]:
-        """The documents of a court's month in a stable order, one at a time, of each of `kinds` (name and table).
+        """The documents of a partition in a stable order, one at a time, of each of `kinds` (name and table).
+
+        `month` are the values court, first_day and next_month, or court alone: the documents of dockets without a date.
 
         Each is a dict `{kind, id, docket_id, cluster_id, date_filed, dated, body, cluster, docket}`. `dated` is the
         date by which it belongs to the month, `cluster` is None for one that belongs to a docket only, `docket` may be
@@ -194,17 +366,25 @@ class RecordStore:
             connection.cursor(name="documents") as cursor,
         ):
             cursor.itersize = 100
-            cursor.execute(tables.documents(kinds).encode(), month)
+            cursor.execute(tables.documents(kinds, month).encode(), month)
             names = [column.name for column in cursor.description or ()]
             yield (dict(zip(names, row, strict=True)) for row in cursor)
 
+    def places(self, table: Table, ids: Sequence[int]) -> dict[int, tuple[str | None, date | None]]:
+        """The court and the date by which each of these records belongs to a partition; one that is gone has none."""
+        rows = self._database.rows(tables.places(table, bodies=False), {"ids": list(ids)})
+        return {id: (court, day) for id, court, day, _ in rows}
+
+    def bodies_in_place(self, table: Table, ids: Sequence[int]) -> Iterator[tuple[int, str | None, date | None, Body]]:
+        """The id, court, date and object of each of these records that is not gone, one object in memory at a time."""
+        for id in ids:
+            yield from self._database.rows(tables.places(table, bodies=True), {"ids": [id]})
+
     def counts(self, groups: Mapping[str, Sequence[Members]], month: Mapping[str, str]) -> dict[str, int]:
-        """Count the different rows of each group that belong to a court's month."""
-        rows = self._database.rows(tables.count_each(groups.items()), dict(month))
+        """Count the different rows of each group that belong to a partition."""
+        rows = self._database.rows(tables.count_each(groups.items(), month), dict(month))
         return {name: int(count) for name, count in rows}
 
-
-_KEY_COLUMNS = ("stream", "id", "docket_id", "cluster_id", "docket_entry_id", "court_id", "date_filed", "date_modified")
 
 _BEGIN_PASS = """
 INSERT INTO courtlistener.sweeps (asset, partition, sweep, pass, after_id, since, run_id)
@@ -217,24 +397,36 @@ ON CONFLICT (asset, partition, sweep) DO UPDATE SET
 _MOVE_CHECKPOINT = f"""
 UPDATE courtlistener.sweeps SET
     after_id = %(after_id)s, watermark = coalesce(watermark, least(%(watermark)s, now())), pages = pages + 1,
-    records = records + %(records)s, finished_at = CASE WHEN %(finished)s THEN now() END
+    records = records + %(records)s, finished_at = CASE WHEN %(finished)s THEN now() END,
+    walked_at = CASE WHEN %(finished)s AND since IS NULL
+        THEN coalesce(watermark, least(%(watermark)s, now()), now()) ELSE walked_at END,
+    walked_pages = CASE WHEN %(finished)s AND since IS NULL THEN pages + 1 ELSE walked_pages END
 WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s
     AND pass = %(pass)s AND after_id = %(from_id)s AND finished_at IS NULL
 RETURNING {_PASS_COLUMNS}
 """
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_LOOKUP = "kind = %(kind)s AND stream = %(stream)s AND id = %(id)s"
 
+_LOOKUPS = """
+SELECT kind, stream, id, court_id, docket_id, partition FROM courtlistener.lookups wanted
+WHERE court_id = ANY(%(courts)s) AND stream = ANY(%(streams)s) AND (due_at <= now() OR NOT %(due_only)s)
+    AND NOT EXISTS (
+        SELECT FROM courtlistener.sweeps under_way WHERE under_way.asset = wanted.stream
+            AND under_way.partition = wanted.partition AND under_way.walked_at IS NULL
+            AND under_way.since IS NULL AND position(':' IN under_way.sweep) = 0)
+ORDER BY docket_id, stream, kind, id LIMIT 1000
+"""
 
-def storable(value: Any) -> Any:
-    """The same value with U+FFFD in place of what Postgres cannot hold: NUL, and halves of surrogate pairs."""
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("�", value) if _UNSTORABLE.search(value) else value
-    if isinstance(value, dict):
-        return {storable(name): storable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [storable(item) for item in value]
-    return value
+# A pass whose last page is not stored yet has its own watermark, too.
+_CATCH_UP_FROM = r"""
+SELECT min(coalesce(
+    (SELECT current_as_of FROM courtlistener.courts known WHERE known.court_id = wanted.court_id),
+    (SELECT min(watermark) FROM courtlistener.sweeps
+     WHERE partition ~>=~ (wanted.court_id || '|') AND partition ~<~ (wanted.court_id || '}')
+        AND position(':' IN sweep) = 0)))
+FROM unnest(%(courts)s::text[]) AS wanted (court_id)
+"""
 
 
 def _pass_of(key: SweepKey, row: Sequence[Any]) -> SweepPass:

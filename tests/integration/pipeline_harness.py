@@ -22,6 +22,7 @@ from resources.dagster_resources import (
     BacklogResource,
     CourtListenerResource,
     PostgresResource,
+    RecordStoreResource,
     RedisRateLimitResource,
     RedisResource,
 )
@@ -61,6 +62,7 @@ class CodeLocation:
         )
         return {
             "courtlistener_backlog": BacklogResource(postgres=postgres, redis=redis),
+            "courtlistener_records": RecordStoreResource(postgres=postgres),
             "courtlistener": CourtListenerResource(
                 base_url=self.environ["COURTLISTENER_BASE_URL"],
                 api_token=self.environ["COURTLISTENER_API_TOKEN"],

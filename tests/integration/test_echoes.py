@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import socket
@@ -92,9 +93,10 @@ def test_an_error_shows_neither_the_token_nor_control_characters(name: str, capl
 
 
 def test_an_object_that_echoes_the_token_is_stored_without_it(database: Database) -> None:
-    body = f'{{"next": null, "results": [{{"id": 7, "court_id": "ca9", "case_name": "{TOKEN}"}}, {{"x": "{TOKEN}"}}]}}'
-    page = http("200 OK", body.encode(), Content_Type=JSON)
     [stream] = [stream for stream in STREAMS if stream.name == "dockets"]
+    docket = {**dict.fromkeys(stream.needs), "id": 7, "court_id": "ca9", "case_name": TOKEN}
+    body = json.dumps({"next": None, "results": [docket, {"x": TOKEN}]})
+    page = http("200 OK", body.encode(), Content_Type=JSON)
     store = RecordStore(database)
     store.prepare(stream.stores)
     with hand_made_server(lambda connection, _: connection.sendall(page)) as (url, _):

@@ -55,11 +55,11 @@ def test_every_line_of_a_run_names_the_run_the_asset_and_the_partition(
     lines = lines_of(capsys)
     assert {(line["run_id"], line["job"]) for line in lines} == {(result.run_id, "court_month")}
     assert {line.get("asset", "of a check") for line in lines} == {"clusters", "vector_inputs", "of a check"}
-    of_partitions = [line for line in lines if not line["event"].startswith(("step_", "log"))]
+    of_partitions = [line for line in lines if not line["event"].startswith(("step_", "run_", "log"))]
     assert {line["partition"] for line in of_partitions} == {MONTH}
     named = [line for line in lines if line["event"] != "log"]
     assert [line["event"] for line in named if line.get("asset") == "clusters"] == [
-        "step_started", "page_stored", "page_stored", "partition_walked", "step_succeeded"
+        "step_started", "page_stored", "page_stored", "partition_walked", "run_totals", "step_succeeded"
     ]  # fmt: skip
     [first, second] = [line for line in lines if line["event"] == "page_stored"]
     assert (first["stream"], first["sweep"], first["records"], first["failures"]) == ("clusters", "dated", 20, 0)

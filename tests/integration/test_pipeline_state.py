@@ -226,13 +226,15 @@ def test_the_last_runs_are_those_that_moved_last(state: PipelineState, clock: Cl
 
 
 def _downloaded(pipeline: Pipeline, asset: str) -> tuple[Any, dict[str, Any]]:
-    """A run of one asset, and the metadata of its materialisation."""
+    """A run of one asset, and the totals that it shows on the asset."""
     result = pipeline.run("downloads", MONTH, asset_selection=[dg.AssetKey(asset)])
-    [event] = result.get_asset_materialization_events()
-    return result, {name: value.value for name, value in event.materialization.metadata.items()}
+    [observation] = result.get_asset_observation_events()
+    return result, {
+        name: value.value for name, value in observation.asset_observation_data.asset_observation.metadata.items()
+    }
 
 
-def test_a_run_shows_its_summary_in_its_metadata_and_in_status(
+def test_a_run_shows_its_summary_on_its_asset_and_in_status(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     result, metadata = _downloaded(pipeline, "dockets")

@@ -30,22 +30,23 @@ from courtlistener_assets.download.stream import all_kinds, all_members
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
-from resources.backlog.progress import PROGRESS
+from resources.backlog.progress import FULL_WALKS, PROGRESS
 from resources.connections.postgres import Database
 from resources.dagster_resources import RedisRateLimitResource, account_of
 from resources.quota.permits import Lane, ServerWindow, Window
 from resources.quota.report import quota_report
-from resources.records.audit import RecordAudit
+from resources.records.audit import LAST_FULL_WALKS, RecordAudit
 from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
 from tests.integration.ledger_harness import give_back, take
 from tests.integration.pipeline_harness import Pipeline, environment, pipeline_for
+from tests.integration.test_fresh_data import scheduled
 
 SIZE = Size(courts=10, months=100, permits=24_000, permits_an_hour=1000, failures=10_000, deferrals=4500)
 ACCOUNT = account_of("wide-token")
 GROWING = {*ROWS, "sweeps", "failures", "deferrals", "permits"}
 #: Counting the partitions of all assets is looking at all of them; `make bench-scale` says what that costs.
-WHOLE_ON_PURPOSE = {PROGRESS: {"sweeps"}}
+WHOLE_ON_PURPOSE = {PROGRESS: {"sweeps"}, FULL_WALKS: {"sweeps"}, LAST_FULL_WALKS: {"sweeps"}}
 
 
 @dataclass
@@ -202,9 +203,12 @@ def download_a_partition_again(store: Store) -> None:
     assert store.pipeline.run("downloads", "scotus|2024-02-01", run_config=config, asset_selection=keys).success
 
 
-def bring_a_days_changes(store: Store) -> None:
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-    assert store.pipeline.run("changes_of_day", f"scotus|{yesterday:%Y-%m-%d}", raise_on_error=True).success
+def catch_up_with_a_court(store: Store) -> None:
+    assert store.pipeline.run("catch_up", "scotus", raise_on_error=True).success
+
+
+def find_undated_dockets(store: Store) -> None:
+    assert store.pipeline.run("undated", "scotus|undated", raise_on_error=True).success
 
 
 def store_a_page_with_a_failure(store: Store) -> None:
@@ -281,6 +285,11 @@ def tick_every_sensor(store: Store) -> None:
         store.pipeline.tick(sensor.name)
 
 
+def tick_every_schedule(store: Store) -> None:
+    for schedule in store.pipeline.defs.get_repository_def().schedule_defs:
+        scheduled(store.pipeline, schedule.name, datetime.now(UTC))
+
+
 def look_at_failures_and_quota(store: Store) -> None:
     assert store.pipeline.run("show_failed_dockets", raise_on_error=True).success
     quota_report(store.database)
@@ -300,7 +309,8 @@ def scrape_and_show_status(store: Store) -> None:
 ACTIVITIES: dict[str, Callable[[Store], None]] = {
     "a partition is downloaded": download_a_partition,
     "a partition is downloaded again": download_a_partition_again,
-    "a day's changes are brought": bring_a_days_changes,
+    "a court is caught up with": catch_up_with_a_court,
+    "dockets without a date are looked for": find_undated_dockets,
     "a page with a failure is stored": store_a_page_with_a_failure,
     "a partition is read": read_a_partition,
     "a partition is compared": compare_a_partition,
@@ -310,6 +320,7 @@ ACTIVITIES: dict[str, Callable[[Store], None]] = {
     "deferrals are gone on with": live_through_deferrals,
     "what is left is estimated": estimate_what_is_left,
     "sensors tick": tick_every_sensor,
+    "schedules tick": tick_every_schedule,
     "failures and quota are shown": look_at_failures_and_quota,
     "completeness is checked": check_completeness,
     "metrics are scraped": scrape_and_show_status,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +17,7 @@ from courtlistener_assets.devkit.simulator.expected import expected, oral_argume
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.download import streams
 from courtlistener_assets.download.partitions import Selection
-from courtlistener_assets.download.stream import Body, id_in, month_sweep
+from courtlistener_assets.download.stream import Body, Sweep, id_in, month_sweep
 from courtlistener_assets.download.streams import OPINION, OPINIONS
 from resources.records.model import Record
 from resources.records.tables import Table
@@ -117,16 +116,16 @@ def test_what_is_stored_of_every_stream_is_what_the_server_counts(pipeline: Pipe
     assert all(found.values()), found
 
 
-def test_a_changed_transcript_comes_with_the_days_changes_and_names_its_month(pipeline: Pipeline) -> None:
+def test_a_changed_transcript_comes_with_a_catch_up_and_makes_its_month_stale(pipeline: Pipeline) -> None:
     pipeline.run("court_month", MONTH, raise_on_error=True)
     argument = arguments_of(pipeline)[0]
-    yesterday = datetime.now(UTC) - timedelta(days=1)
     said = "May it please the Court."
-    pipeline.simulator.corpus.touch("audio", argument, modified=yesterday, stt_transcript=said)
-    result = pipeline.run("changes_of_day", f"scotus|{yesterday:%Y-%m-%d}", raise_on_error=True)
+    pipeline.simulator.corpus.touch("audio", argument, stt_transcript=said)
+    result = pipeline.run("catch_up", "scotus", raise_on_error=True)
     [event] = result.asset_materializations_for_node("court_changes")
-    assert event.metadata["touched_months"].value == [MONTH]
     assert event.metadata["oral_arguments_modified"].value == 1
+    assert event.metadata["requests"].value == 8
+    assert (MONTH,) in pipeline.rows("SELECT partition FROM courtlistener.stale_partitions")
     pipeline.run("rebuild_vector_inputs", MONTH, raise_on_error=True)
     [row] = [row for row in chunks(pipeline) if (row["doc_type"], row["document_id"]) == ("oral_argument", argument)]
     assert row["text"] == said
@@ -248,6 +247,7 @@ DISSENTS = replace(
     read=_dissent,
     tables=(Table("dissents", parent=OPINIONS.table.parent, key="cluster_id"),),
     sweeps=(month_sweep("dated", "cluster__docket__court", "cluster__date_filed"),),
+    changes=(Sweep("dissents", {"cluster__docket__court": "{court}", "cluster__date_filed__gte": "{first_day}"}),),
     limits={"type": "040dissent"},
 )
 DISSENTS = replace(DISSENTS, kinds=(replace(OPINION, name="dissent", table=DISSENTS.table),))

@@ -15,6 +15,7 @@ from courtlistener_assets.chunks.table import write_partition
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import OPINION
+from courtlistener_assets.download.undated import Undated
 from tests.chunk_rows import rows_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "vector-inputs.md"
@@ -54,7 +55,7 @@ def rows(number: int, court: str, name: str, text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`data/` in the current directory, with a month of each of two courts."""
+    """`data/` in the current directory, with a month of each of two courts, and what belongs to none."""
     monkeypatch.chdir(tmp_path)
     for court in ("ca9", "scotus"):
         found = [
@@ -64,6 +65,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for row in rows(number, court, name, text)
         ]
         write_partition(found, chunks_path(Path("data"), CourtMonth(court, dt.date(2024, 2, 1))))
+    # What belongs to no month is beside the months, and no reader stumbles over it.
+    write_partition([], chunks_path(Path("data"), Undated("ca9")))
+    write_partition(
+        rows(8, "scotus", "Undated v. Docket", "This filing is in a docket without a date."),
+        chunks_path(Path("data"), Undated("scotus")),
+    )
     return tmp_path / "data"
 
 
@@ -79,7 +86,8 @@ def run(block: tuple[str, list[str]], names: dict[str, Any]) -> dict[str, Any]:
 def test_the_files_can_be_read_with(block: tuple[str, list[str]], data: Path) -> None:
     names = run(block, {})
     if "table" in names:
-        assert sorted(names["table"]["case_name"].to_pylist()) == sorted(name for _, name in OPINIONS)
+        expected_names = [*(name for _, name in OPINIONS), "Undated v. Docket"]
+        assert sorted(names["table"]["case_name"].to_pylist()) == sorted(expected_names)
         return
     found = names["tokens"]
     pairs = found if isinstance(found, list) else found.rows() if hasattr(found, "rows") else found.items()
@@ -103,7 +111,11 @@ def test_the_example_brings_a_collection_up_to_date(data: Path) -> None:
     names["chunks"] = names["ds"].dataset("data/vector_inputs", format="parquet", partitioning="hive")
     run(LOADERS[1], names)
     points, _ = names["client"].scroll("chunks", limit=100)
-    assert sorted(point.payload["case_name"] for point in points) == ["Car v. Police", "New v. Old"]
+    assert sorted(point.payload["case_name"] for point in points) == [
+        "Car v. Police",
+        "New v. Old",
+        "Undated v. Docket",
+    ]
 
 
 def test_every_column_is_explained(data: Path) -> None:

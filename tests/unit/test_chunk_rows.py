@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.document import Document, id_of
 from courtlistener_assets.chunks.duplicates import Duplicates
 from courtlistener_assets.chunks.rows import Tally, partition_rows
 from courtlistener_assets.download.streams import OPINION, RECAP_DOCUMENT
@@ -197,3 +197,21 @@ def test_strings_that_cannot_be_stored_are_repaired_in_metadata_too() -> None:
     (row,) = rows_of(opinion(case_name="Doe\x00 v. \ud800Roe", date_modified="yesterday"))
     assert row["case_name"] == "Doe v. \ufffdRoe"
     assert row["source_date_modified"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "id"),
+    [
+        (7, 7),
+        ("https://www.courtlistener.com/api/rest/v4/people/7/", 7),
+        (True, None),
+        (2**63, None),
+        (float("nan"), None),
+        ("9" * 5000, None),
+        (f"/people/{'9' * 25}/", None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_an_id_that_no_column_can_hold_is_none(value: object, id: int | None) -> None:
+    assert id_of(value) == id

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import dagster as dg
 import pytest
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
 from courtlistener_assets.defs.assets.download_config import DownloadConfig, IdRange
 from courtlistener_assets.defs.assets.failed_dockets import table
+from courtlistener_assets.defs.jobs import ForgetConfig
 from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.sensors.resume_deferred import resume_request
 from courtlistener_assets.defs.sensors.retry_failed_dockets import retry_request
+from courtlistener_assets.download.membership import COURT_CHANGES
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.streams import STREAMS
+from resources.backlog.deferrals import Deferral
 from resources.backlog.failure_lists import OpenFailure
 from resources.backlog.failures import Claim
 
@@ -65,10 +69,47 @@ def test_a_docket_that_failed_in_many_objects_is_asked_for_once() -> None:
     assert config(*failures)["docket_ids"] == [17]
 
 
-def test_a_days_changes_are_asked_for_by_ids_even_where_the_docket_is_known() -> None:
+def test_a_courts_changes_are_asked_for_by_ids_even_where_the_docket_is_known() -> None:
     failure = replace(PLAIN, asset=COURT_CHANGES, sweep="clusters", docket_id=17, object_id=99)
     found = config(failure, asset=COURT_CHANGES)
     assert found == {"docket_ids": [], "id_ranges": [{"sweep": "clusters", "after_id": 98, "up_to_id": 99}]}
+
+
+@pytest.mark.parametrize(
+    ("partition", "job"),
+    [(MONTH, "retry_failed_dockets"), ("ca9", "catch_up"), ("FD", "catch_up"), ("ca9|undated", "undated"),
+     ("all", "whole_streams")],
+)  # fmt: skip
+def test_each_kind_of_partition_has_its_job(partition: str, job: str) -> None:
+    assert retry_request(Claim("claim", partition, 1, (replace(PLAIN, partition=partition),)), Names()).job_name == job
+
+
+@pytest.mark.parametrize("key", [MONTH, "ca9|2024-05-17", "ca9|undated", "ca9", "F", "FD", "all"])
+def test_keys_of_partitions_are_taken(key: str) -> None:
+    assert ForgetConfig(partitions=[key]).partitions == [key]
+
+
+@pytest.mark.parametrize(
+    "key", ["hunter2", "0123456789abcdef0123456789abcdef01234567", "ca9|", "fd9x", "ca9|undated|x"]
+)
+def test_what_may_be_a_password_is_no_key_and_is_not_quoted(key: str) -> None:
+    with pytest.raises(dg.Failure, match="a partition key is") as raised:
+        ForgetConfig(partitions=[key])
+    assert key not in str(raised.value)
+
+
+def test_a_run_that_resumes_a_download_without_months_makes_its_text_too() -> None:
+    until = datetime(2024, 1, 31, tzinfo=UTC)
+    deferral = Deferral("undated_dockets", "ca9|undated", until, "", "run", downstream=["undated_vector_inputs"])
+    text = Deferral("undated_vector_inputs", "ca9|undated", until, "", "run")
+    for deferrals in ([deferral], [deferral, text]):
+        request = resume_request(deferrals, Names(), lambda asset, key: True)
+        assert request.job_name == "undated"
+        assert [key.to_user_string() for key in request.asset_selection or ()] == [
+            "undated_dockets",
+            "undated_vector_inputs",
+        ]
+        assert request.run_config == {"ops": {"undated_dockets": {"config": {"resumes": "run"}}}}
 
 
 def test_the_run_key_differs_between_attempts_and_between_sets_of_failures() -> None:

@@ -1,11 +1,11 @@
 """Settings from environment variables."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.settings import Settings
+from courtlistener_assets.settings import Settings, catch_up_times
 from resources.errors import SettingError
 
 
@@ -37,6 +37,10 @@ def test_values_in_code_are_read_as_those_of_the_environment() -> None:
         ("account", "our account", "letters, digits"),
         ("workers", 0, "from 1 to 64"),
         ("max_wait_seconds", "soon", "not a number"),
+        ("grouped", ["F", "fd"], "did you mean FD"),
+        ("catch_up", "sometimes", "neither hourly, daily nor a cron expression"),
+        ("catch_up", "0 5 1 1 *", "less often than once a month"),
+        ("refresh_days", -1, "a whole number of days"),
         ("api_token_file", "/no/such/file", "cannot be read"),
         ("postgres_url", "mysql://localhost", "not an address such as postgresql://"),
     ],
@@ -45,6 +49,21 @@ def test_a_wrong_value_in_code_is_named_by_its_field(name: str, value: object, e
     with pytest.raises(SettingError, match=expected) as raised:
         Settings(**{name: value})  # type: ignore[arg-type]
     assert str(raised.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "cron", "every"),
+    [
+        ("hourly", "20 * * * *", timedelta(hours=1)),
+        ("daily", "30 3 * * *", timedelta(days=1)),
+        ("0 6 * * 1-5", "0 6 * * 1-5", timedelta(days=3)),  # over the weekend
+        ("0 0 1 * *", "0 0 1 * *", timedelta(days=31)),
+    ],
+)
+def test_a_catch_up_is_hourly_daily_or_at_the_moments_of_a_cron_expression(
+    value: str, cron: str, every: timedelta
+) -> None:
+    assert catch_up_times(Settings.from_environ({"COURTLISTENER_CATCH_UP": value}).catch_up) == (cron, every)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -53,6 +53,7 @@ def control(simulator: Simulator, path: str, **body: Any) -> Any:
     ("kind", "status", "content_type"),
     [
         ("500", 500, "text/plain; charset=utf-8"),
+        ("crash", 500, "text/html; charset=utf-8"),
         ("502", 502, "text/html; charset=utf-8"),
         ("503", 503, "text/html; charset=utf-8"),
         ("html", 200, "text/html; charset=utf-8"),

@@ -134,3 +134,38 @@ def test_checking_and_logging_is_one_step_for_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(admitted) == 500
+
+
+# --- rates that change
+
+
+def statuses(account: Account, second: float, count: int) -> list[bool]:
+    """Whether so many requests in a row are admitted."""
+    return [account.admit(round(second * MICROSECONDS)) is None for _ in range(count)]
+
+
+def test_processes_that_have_cached_the_old_rates_disagree_for_minutes() -> None:
+    account = Account("someone", "token", "2/min")
+    account.set_rates("1000/min", now=0.0, cached_seconds=(300.0, 600.0))
+    assert statuses(account, 0.0, 4) == [True, True, False, False]
+    # One process has heard of the change, the other has not.
+    assert statuses(account, 300.0, 8) == [True, True, True, False, True, False, True, False]
+    assert statuses(account, 600.0, 8) == [True] * 8
+
+
+def test_lowered_rates_are_kept_too_late_as_well() -> None:
+    account = Account("someone", "token", "1000/min")
+    account.set_rates("1/min", now=0.0, cached_seconds=(300.0, 600.0))
+    assert statuses(account, 10.0, 4) == [True] * 4
+    assert statuses(account, 590.0, 4) == [True, True, False, True]
+
+
+def test_a_promotion_doubles_the_rates_and_has_a_history_of_its_own() -> None:
+    account = Account("someone", "token", "2/min,3/hour")
+    assert statuses(account, 0.0, 3) == [True, True, False]
+    account.set_promotion(active=True)
+    assert statuses(account, 1.0, 5) == [True, True, True, True, False]
+    account.set_promotion(active=False)
+    assert statuses(account, 61.0, 2) == [True, False]
+    account.set_promotion(active=True)
+    assert statuses(account, 62.0, 3) == [True, True, False]

@@ -31,6 +31,8 @@ class Fact:
     headers: Mapping[str, str | None] = field(default_factory=dict)
     #: Keys of the body, in order.
     keys: tuple[str, ...] = ()
+    #: About so long is the page for people that came as the body.
+    body_characters: int = 0
 
 
 def _detail(text: str) -> dict[str, str]:
@@ -60,6 +62,32 @@ FACTS = [
         _unknown("docket__date_argued__gte"),
     ),
     Fact("there is no isnull", "dockets/?clusters__isnull=true", 400, _unknown("clusters__isnull")),
+    Fact(
+        "no isnull of a date",
+        "dockets/?court=ca9&date_filed__isnull=true",
+        400,
+        _unknown("date_filed__isnull"),
+    ),
+    Fact(
+        "no part of a text",
+        "dockets/?nature_of_suit__icontains=civil",
+        400,
+        _unknown("nature_of_suit__icontains"),
+    ),
+    Fact("a judge who does not exist", "dockets/?assigned_to=999999", 400, {"assigned_to": NO_CHOICE}),
+    Fact("opinions of a cluster that does not exist", "opinions/?cluster=9999999", 400, {"cluster": NO_CHOICE}),
+    Fact(
+        "opinions of a docket that does not exist",
+        "opinions/?cluster__docket=9999999",
+        400,
+        {"cluster__docket": NO_CHOICE},
+    ),
+    Fact(
+        "a source that does not exist",
+        "dockets/?source=999",
+        400,
+        {"source": ["Select a valid choice. 999 is not one of the available choices."]},
+    ),
     Fact("a field that is no filter", "dockets/?case_name=x", 400, _unknown("case_name")),
     Fact(
         "an object knows no filters either",
@@ -111,6 +139,18 @@ FACTS = [
     # Lists that are understood.
     Fact("a list", "dockets/?court=ca9", keys=_PAGE, headers={"Content-Type": "application/json", "Allow": LIST}),
     Fact("a negation", "dockets/?court!=nysd", keys=_PAGE),
+    Fact("the courts of appeals", "dockets/?court__jurisdiction=F", keys=_PAGE),
+    Fact("a court's id that does not exist", "dockets/?court__id=nosuch", keys=_PAGE),
+    Fact("a source of several, one of which does not exist", "dockets/?source__in=0,999", keys=_PAGE),
+    Fact("no number of an entry", "docket-entries/?docket__court=ca9&entry_number__isnull=true", keys=_PAGE),
+    Fact("a truth that is none", "dockets/?blocked=yes", keys=_PAGE),
+    Fact("a tag", "docket-entries/?docket__court=ca9&tags__name=x", keys=_PAGE),
+    Fact("a judge's name", "dockets/?assigned_to__name_last=Judge1", keys=_PAGE),
+    Fact("a reporter", "clusters/?docket__court=ca9&citations__reporter=F.3d", keys=_PAGE),
+    Fact("a fraction", "dockets/?court=ca9&id__gt=1.5", keys=_PAGE),
+    Fact("the date of a parent", "clusters/?docket__date_modified__gte=2024-01-01T00:00:00Z", keys=_PAGE),
+    Fact("the date of a child", "docket-entries/?recap_documents__date_modified__gte=2024-01-01T00:00:00Z", keys=_PAGE),
+    Fact("courts by jurisdiction", "courts/?jurisdiction=F", keys=_PAGE),
     Fact("a chain of five", "opinions/?cluster__docket__court__dockets__court=ca9&fields=id", keys=_PAGE),
     Fact("a huge id", "dockets/?id=99999999999999999999", keys=_PAGE),
     Fact("bare objects", "dockets/?court=ca9&fields=bogus", keys=_PAGE),
@@ -122,7 +162,8 @@ FACTS = [
     Fact("a cursor of nonsense", "dockets/?cursor=eD0x", 404, _INVALID_CURSOR),
     Fact("a cursor of another ordering", "dockets/?order_by=date_modified&cursor=cD0yODE%3D", 404, _INVALID_CURSOR),
     Fact("a cursor of an offset only", "dockets/?cursor=bz0yMA==", 404, _INVALID_CURSOR),
-    Fact("an empty cursor", "dockets/?cursor=", keys=_PAGE),
+    Fact("an empty cursor", "dockets/?court=ca9&order_by=id&cursor=", 404, _INVALID_CURSOR),
+    Fact("a page number where there are cursors", "dockets/?court=ca9&order_by=id&page=2", keys=_PAGE),
     Fact("a page beyond the last", "dockets/?order_by=date_filed&court=nysd&page=99", 404, _detail("Invalid page.")),
     Fact(
         "a page beyond 100",
@@ -141,6 +182,7 @@ FACTS = [
     Fact("a court", "courts/nysd/", headers={"Allow": DETAIL}),
     Fact("no such docket", "dockets/999999/", 404, _detail("No Docket matches the given query.")),
     Fact("no such cluster", "clusters/99999999999999/", 404, _detail("No OpinionCluster matches the given query.")),
+    Fact("an id below all", "dockets/-1/", 404, _detail("No Docket matches the given query.")),
     Fact("an id that is no number", "dockets/abc/", 404, _detail("Not found."), headers={"Allow": DETAIL}),
     Fact(
         "a merged cluster",
@@ -161,7 +203,13 @@ FACTS = [
             "Vary": "origin, Cookie",
         },
     ),
-    Fact("an unknown address", "nosuch/", 404, headers={"Content-Type": "text/html; charset=utf-8", "Allow": None}),
+    Fact(
+        "an unknown address",
+        "nosuch/",
+        404,
+        headers={"Content-Type": "text/html; charset=utf-8", "Allow": None},
+        body_characters=33_589,
+    ),
     Fact("the root, without a token", "", authorization=None, headers={"Allow": "GET, HEAD, OPTIONS"}),
     # Credentials.
     Fact(
@@ -241,6 +289,25 @@ FACTS = [
         method="OPTIONS",
         keys=("name", "description", "renders", "parses", "actions", "filters", "ordering"),
         headers={"Vary": "Accept, origin"},
+    ),
+    Fact(
+        "a list as XML",
+        "dockets/?court=ca9&format=xml",
+        500,
+        headers={"Content-Type": "text/html; charset=utf-8", "Allow": None, "Vary": "origin, Cookie"},
+        body_characters=31_789,
+    ),
+    Fact(
+        "a docket as XML",
+        "dockets/{docket}/",
+        accept="application/xml",
+        headers={"Content-Type": "application/xml; charset=utf-8", "Allow": DETAIL, "Vary": "Accept, origin, Cookie"},
+    ),
+    Fact(
+        "a list for people",
+        "dockets/?court=ca9",
+        accept="text/html",
+        headers={"Content-Type": "text/html; charset=utf-8", "Allow": LIST, "Vary": "Accept, Cookie, origin"},
     ),
     Fact("any format will do", "dockets/{docket}/", accept="*/*", headers={"Vary": "Accept, origin, Cookie"}),
     Fact("no Accept header", "dockets/{docket}/", accept=None),

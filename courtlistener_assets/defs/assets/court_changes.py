@@ -1,84 +1,155 @@
-"""Fresh data: what CourtListener has modified in a court on a day, into the same tables as the downloads.
+"""Fresh data: whatever was modified in a court since the last time, into the same tables as the downloads.
 
-Belongs here: how a run becomes sweeps over a day's changes, and which months they touch. Does not belong here: the
-sweeps themselves (`catch_up.py`, `sweep.py`), or rebuilding the months (`sensors/`).
+Belongs here: how a run becomes a catch-up, and what it tells Dagster. Does not belong here: the sweeps themselves
+(`download/catch_up.py`, `download/sweep.py`), which courts a group has (`download/jurisdictions.py`), or rebuilding the
+months that it touches (`sensors/`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
+from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
 from courtlistener_assets.defs.names import Names
-from courtlistener_assets.download.catch_up import CourtDay, changes_sweep
-from courtlistener_assets.download.stream import Stream, Sweep, all_members, all_tables
+from courtlistener_assets.download import catch_up, membership
+from courtlistener_assets.download.catch_up import Courts
+from courtlistener_assets.download.jurisdictions import grouping_of
+from courtlistener_assets.download.membership import COURT_CHANGES
+from courtlistener_assets.download.stream import Stream, all_tables
 from courtlistener_assets.download.sweep import Sweeper
+from resources.errors import SettingError
 from resources.quota.permits import Lane
+from resources.records.model import Scope, SweepPass
 
-COURT_CHANGES = "court_changes"
-#: Metadata of a materialization: the partitions of vector_inputs that it makes stale.
-TOUCHED_MONTHS = "touched_months"
+#: How many times the interval of the schedule a catch-up may take until the asset counts as overdue.
+_OVERDUE_AFTER = 2
 
 
-def court_changes_asset(days: dg.PartitionsDefinition, streams: Sequence[Stream], names: Names) -> dg.AssetsDefinition:
-    """Make the asset that brings a day's changes of a court, in streams that are partitioned by court and month."""
+def court_changes_asset(
+    partitions_def: dg.PartitionsDefinition,
+    courts: Sequence[str],
+    grouped: Sequence[str],
+    first_month: date,
+    streams: Sequence[Stream],
+    names: Names,
+    *,
+    every: timedelta,
+) -> dg.AssetsDefinition:
+    """Make the asset that catches up with a court, or a group of `courts`, in streams that are partitioned by month.
+
+    It counts as overdue if it was not materialized within twice the time `every`.
+    """
 
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Changes:
         return _Changes(
             context=context,
-            partitions=sorted(map(CourtDay.parse, context.partition_keys)),
-            sweeps=[stream.name for stream in streams],
+            partitions=[Courts(key, first_month, jurisdiction=key in grouped) for key in context.partition_keys],
+            sweeps=[sweep.name for stream in streams for sweep in stream.changes],
             tables=all_tables(streams),
             streams=streams,
+            courts=courts,
+            grouped=grouped,
             **opened,
         )
 
     return downloading_asset(
         names.key(COURT_CHANGES),
         step,
-        description="Objects of all streams with courts that were modified on the day. They go into the tables of the "
-        "downloads; the months that they belong to get new vector inputs.",
+        description="Whatever was modified in a court, or in a group of courts, since the last time: objects of all "
+        "streams with courts. They go into the tables of the downloads; the months that they belong to get new vector "
+        "inputs.",
         group="fresh_data",
-        partitions_def=days,
+        partitions_def=partitions_def,
+        table="records",
         lane=Lane.PRIORITY,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=max(_OVERDUE_AFTER * every, timedelta(minutes=1))),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Changes(DownloadStep[CourtDay]):
-    """One run over some days."""
+class _Changes(DownloadStep[Courts]):
+    """One run over some courts or groups of them; `courts` are all that are configured."""
 
     streams: Sequence[Stream]
+    courts: Sequence[str]
+    grouped: Sequence[str]
 
     def download(self) -> bool:
-        """Bring the changes of all days, one day after the other."""
-        for day in self.partitions:
-            with steps.bound(self.context, day):
-                metadata = self._walk(day)
-            self.note_walked(day, {name: value for name, value in metadata.items() if name != TOUCHED_MONTHS})
-            self.turn_green(day, metadata)
-        return True
+        """Catch up with one after the other; a retry takes up only what had failed, which makes nothing current.
 
-    def _walk(self, day: CourtDay) -> dict[str, Any]:
-        """Bring a day's changes; return their metadata."""
-        sweeper = Sweeper(self.client, self.store, self.run_id, full_refresh=self.full_refresh, asset=self.asset)
-        passes = {stream.name: sweeper.walk(stream, sweep, day) for stream, sweep in self._sweeps()}
-        members = [each for rows in all_members(self.streams).values() for each in rows]
-        touched = self.audit.months_modified(members, day.court, day.day)
+        Raises SettingError for a configuration that only months know.
+        """
+        if self.config.full_refresh or self.config.docket_ids:
+            raise SettingError(f"{COURT_CHANGES} knows neither full_refresh nor docket_ids; give them to court months")
+        for each in self.partitions:
+            with steps.bound(self.context, each):
+                metadata = self._retry(each) if self.config.selective else self._catch_up(each)
+            if not self.config.selective:
+                self.note_walked(each, {name: getattr(value, "value", value) for name, value in metadata.items()})
+                self.turn_green(each, metadata)
+        return not self.config.selective
+
+    def _catch_up(self, selection: Courts) -> dict[str, Any]:
+        """Bring all that was modified since the last time; return what to tell of it."""
+        sent, courts = self.client.quota_requests, self._served(selection)
+        since = self.store.catch_up_from(courts) or datetime.now(UTC)
+        sweeper = self._sweeper(selection, courts)
+        passes = catch_up.catch_up(sweeper, self.streams, selection, courts, since) if courts else {}
+        settled = self._settle(selection, courts)
+        as_of = catch_up.current_as_of(list(passes.values())) if passes else None
+        if as_of:
+            self.store.set_current(courts, as_of)
         return {
-            **{f"{name}_modified": walked.records for name, walked in passes.items()},
-            "pages": sum(walked.pages for walked in passes.values()),
-            "failed_objects": self.failed_objects(day),
-            TOUCHED_MONTHS: dg.MetadataValue.json([f"{day.court}|{month.isoformat()}" for month in touched]),
+            **({"current_as_of": dg.MetadataValue.timestamp(as_of)} if as_of else {}),
+            "modified_since": dg.MetadataValue.timestamp(since),
+            **{f"{name}_modified": count for name, count in self._counted(passes).items()},
+            **settled,
+            "courts": len(courts),
+            "requests": self.client.quota_requests - sent,
+            "failed_objects": self.failed_objects(selection),
         }
 
-    def _sweeps(self) -> Iterator[tuple[Stream, Sweep]]:
+    def _retry(self, selection: Courts) -> dict[str, Any]:
+        """Ask for the ranges of ids that had failed, whatever their dates."""
+        courts = self._served(selection)
+        sweeper = replace(self._sweeper(selection, courts), full_refresh=True)
+        sweeps = {sweep.name: (stream, sweep) for stream in self.streams for sweep in selection.sweeps(stream)}
+        if unknown := {each.sweep for each in self.config.id_ranges} - set(sweeps):
+            raise SettingError(f"id_ranges names {min(unknown)!r}, a sweep that {COURT_CHANGES} does not have")
+        for each in self.config.id_ranges:
+            stream, sweep = sweeps[each.sweep]
+            sweeper.walk(stream, sweep.part(each.after_id, each.up_to_id), selection)
+        return self._settle(selection, courts)
+
+    def _served(self, selection: Courts) -> Sequence[str]:
+        """Return the configured courts of a selection, which for a group is the server's word."""
+        if not selection.jurisdiction:
+            return [selection.court]
+        courts = grouping_of(self.client, self.jurisdictions, self.grouped, self.courts).groups[selection.id]
+        if not courts:
+            logs.run_log.warning(
+                f"None of the configured courts has the jurisdiction {selection}: nothing is asked for",
+                extra={"event": "group_serves_nothing", "partition": str(selection)},
+            )
+        return courts
+
+    def _settle(self, selection: Courts, courts: Sequence[str]) -> dict[str, int]:
+        sweeper, due_only = self._sweeper(selection, courts), not self.config.claim_id
+        return membership.settle(sweeper, self.streams, courts, scope=sweeper.scope, due_only=due_only)
+
+    def _sweeper(self, selection: Courts, courts: Sequence[str]) -> Sweeper:
+        scope = Scope(frozenset(courts), selection.first_month)
+        return Sweeper(self.client, self.store, self.run_id, asset=self.asset, scope=scope)
+
+    def _counted(self, passes: dict[str, SweepPass]) -> dict[str, int]:
+        """Count the objects of each stream; one that two sweeps have brought counts twice."""
+        counts = Counter(dict.fromkeys((stream.name for stream in self.streams), 0))
         for stream in self.streams:
-            whole = changes_sweep(stream)
-            ranges = [each for each in self.config.id_ranges if each.sweep == whole.name]
-            if not self.config.id_ranges:
-                yield stream, whole
-            yield from ((stream, whole.part(each.after_id, each.up_to_id)) for each in ranges)
+            counts[stream.name] += sum(passes[sweep.name].records for sweep in stream.changes if sweep.name in passes)
+        return dict(counts)

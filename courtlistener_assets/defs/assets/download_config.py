@@ -7,12 +7,13 @@ Belongs here: the configuration that users and sensors write. Does not belong he
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from courtlistener_assets.download.partitions import Everything
+from courtlistener_assets.download.jurisdictions import CODES
+from courtlistener_assets.download.partitions import Everything, check_courts
 from courtlistener_assets.download.stream import Stream, Sweep
 from resources.errors import SettingError
 
@@ -20,13 +21,41 @@ _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def _partition_key(key: str) -> str:
-    if re.fullmatch(rf"[a-z0-9_]{{1,40}}\|\d{{4}}-\d\d-\d\d|{Everything.KEY}", key):
+    if re.fullmatch(r"[a-z0-9_]{1,40}\|(\d{4}-\d\d-\d\d|undated)", key) or _is_court_or_group(key):
         return key
-    raise ValueError(f"a partition key has the form court|YYYY-MM-DD, or is {Everything.KEY}")
+    raise ValueError(
+        f"a partition key is court|YYYY-MM-DD, court|undated, a court, a group of courts or {Everything.KEY}"
+    )
 
 
-#: A key of a court's month or day, `scotus|2024-01-01`, or `all` where there are no partitions.
+def _is_court_or_group(key: str) -> bool:
+    """Whether a key is one word that is known; any other word may be a password."""
+    if key == Everything.KEY or key in CODES:
+        return True
+    try:
+        return bool(check_courts((key,)))
+    except SettingError:
+        return False
+
+
+#: A key of a court's month, `scotus|2024-01-01`, a court, `scotus`, a group of courts, `F`, or `all` where there are no
+#: partitions. A court's day was one in earlier versions.
 PartitionKey = Annotated[str, AfterValidator(_partition_key)]
+
+
+#: The largest id that the server and Postgres have room for.
+LARGEST_ID = 2**63 - 1
+
+
+def _id(value: int) -> int:
+    if not 0 < value <= LARGEST_ID:
+        shown = value if value.bit_length() < 128 else "a number of more than 38 digits"
+        raise ValueError(f"{shown} is not an id: take the number that CourtListener shows, from 1 to {LARGEST_ID}")
+    return value
+
+
+#: CourtListener's id of a docket or another object.
+Id = Annotated[int, AfterValidator(_id)]
 
 
 class StepConfig(dg.Config):
@@ -38,13 +67,30 @@ class StepConfig(dg.Config):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            wrong = (
+                f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+                for each in error.errors(include_url=False, include_input=False)
+            )
+            # A step that is retried would be told the same.
+            raise dg.Failure(f"The run's configuration: {'; '.join(wrong)}", allow_retries=False) from None
+
 
 class IdRange(StepConfig):
     """The objects of a sweep with ids above `after_id` up to `up_to_id`."""
 
     sweep: str
-    after_id: int
-    up_to_id: int
+    after_id: Annotated[int, AfterValidator(lambda value: value and _id(value))]
+    up_to_id: Id
+
+
+def _range(value: IdRange) -> IdRange:
+    if value.after_id >= value.up_to_id:
+        raise ValueError("up_to_id must be greater than after_id: the range is above after_id, up to up_to_id")
+    return value
 
 
 class DownloadConfig(StepConfig):
@@ -53,11 +99,11 @@ class DownloadConfig(StepConfig):
     full_refresh: bool = Field(
         default=False, description="Download every object again instead of those modified since the last time."
     )
-    docket_ids: list[int] = Field(
+    docket_ids: list[Id] = Field(
         default_factory=list,
         description="Download only these dockets of the partition's court, with all that belongs to them.",
     )
-    id_ranges: list[IdRange] = Field(
+    id_ranges: list[Annotated[IdRange, AfterValidator(_range)]] = Field(
         default_factory=list,
         description="Download only these ranges of ids: the retry of failures whose docket is not known.",
     )
@@ -79,9 +125,7 @@ class DownloadConfig(StepConfig):
 
     def sweeps(self, stream: Stream) -> list[Sweep]:
         """Return the sweeps of a stream that this selects."""
-        if not self.selective:
-            return list(stream.sweeps)
-        if {each.sweep for each in self.id_ranges} - {sweep.name for sweep in stream.sweeps}:
+        if {each.sweep for each in self.id_ranges} - {sweep.name for sweep in (*stream.sweeps, *stream.increments)}:
             raise SettingError(f"id_ranges names a sweep that {stream.name} does not have")
         return [stream.docket_sweep(docket_id) for docket_id in dict.fromkeys(self.docket_ids)] + [
             stream.range_sweep(each.sweep, each.after_id, each.up_to_id) for each in self.id_ranges

@@ -1,7 +1,8 @@
 """A step that sends requests to CourtListener: one run over some partitions of an asset, with all that it needs.
 
 Belongs here: what the downloading assets share, from what Dagster is told about them to how a step ends early.
-Does not belong here: what they walk (`downloads.py`, `court_changes.py`), or starting the next run (`sensors/`).
+Does not belong here: what they walk (`downloads.py`, `court_changes.py`, `undated_dockets.py`), or starting the next
+run (`sensors/`).
 
 A deferred step fails without retries: its finished partitions stay green, the others stay missing, a backfill that
 waits for it ends, and a sensor resumes it when its time has come.
@@ -18,14 +19,17 @@ import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs.assets.download_config import DownloadConfig
-from courtlistener_assets.defs.names import OWNERS, VECTOR_INPUTS, Names, name_of
+from courtlistener_assets.defs.assets.tables import records_table
+from courtlistener_assets.defs.materializations import all_logged, log_materialization
+from courtlistener_assets.defs.names import OWNERS, TEXT_ASSETS, Names, name_of
 from courtlistener_assets.defs.steps import NO_RUN_RETRY, translated
-from courtlistener_assets.download.catch_up import CourtDay
-from courtlistener_assets.download.partitions import CourtMonth, Everything, dagster_key
+from courtlistener_assets.download.choice import known_tables
+from courtlistener_assets.download.partitions import Selection, dagster_key
 from resources.backlog.backlog import Backlog
 from resources.courtlistener.client import CourtListenerClient
 from resources.dagster_resources import BacklogResource, CourtListenerResource, RecordStoreResource
 from resources.errors import (
+    ApiChanged,
     ApiError,
     BadRequest,
     CourtListenerAssetsError,
@@ -37,6 +41,7 @@ from resources.legacy.pipeline_state import PipelineState
 from resources.quota.eta import eta_seconds, in_words
 from resources.quota.permits import Lane
 from resources.records.audit import RecordAudit
+from resources.records.jurisdictions import Jurisdictions
 from resources.records.store import RecordStore
 
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits.
@@ -47,10 +52,14 @@ STEP_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONE
 OUTAGE_SECONDS = 900.0
 #: A token that is not accepted needs a person.
 STOPPED_SECONDS = 3600.0
+#: On a run that has found that the API has changed: its own id.
+API_CHANGED_TAG = "courtlistener/api_changed"
+#: Raised when the same objects are stored in another way, so that the UI tells which partitions were made before.
+STORED_VERSION = "1"
 #: A long run of many partitions does not need an event for each.
 _MOST_OBSERVATIONS = 100
 
-Partition = TypeVar("Partition", bound=CourtMonth | Everything | CourtDay)
+Partition = TypeVar("Partition", bound=Selection)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +71,7 @@ class DownloadStep(Generic[Partition]):
     client: CourtListenerClient
     store: RecordStore
     audit: RecordAudit
+    jurisdictions: Jurisdictions
     backlog: Backlog
     state: PipelineState
     partitions: Sequence[Partition]
@@ -87,9 +97,24 @@ class DownloadStep(Generic[Partition]):
     def download(self) -> bool:
         """Walk all partitions; return whether every one is complete."""
 
-    def run_metadata(self) -> dict[str, Any]:
-        """Return what the run itself shows when it is complete, beside its partitions."""
-        return {}
+    def run_totals(self) -> dict[str, Any]:
+        """Return what the step has cost, how the account's quota stands, and what is of interest beside that."""
+        left = {f"{use.window.limit} per {use.window.seconds} s": use.remaining for use in self.client.limiter.usage()}
+        return {
+            "partitions_of_run": len(self.partitions),
+            "requests_of_run": self.client.requests_sent,
+            "refused_of_run": self.client.refused,
+            "seconds_waited_of_run": round(self.client.limiter.waited_seconds, 1),
+            "quota_left": left,
+        }
+
+    def report_totals(self) -> None:
+        """Log the totals of the step, and show them on the asset as an observation: they belong to no partition."""
+        totals = self.run_totals()
+        logs.run_log.info(f"{self.asset}: {totals}", extra={"event": "run_totals", **totals})
+        self.context.log_event(
+            dg.AssetObservation(self.context.asset_key, description="The totals of a run.", metadata=totals)
+        )
 
     def failed_objects(self, partition: Partition) -> int:
         """Return how many failures of a partition are not resolved."""
@@ -102,13 +127,28 @@ class DownloadStep(Generic[Partition]):
         self.walked.add(partition)
         self.backlog.deferrals.clear(self.asset, str(partition), some_dockets=self.config.selective)
 
-    def turn_green(self, partition: Partition, metadata: dict[str, Any]) -> None:
-        """Tell Dagster that a partition is complete; one of many turns green at once, not when the run ends."""
-        self.context.add_asset_metadata(metadata, partition_key=dagster_key(str(partition)))
-        if len(self.partitions) > 1:
-            self.context.log_event(
-                dg.AssetMaterialization(self.context.asset_key, partition=str(partition), metadata=metadata)
-            )
+    def turn_green(self, partition: Partition, metadata: dict[str, Any], data_version: str | None = None) -> None:
+        """Tell Dagster that a partition is complete, at once, not when the run ends.
+
+        `data_version` names what is stored of it; None: it may have changed.
+        """
+        as_of = self.audit.as_of(self.asset, str(partition), self.sweeps, partition.court)
+        current = {"current_as_of": dg.MetadataValue.timestamp(as_of)} if as_of else {}
+        log_materialization(
+            self.context,
+            dagster_key(str(partition)),
+            {**metadata, **current},
+            data_version=data_version or self.context.run.run_id,
+        )
+
+    def stop_if_api_changed(self) -> None:
+        """Raise ApiChanged if another step of this run did: what is left of the run would find the same, or be useless.
+
+        A run that is executed again has the tags of the first one; they hold its id.
+        """
+        run = self.context.instance.get_run_by_id(self.context.run.run_id)
+        if run and run.tags.get(API_CHANGED_TAG) == run.run_id:
+            raise ApiChanged("The API has changed: the first step of this run that failed says how.")
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
@@ -116,6 +156,8 @@ class DownloadStep(Generic[Partition]):
         try:
             yield
         except CourtListenerAssetsError as error:
+            if isinstance(error, ApiChanged):
+                self.context.instance.add_run_tags(self.context.run.run_id, {API_CHANGED_TAG: self.context.run.run_id})
             if self.config.claim_id:
                 failure = self._release_claim(error)
             elif is_deferrable(error, STEP_RETRIES.max_retries - self.context.retry_number):
@@ -178,9 +220,9 @@ class DownloadStep(Generic[Partition]):
     def _downstream(self) -> list[str]:
         """Our assets of the run that are made from this one: they are skipped now and wanted later."""
         layer, own = self.context.job_def.asset_layer, self.context.asset_key
-        key = Names(tuple(own.path[:-1])).key(VECTOR_INPUTS)
-        wanted = key in layer.selected_asset_keys and key in layer.asset_graph.get(own).child_keys
-        return [VECTOR_INPUTS] if wanted else []
+        names, children = Names(tuple(own.path[:-1])), layer.asset_graph.get(own).child_keys
+        keys = {asset: names.key(asset) for asset in TEXT_ASSETS}
+        return [asset for asset, key in keys.items() if key in layer.selected_asset_keys and key in children]
 
     def acknowledge(self) -> None:
         """Acknowledge the claim once everything was tried: its failures are resolved, or have failed again."""
@@ -199,10 +241,16 @@ def downloading_asset(
     description: str,
     group: str,
     partitions_def: dg.PartitionsDefinition | None,
+    table: str,
     lane: Lane = Lane.BACKFILL,
+    freshness_policy: dg.FreshnessPolicy | None = None,
+    priority: int = 0,
     **tags: str,
 ) -> dg.AssetsDefinition:
-    """Make an asset of which every run is a step: `make_step` takes the fields of DownloadStep that are the same."""
+    """Make an asset of which every run is a step: `make_step` takes the fields of DownloadStep that are the same.
+
+    Of the steps of a run that could begin, that with the highest `priority` does.
+    """
 
     @dg.asset(
         key=key,
@@ -215,8 +263,12 @@ def downloading_asset(
         owners=OWNERS,
         kinds={"postgres", "rest_api"},
         tags={"source": "courtlistener", **tags},
+        op_tags={"dagster/priority": priority},
+        metadata=records_table(table),
+        code_version=STORED_VERSION,
         output_required=False,
         retry_policy=STEP_RETRIES,
+        freshness_policy=freshness_policy,
     )
     def download(
         context: dg.AssetExecutionContext,
@@ -231,17 +283,20 @@ def downloading_asset(
                 context=context,
                 config=config,
                 client=client,
-                store=courtlistener_records.open(),
+                store=courtlistener_records.open(known_tables()),
                 audit=courtlistener_records.audit(),
+                jurisdictions=courtlistener_records.jurisdictions(),
                 backlog=courtlistener_backlog.open(),
                 state=courtlistener.rate_limit.pipeline_state(),
             )
             with step.deferring():
-                step.store.prepare(step.tables)
+                step.stop_if_api_changed()
+                step.store.prepare([table.name for table in known_tables()])
                 complete = step.download()
             step.acknowledge()
+            step.report_totals()
             if complete:
-                yield dg.MaterializeResult(metadata=step.run_metadata())
+                yield all_logged()
 
     return download
 

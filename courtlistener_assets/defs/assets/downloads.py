@@ -6,8 +6,9 @@ stream is (`streams.py`), how a sweep is walked (`sweep.py`), how a step ends ea
 
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -15,21 +16,33 @@ import dagster as dg
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
-from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.names import Names, name_of
 from courtlistener_assets.download import tombstones
+from courtlistener_assets.download.membership import settle
 from courtlistener_assets.download.partitions import CourtMonth, Everything
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
-from resources.errors import TransientApiError
-from resources.records.model import PageOfRecords, SweepPass
+from resources.errors import QuotaDeferred, TransientApiError
+from resources.quota.permits import Lane
+from resources.records.model import PageOfRecords, Scope, SweepPass
 
-#: Of the state of a run in Redis, what its materializations show; nothing while Redis is down.
+#: Of the state of a run in Redis, what its totals show; nothing while Redis is down.
 RUN_SUMMARY = ("processed_dockets", "failed_dockets", "api_calls", "throughput_dockets_per_minute", "errors")
 
 
-def download_asset(stream: Stream, months: dg.PartitionsDefinition, workers: int, names: Names) -> dg.AssetsDefinition:
-    """Make the asset that downloads a stream; `workers` partitions of a run are downloaded at once."""
+def download_asset(
+    stream: Stream,
+    streams: Sequence[Stream],
+    scope: Scope,
+    months: dg.PartitionsDefinition,
+    workers: int,
+    names: Names,
+) -> dg.AssetsDefinition:
+    """Make the asset that downloads a stream; `workers` partitions of a run are downloaded at once.
+
+    `streams` are all that the location has, `scope` what is stored of objects that other ones lead to.
+    """
 
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Downloads:
         return _Downloads(
@@ -38,6 +51,8 @@ def download_asset(stream: Stream, months: dg.PartitionsDefinition, workers: int
             sweeps=[sweep.name for sweep in stream.sweeps],
             tables=stream.stores,
             stream=stream,
+            streams=streams,
+            scope=scope,
             workers=workers,
             **opened,
         )
@@ -48,8 +63,20 @@ def download_asset(stream: Stream, months: dg.PartitionsDefinition, workers: int
         description=stream.description,
         group="downloads" if stream.by_month else "reference",
         partitions_def=months if stream.by_month else None,
+        table=stream.name,
+        priority=_priority(stream),
         endpoint=stream.endpoint,
     )
+
+
+def _priority(stream: Stream) -> int:
+    """Return when to begin, the highest first; checks and what is made from downloads have 0.
+
+    Rows that belong to a month by the date of a child or parent can be counted once that is stored.
+    """
+    if not stream.table.dated:
+        return 1
+    return 2 if any(sweep.by for sweep in stream.sweeps) else 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +84,10 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
     """One run over some partitions of a stream."""
 
     stream: Stream
+    streams: Sequence[Stream]
+    scope: Scope
     workers: int
+    settled: Counter[str] = field(default_factory=Counter)
 
     def download(self) -> bool:
         """Walk all partitions; return whether every one is complete.
@@ -72,19 +102,51 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         self.state.update(self.run_id, errors=names, api_calls=self.client.newly_sent())
         if errors:
             raise min(errors, key=lambda error: getattr(error, "retryable", False))
+        if self.stream.by_month:
+            self._settle()
         return all(map(self._is_complete, self.partitions))
 
-    def _walk_all(self) -> list[BaseException]:
-        """Walk the partitions, some at once; return the errors."""
-        stopping = threading.Event()
-        sweeper = Sweeper(
+    def _settle(self) -> None:
+        """Look up what does not fit together in the courts of the run, but for what the run is still to walk."""
+        selected = {name_of(key) for key in self.context.job_def.asset_layer.selected_asset_keys}
+        later = selected - {self.asset} - self.store.walked_by(self.run_id, [str(each) for each in self.partitions])
+        try:
+            with self.client.in_lane(Lane.PRIORITY):
+                counts = settle(
+                    self._sweeper(lambda: False),
+                    [stream for stream in self.streams if stream.by_month],
+                    sorted({each.court for each in self.partitions}),
+                    scope=self.scope,
+                    later=later,
+                    due_only=not self.config.claim_id,
+                )
+        except (QuotaDeferred, TransientApiError) as error:
+            logs.run_log.warning(
+                f"{self.asset}: what does not fit together is looked up by a later run: {error}",
+                extra={"event": "lookups_deferred", "error": type(error).__name__},
+            )
+            return
+        self.settled.update(counts)
+        if counts["looked_up"]:
+            logs.run_log.info(
+                f"{self.asset}: {counts['looked_up']} lookups of what did not fit together: {counts}",
+                extra={"event": "lookups_done", **counts},
+            )
+
+    def _sweeper(self, stopped: Callable[[], bool]) -> Sweeper:
+        return Sweeper(
             self.client,
             self.store,
             run_id=self.run_id,
             full_refresh=self.full_refresh,
-            stopped=stopping.is_set,
+            stopped=stopped,
             stored=self._note_page,
         )
+
+    def _walk_all(self) -> list[BaseException]:
+        """Walk the partitions, some at once; return the errors."""
+        stopping = threading.Event()
+        sweeper = self._sweeper(stopping.is_set)
         errors = []
         with ThreadPoolExecutor(self.workers, thread_name_prefix=self.asset) as pool:
             walks = {pool.submit(self._walk, sweeper, partition): partition for partition in self.partitions}
@@ -105,9 +167,11 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
 
     def _walk(self, sweeper: Sweeper, partition: CourtMonth | Everything) -> list[SweepPass]:
         with steps.bound(self.context, partition):
-            passes = [sweeper.walk(self.stream, sweep, partition) for sweep in self.config.sweeps(self.stream)]
-            if self.config.full_refresh and not self.config.selective:
-                gone = tombstones.mark_missing(self.client, self.store, self.audit, self.stream, partition, self.run_id)
+            if self.config.selective:
+                return [sweeper.walk(self.stream, sweep, partition) for sweep in self.config.sweeps(self.stream)]
+            passes = sweeper.walk_partition(self.stream, partition)
+            if self.config.full_refresh:
+                gone = tombstones.mark_missing(sweeper, self.audit, self.stream, partition)
                 logs.run_log.info(
                     f"{self.asset} {partition}: {gone} are gone from CourtListener",
                     extra={"event": "objects_gone", "objects": gone},
@@ -115,20 +179,22 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
             return passes
 
     def _note_page(self, before: SweepPass, page: PageOfRecords) -> None:
+        self.stop_if_api_changed()
         failures = self.backlog.failures.of_partition(self.asset, before.key.partition) if page.failures else []
         self.state.note_page(self.run_id, page, failures, api_calls=self.client.newly_sent())
 
     def _report(self, partition: CourtMonth | Everything, passes: list[SweepPass]) -> None:
         """Report a partition that was walked to its end."""
+        brought = sum(each.records for each in passes)
         metadata = {
-            "records": sum(each.records for each in passes),
+            "records": brought,
             "pages": sum(each.pages for each in passes),
             "modified_since": str(min((each.since for each in passes if each.since), default="everything")),
             "failed_objects": self.failed_objects(partition),
         }
         self.note_walked(partition, metadata)
         if self._is_complete(partition):
-            self.turn_green(partition, metadata)
+            self.turn_green(partition, {**metadata, **self._rows(partition, brought)}, self._version(partition))
         else:
             logs.run_log.warning(
                 f"{self.asset} {partition} is not complete yet: only some dockets were downloaded",
@@ -138,16 +204,26 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
     def _is_complete(self, partition: CourtMonth | Everything) -> bool:
         return self.store.is_complete(self.asset, str(partition), self.sweeps)
 
-    def run_metadata(self) -> dict[str, Any]:
-        """Return what the run cost, how the account's quota stands, and what all steps of the run have done so far."""
+    def _rows(self, partition: CourtMonth | Everything, brought: int) -> dict[str, int]:
+        """Return how many rows of a partition its tables have now.
+
+        Nothing if it cannot be told: rows belong to a month by their parents, and none of these is stored yet.
+        """
+        counts = self.store.counts(self.stream.members(), partition.filter_values)
+        rows = counts.pop(self.stream.name)
+        return {"dagster/partition_row_count": rows, **counts} if rows or not brought else {}
+
+    def _version(self, partition: CourtMonth | Everything) -> str:
+        return self.audit.data_version(self.stream.members(), partition.filter_values)
+
+    def run_totals(self) -> dict[str, Any]:
+        """Add the requests that a docket takes, and what all steps of the run have done so far."""
+        totals = super().run_totals()
         months = self.partitions if self.stream.by_month else []
         dockets = sum(self.store.counts(DOCKETS.members(), each.filter_values)["dockets"] for each in months)
-        left = {f"{use.window.limit} per {use.window.seconds} s": use.remaining for use in self.client.limiter.usage()}
         return {
-            "requests_of_run": self.client.requests_sent,
-            "refused_of_run": self.client.refused,
+            **totals,
             "requests_per_docket": round(self.client.requests_sent / max(1, dockets), 3),
-            "seconds_waited_of_run": round(self.client.limiter.waited_seconds, 1),
-            "quota_left": left,
+            **self.settled,
             **{name: value for name, value in self.state.summary(self.run_id).items() if name in RUN_SUMMARY},
         }

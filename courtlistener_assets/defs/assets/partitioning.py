@@ -1,15 +1,17 @@
-"""Dagster's view of the partitions: court x month, and court x day for fresh data.
+"""Dagster's view of the partitions: court x month, courts and groups of them for fresh data, courts without a month.
 
 Belongs here: the partitions definitions and the way from a run's keys to ours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
 
 from courtlistener_assets.download.partitions import CourtMonth, Everything
+from courtlistener_assets.download.undated import Undated
 
 
 def court_months(courts: tuple[str, ...], first_month: date) -> dg.MultiPartitionsDefinition:
@@ -19,13 +21,14 @@ def court_months(courts: tuple[str, ...], first_month: date) -> dg.MultiPartitio
     return dg.MultiPartitionsDefinition({"court": dg.StaticPartitionsDefinition(list(courts)), "month": months})
 
 
-def court_days(courts: tuple[str, ...], today: date) -> dg.MultiPartitionsDefinition:
-    """Return the days since the start of last year, for each court; keys are `court|YYYY-MM-DD`.
+def courts_and_groups(courts: Sequence[str], groups: Sequence[str]) -> dg.StaticPartitionsDefinition:
+    """Return the groups of courts that are caught up with at once, and the courts; keys are `F` and `ca9`."""
+    return dg.StaticPartitionsDefinition([*groups, *courts])
 
-    Changes of older days are of no use: whatever was downloaded before then is requested again by its month.
-    """
-    days = dg.DailyPartitionsDefinition(start_date=date(today.year - 1, 1, 1).isoformat())
-    return dg.MultiPartitionsDefinition({"court": dg.StaticPartitionsDefinition(list(courts)), "day": days})
+
+def undated(courts: Sequence[str]) -> dg.StaticPartitionsDefinition:
+    """Return what belongs to no month, for each court; keys are `court|undated`."""
+    return dg.StaticPartitionsDefinition([str(Undated(court)) for court in courts])
 
 
 def month_or_everything(key: str) -> CourtMonth | Everything:

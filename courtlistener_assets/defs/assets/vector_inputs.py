@@ -4,8 +4,9 @@ Belongs here: from stored records to documents, and what Dagster is told. Does n
 chunking, rows and files (`chunks/`), checks (`checks/vector_inputs.py`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -18,17 +19,23 @@ from courtlistener_assets.chunks.chunking import CHUNKER_VERSION
 from courtlistener_assets.chunks.citations import FINDER, CitationFinder, KnownCitations, finder_name
 from courtlistener_assets.chunks.document import Document, DocumentKind
 from courtlistener_assets.chunks.files import Location, shown
+from courtlistener_assets.chunks.moves import Moves
 from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
 from courtlistener_assets.chunks.rows import Tally, partition_rows
-from courtlistener_assets.chunks.table import MAX_TOKENS, write_partition
+from courtlistener_assets.chunks.table import MAX_TOKENS, SCHEMA, write_partition
 from courtlistener_assets.defs.assets.download_step import STEP_RETRIES
-from courtlistener_assets.defs.names import OWNERS, VECTOR_INPUTS, Names
+from courtlistener_assets.defs.assets.tables import parquet_columns
+from courtlistener_assets.defs.materializations import all_logged, log_materialization
+from courtlistener_assets.defs.names import OWNERS, UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.choice import without_parents
+from courtlistener_assets.download.membership import UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream, all_kinds, all_members, all_tables
+from courtlistener_assets.download.undated import Undated, partition_of
 from courtlistener_assets.text.cleaning import CLEANER_VERSION
 from resources.dagster_resources import RecordStoreResource
+from resources.records.misfits import UNDATED
 from resources.records.store import RecordStore
 
 
@@ -55,63 +62,121 @@ def vector_inputs_asset(
     partitions_def: dg.PartitionsDefinition, data_dir: Location, streams: Sequence[Stream], names: Names
 ) -> dg.AssetsDefinition:
     """Make the asset; its files go below `data_dir`, and hold the documents of `streams`."""
+    return _chunks_asset(
+        names.key(VECTOR_INPUTS),
+        "The text of opinions and other documents in clean chunks: one Parquet file a partition, and beside it the ids "
+        "of the chunks that the last change added, removed, updated or moved away.",
+        partitions_def,
+        [names.key(stream.name) for stream in streams],
+        data_dir,
+        streams,
+    )
+
+
+def undated_vector_inputs_asset(
+    partitions_def: dg.PartitionsDefinition, data_dir: Location, streams: Sequence[Stream], names: Names
+) -> dg.AssetsDefinition:
+    """Make the same for what belongs to no month, one file a court."""
+    return _chunks_asset(
+        names.key(UNDATED_VECTOR_INPUTS),
+        "The text of documents that belong to no month, since their docket has no date, in clean chunks: one Parquet "
+        "file a court, beside those of its months.",
+        partitions_def,
+        [names.key(UNDATED_DOCKETS)],
+        data_dir,
+        streams,
+    )
+
+
+def _chunks_asset(
+    key: dg.AssetKey,
+    description: str,
+    partitions_def: dg.PartitionsDefinition,
+    upstream: Sequence[dg.AssetKey],
+    data_dir: Location,
+    streams: Sequence[Stream],
+) -> dg.AssetsDefinition:
     missing = without_parents(streams)
 
     @dg.asset(
-        key=names.key(VECTOR_INPUTS),
-        description="The text of opinions and other documents in clean chunks: one Parquet file a partition, and "
-        f"beside it the ids of the chunks that the last change added, removed or updated. {missing}".strip(),
+        key=key,
+        description=f"{description} {missing}".strip(),
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[names.key(stream.name) for stream in streams],
+        deps=list(upstream),
         group_name="vector_inputs",
         owners=OWNERS,
         kinds={"parquet"},
         tags={"source": "courtlistener"},
+        metadata=parquet_columns(SCHEMA),
         retry_policy=STEP_RETRIES,
         code_version=f"cleaner-{CLEANER_VERSION}-chunker-{CHUNKER_VERSION}",
     )
-    def vector_inputs(
+    def chunks(
         context: dg.AssetExecutionContext, config: ChunkConfig, courtlistener_records: RecordStoreResource
     ) -> Iterable[dg.MaterializeResult[Any]]:
-        partitions = sorted(map(CourtMonth.parse, context.partition_keys))
+        partitions = sorted(map(partition_of, context.partition_keys), key=str)
         with translated(context):
             store = courtlistener_records.open()
             store.prepare(all_tables(streams))
             if missing:
                 logs.run_log.warning(missing, extra={"event": "streams_missing"})
             for partition in partitions:
-                metadata = _build(store, streams, partition, chunks_path(data_dir, partition), config)
+                metadata = build_partition(store, streams, partition, data_dir, config)
                 logs.run_log.info(
-                    f"vector_inputs {partition}: {metadata['chunks']} chunks, {metadata['change']}",
+                    f"{name_of(key)} {partition}: {metadata['chunks']} chunks, {metadata['change']}",
                     extra={"event": "chunks_written", "partition": str(partition), "chunks": metadata["chunks"]},
                 )
-                context.add_asset_metadata(metadata, partition_key=str(partition))
-                # Green when it is made, even if the run ends early. At its end Dagster logs every partition of the run
-                # once more, with the code version; without that, the checks would be skipped too.
-                if len(partitions) > 1:
-                    context.log_event(
-                        dg.AssetMaterialization(
-                            asset_key=context.asset_key, partition=str(partition), metadata=metadata
-                        )
-                    )
-            yield dg.MaterializeResult()
+                log_materialization(context, str(partition), metadata)
+            yield all_logged()
 
-    return vector_inputs
+    return chunks
 
 
-def chunks_path(data_dir: Location, partition: CourtMonth) -> Location:
+def chunks_path(data_dir: Location, partition: CourtMonth | Undated) -> Location:
     """Return where a partition's chunks are, in the layout that readers of partitioned Parquet know."""
-    return data_dir / "vector_inputs" / f"court={partition.court}" / f"month={partition.month:%Y-%m}" / "chunks.parquet"
+    month = f"{partition.month:%Y-%m}" if isinstance(partition, CourtMonth) else UNDATED
+    return data_dir / "vector_inputs" / f"court={partition.court}" / f"month={month}" / "chunks.parquet"
 
 
-def _build(
-    store: RecordStore, streams: Sequence[Stream], partition: CourtMonth, path: Location, config: ChunkConfig
+def build_partition(
+    store: RecordStore,
+    streams: Sequence[Stream],
+    partition: CourtMonth | Undated,
+    data_dir: Location,
+    config: ChunkConfig,
 ) -> dict[str, Any]:
-    tally, month = Tally(), partition.filter_values
+    """Make a partition's file; return the metadata. Unless that succeeds, the partition stays stale."""
+    # Both before the documents are read: what changes in between belongs to the next time.
+    stale_at, arrivals = store.stale_at(str(partition)), store.arrivals.of(str(partition))
     kinds = {kind.name: kind for kind in all_kinds(streams)}
+    moves = Moves(
+        store=store,
+        kinds=kinds,
+        here=str(partition),
+        other_file=_files_below(data_dir),
+        arrivals=arrivals.values(),
+        max_tokens=config.max_tokens,
+        overlap_sentences=config.overlap_sentences,
+    )
+    metadata = _write(store, kinds, partition, chunks_path(data_dir, partition), config, moves)
+    store.arrivals.forget(list(arrivals))
+    store.take_stale(str(partition), stale_at)
+    months_only = all_members(streams) if isinstance(partition, CourtMonth) else {}
+    return {**store.counts(months_only, partition.filter_values), **metadata} if months_only else metadata
+
+
+def _write(
+    store: RecordStore,
+    kinds: Mapping[str, DocumentKind],
+    partition: CourtMonth | Undated,
+    path: Location,
+    config: ChunkConfig,
+    moves: Moves,
+) -> dict[str, Any]:
+    tally = Tally()
     with (
-        store.documents([(name, kind.table) for name, kind in kinds.items()], month) as rows,
+        store.documents([(name, kind.table) for name, kind in kinds.items()], partition.filter_values) as rows,
         KnownCitations.of_file(path, finder_name()) if config.find_citations else nullcontext() as known,
     ):
         finder = CitationFinder(known) if known else None
@@ -126,11 +191,26 @@ def _build(
             ),
             path,
             metadata={MAX_TOKENS: str(config.max_tokens), **({FINDER: finder.name} if finder else {})},
+            find_moves=moves.mark,
         )
-    counts = store.counts(all_members(streams), month)
     report = read_report(path, config.max_tokens)
     read = {"chunks_read_for_citations": finder.texts_read} if finder else {}
-    return {**counts, **_metadata(tally, diff, report, path, config.price_per_million_tokens), **read}
+    return {**_metadata(tally, diff, report, path, config.price_per_million_tokens), **read}
+
+
+def _files_below(data_dir: Location) -> Callable[[str | None, date | None], str | None]:
+    """Return what names the partition of a court and date, if it has a file."""
+
+    @cache
+    def key(partition: CourtMonth | Undated) -> str | None:
+        return str(partition) if chunks_path(data_dir, partition).exists() else None
+
+    def file_of(court: str | None, day: date | None) -> str | None:
+        if not court:
+            return None
+        return key(CourtMonth(court, day.replace(day=1)) if day else Undated(court))
+
+    return file_of
 
 
 def _metadata(tally: Tally, diff: Diff, report: ChunkReport, path: Location, price: float) -> dict[str, Any]:
@@ -141,9 +221,10 @@ def _metadata(tally: Tally, diff: Diff, report: ChunkReport, path: Location, pri
         "duplicate_documents": tally.duplicates,
         "chunks": tally.chunks,
         "chunks_that_end_a_sentence": round(tally.sentence_end_share, 3),
-        "change": f"{diff.added} added, {diff.removed} removed",
+        "change": f"{diff.added} added, {diff.removed} removed" + (f", {diff.moved} moved" if diff.moved else ""),
         "added": diff.added,
         "removed": diff.removed,
+        "moved": diff.moved,
         "updated": diff.updated,
         "unchanged": diff.unchanged,
         "flagged": tally.flagged,

@@ -36,7 +36,7 @@ class CompletenessConfig(StepConfig):
     partitions: list[PartitionKey] = Field(
         default_factory=list, description="Partition keys; empty: a sample of complete ones."
     )
-    sample: int = Field(default=3, description="How many partitions to choose if none are named.")
+    sample: int = Field(default=3, ge=0, description="How many partitions to choose if none are named.")
     seed: int = Field(default=0, description="Another number chooses other partitions.")
 
 
@@ -175,6 +175,7 @@ def _complete(
         for sweep, members in sweeps:
             stored = audit.stored(members, partition.filter_values)
             on_server = client.count(stream.endpoint, {**stream.limits, **sweep.params(partition)})
+            audit.note_server_count(stream.name, str(partition), sweep.name, on_server)
             counts.append(SweepCount(str(partition), sweep.name, on_server, stored, failed))
     missing = any(one.stored + one.open_failures < one.on_server for one in counts)
     wrong = sum(one.stored != one.on_server for one in counts)

@@ -23,7 +23,7 @@ from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
 from courtlistener_assets.chunks.table import MAX_TOKENS, made_by
-from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.partitions import Selection
 from resources.records.audit import RecordAudit
 
 _COLUMNS = ["chunk_id", "content_hash", "char_start", "char_end", "token_count", "doc_type", "document_id"]
@@ -78,7 +78,7 @@ class _Wrong:
 
 
 def examine(
-    location: Location, audit: RecordAudit, partition: CourtMonth, kinds: Sequence[DocumentKind]
+    location: Location, audit: RecordAudit, partition: Selection, kinds: Sequence[DocumentKind]
 ) -> dict[str, Finding]:
     """Return the finding of each name in `descriptions` about the file at `location`."""
     try:
@@ -129,7 +129,7 @@ def _uniqueness(table: sqlite3.Connection) -> Finding:
 
 
 def _completeness(
-    kind: DocumentKind, present: Sequence[pa.Array[Any]], audit: RecordAudit, partition: CourtMonth
+    kind: DocumentKind, present: Sequence[pa.Array[Any]], audit: RecordAudit, partition: Selection
 ) -> Finding:
     """Documents that have text and no chunk. Only bodies without a chunk are read, up to a number of them."""
     ids = pa.array(audit.ids(kind.table, partition.filter_values), pa.int64())

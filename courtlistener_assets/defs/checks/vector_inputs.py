@@ -1,4 +1,4 @@
-"""Asset checks of `vector_inputs`.
+"""Asset checks of `vector_inputs` and `undated_vector_inputs`.
 
 Belongs here: what Dagster is told about a partition's chunks. Does not belong here: what is examined and how
 (`examination.py`), checks of downloads (`downloads.py`).
@@ -16,17 +16,22 @@ from courtlistener_assets.defs.checks.examination import Finding, descriptions, 
 from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.download.undated import Undated, partition_of
 from resources.dagster_resources import RecordStoreResource
 
 
 def vector_inputs_checks(
-    partitions_def: dg.PartitionsDefinition, data_dir: Location, kinds: Sequence[DocumentKind], names: Names
+    partitions_def: dg.PartitionsDefinition,
+    data_dir: Location,
+    kinds: Sequence[DocumentKind],
+    names: Names,
+    asset_name: str = VECTOR_INPUTS,
 ) -> dg.AssetChecksDefinition:
-    """Make the checks; they run after the asset, and without it from the UI."""
-    asset, examined = names.key(VECTOR_INPUTS), descriptions(kinds)
+    """Make the checks of an asset; they run after it, and without it from the UI."""
+    asset, examined = names.key(asset_name), descriptions(kinds)
 
     @dg.multi_asset_check(
-        name=names.name("vector_inputs_checks"),
+        name=names.name(f"{asset_name}_checks"),
         specs=[
             dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions_def)
             for name, description in examined.items()
@@ -53,13 +58,13 @@ def vector_inputs_checks(
     return vector_inputs_checks
 
 
-def _partitions(context: dg.OpExecutionContext, asset: dg.AssetKey) -> list[CourtMonth]:
+def _partitions(context: dg.OpExecutionContext, asset: dg.AssetKey) -> list[CourtMonth | Undated]:
     """Return those of the run; all that were ever made if the checks run alone, without a partition."""
     if context.has_partition_key or context.has_partition_key_range:
         keys = set(context.partition_keys)
     else:
         keys = context.instance.get_materialized_partitions(asset)
-    return sorted(map(CourtMonth.parse, keys))
+    return sorted(map(partition_of, keys), key=str)
 
 
 def _result(name: str, finding: Finding) -> dict[str, Any]:

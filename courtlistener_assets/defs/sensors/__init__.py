@@ -9,10 +9,11 @@ A tick removes nothing from the backlog. One that fails between claim and launch
 later tick finds and releases.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from courtlistener_assets.defs.checks.complete_and_current import Checked
 from courtlistener_assets.defs.jobs import REBUILD_VECTOR_INPUTS, Jobs
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.rebuild_touched_months import rebuild_touched_months_sensor
@@ -22,9 +23,15 @@ from courtlistener_assets.download.partitions import Everything
 
 
 def sensors(
-    names: Names, jobs: Jobs, partitions: Mapping[str, dg.PartitionsDefinition | None]
+    names: Names,
+    jobs: Jobs,
+    partitions: Mapping[str, dg.PartitionsDefinition | None],
+    checked: Sequence[Checked],
 ) -> list[dg.SensorDefinition]:
-    """Make the sensors for the assets that `partitions` names (None: it has none) and the jobs of the location."""
+    """Make the sensors for the assets that `partitions` names (None: it has none), and the jobs of the location.
+
+    `checked` are those whose checks follow the failures.
+    """
 
     def is_partition(asset: str, key: str) -> bool:
         if asset not in partitions:
@@ -33,7 +40,7 @@ def sensors(
         return key == Everything.KEY if those is None else those.has_partition_key(key)
 
     made = [
-        retry_failed_dockets_sensor(names, jobs, is_partition),
+        retry_failed_dockets_sensor(names, jobs, is_partition, checked),
         resume_deferred_sensor(names, jobs, is_partition),
     ]
     return [*made, rebuild_touched_months_sensor(names, jobs, is_partition)] if REBUILD_VECTOR_INPUTS in jobs else made

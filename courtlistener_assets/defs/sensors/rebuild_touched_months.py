@@ -1,45 +1,26 @@
-"""The sensor that rebuilds vector inputs after fresh data.
+"""The sensor that rebuilds vector inputs whose documents have changed.
 
-Belongs here: which months the changes since the last tick make stale. Does not belong here: finding the changes
-(`assets/court_changes.py`), or building the text (`assets/vector_inputs.py`).
+Belongs here: when a partition is rebuilt. Does not belong here: finding out which partitions a change touches
+(`resources/records/store.py`), or building the text (`assets/vector_inputs.py`).
 
-It is no `asset_sensor`, which sees only the newest materialization: the days of several courts, or missed days, end
-within one interval.
+A partition is stale until its documents are read again, so neither a lost event nor a run that fails leaves it behind.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
-from dagster import DagsterInstance
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES, TOUCHED_MONTHS
-from courtlistener_assets.defs.jobs import REBUILD_VECTOR_INPUTS, Jobs
-from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
-from courtlistener_assets.defs.schedules import MOST_MISSED_DAYS
-from courtlistener_assets.defs.sensors.requested_runs import TICK_SECONDS, IsPartition
+from courtlistener_assets.defs.active_runs import is_active
+from courtlistener_assets.defs.jobs import REBUILD_UNDATED, REBUILD_VECTOR_INPUTS, Jobs
+from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names
+from courtlistener_assets.defs.sensors.requested_runs import MOST_RUNS, TICK_SECONDS, IsPartition
+from resources.dagster_resources import RecordStoreResource
+from resources.records.misfits import UNDATED
 
-#: Materializations read by one tick; the next tick reads the rest.
-MOST_MATERIALIZATIONS = 100
-#: A sensor without a cursor reads what is younger than this: the first materializations of a new installation, and all
-#: that the schedule makes up for, but not years of history, for which an operator rebuilds all months.
-LOOK_BACK = timedelta(days=MOST_MISSED_DAYS)
-
-
-def unread_changes(
-    instance: DagsterInstance, changes: dg.AssetKey, cursor: str | None, *, now: datetime | None = None
-) -> Sequence[dg.EventLogRecord]:
-    """Return the next materializations of court_changes (`changes`) after the cursor, a storage id, oldest first."""
-    since = None if cursor else ((now or datetime.now(UTC)) - LOOK_BACK).timestamp()
-    wanted = dg.AssetRecordsFilter(changes, after_storage_id=int(cursor) if cursor else None, after_timestamp=since)
-    return instance.fetch_materializations(wanted, limit=MOST_MATERIALIZATIONS, ascending=True).records
-
-
-def touched_months(event: dg.EventLogEntry) -> list[str]:
-    """Return the partitions of vector_inputs that a materialization of court_changes made stale."""
-    materialization = event.asset_materialization
-    value = materialization.metadata.get(TOUCHED_MONTHS) if materialization else None
-    return [str(month) for month in value.value] if isinstance(value, dg.JsonMetadataValue) and value.value else []
+#: A download stores page after page: its months are rebuilt when this long nothing more has come.
+QUIET_SECONDS = 300.0
+STALE_TAG = "courtlistener/stale"
 
 
 def rebuild_touched_months_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
@@ -47,25 +28,43 @@ def rebuild_touched_months_sensor(names: Names, jobs: Jobs, is_partition: IsPart
 
     @dg.sensor(
         name=names.name("rebuild_touched_months"),
-        job=jobs[REBUILD_VECTOR_INPUTS],
+        jobs=[jobs[name] for name in (REBUILD_VECTOR_INPUTS, REBUILD_UNDATED) if name in jobs],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Rebuilds the vector inputs of the months that a day's changes touch.",
+        description="Rebuilds the vector inputs whose documents have changed, some minutes after the last change.",
     )
-    def rebuild_touched_months(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        records = unread_changes(context.instance, names.key(COURT_CHANGES), context.cursor)
-        built = context.instance.get_materialized_partitions(names.key(VECTOR_INPUTS)) if records else set()
-        # The last change of a month names its run: a repeated tick requests the same runs.
-        last = {month: each.event_log_entry for each in records for month in touched_months(each.event_log_entry)}
-        requests = [
-            dg.RunRequest(run_key=f"{month}:{event.run_id}:{event.timestamp}", partition_key=month)
-            for month, event in last.items()
-            if month in built and is_partition(VECTOR_INPUTS, month)
-        ]
-        return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else "No new changes touch a month that has vector inputs.",
-            cursor=str(records[-1].storage_id) if records else None,
-        )
+    def rebuild_touched_months(
+        context: dg.SensorEvaluationContext, courtlistener_records: RecordStoreResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        stale = courtlistener_records.open().stale_partitions(quiet_seconds=QUIET_SECONDS)
+        built = {
+            asset: context.instance.get_materialized_partitions(names.key(asset)) if stale else set()
+            for asset in (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
+        }
+        requested = 0
+        for partition, last_at in stale:
+            asset = UNDATED_VECTOR_INPUTS if partition.endswith(f"|{UNDATED}") else VECTOR_INPUTS
+            if partition not in built[asset] or not is_partition(asset, partition):
+                continue
+            # A run that failed is requested again on the next day.
+            key = f"{partition}:{last_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}:{datetime.now(UTC):%Y-%m-%d}"
+            if is_active(context.instance, partition) or _was_requested(context.instance, key):
+                continue
+            yield dg.RunRequest(
+                job_name=names.name(REBUILD_UNDATED if asset == UNDATED_VECTOR_INPUTS else REBUILD_VECTOR_INPUTS),
+                run_key=key,
+                partition_key=partition,
+                tags={STALE_TAG: key},
+            )
+            requested += 1
+            if requested == MOST_RUNS:
+                return
+        if not requested:
+            yield dg.SkipReason("No partition with vector inputs has changed documents that are quiet.")
 
     return rebuild_touched_months
+
+
+def _was_requested(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether a run was requested under this key, which is honored once only."""
+    return bool(instance.get_runs(dg.RunsFilter(tags={STALE_TAG: run_key}), limit=1))

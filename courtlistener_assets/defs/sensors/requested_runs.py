@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterInstance
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, WHOLE_STREAMS
+from courtlistener_assets.defs.jobs import CATCH_UP, UNDATED, WHOLE_STREAMS
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download.partitions import dagster_key
+from resources.records.misfits import UNDATED as UNDATED_MONTH
 
 #: The least time between two ticks of a sensor.
 TICK_SECONDS = 30
@@ -49,12 +49,21 @@ def run_request(
     unconfigured: Iterable[str] = (),
 ) -> dg.RunRequest:
     """Return a run of the assets in `configs`, by name, and of those `unconfigured`; `month_job` runs court months."""
-    job = CHANGES_OF_DAY if COURT_CHANGES in configs else month_job
     return dg.RunRequest(
-        job_name=names.name(WHOLE_STREAMS if dagster_key(partition) is None else job),
+        job_name=names.name(_job_of(partition) or month_job),
         run_key=run_key,
         partition_key=dagster_key(partition),
         asset_selection=[names.key(asset) for asset in sorted({*configs, *unconfigured})],
         run_config={"ops": {names.name(asset): {"config": config} for asset, config in configs.items()}},
         tags=tags,
     )
+
+
+def _job_of(partition: str) -> str | None:
+    """Return the job that runs partitions of this kind, None for court months."""
+    if dagster_key(partition) is None:
+        return WHOLE_STREAMS
+    _, separator, month = partition.partition("|")
+    if not separator:
+        return CATCH_UP
+    return UNDATED if month == UNDATED_MONTH else None

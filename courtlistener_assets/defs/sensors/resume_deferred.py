@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterInstance
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, COURT_MONTH, WHOLE_STREAMS, Jobs
-from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
+from courtlistener_assets.defs.jobs import CATCH_UP, COURT_MONTH, UNDATED, WHOLE_STREAMS, Jobs
+from courtlistener_assets.defs.names import TEXT_ASSETS, Names
 from courtlistener_assets.defs.sensors.requested_runs import (
     MOST_RUNS,
     TICK_SECONDS,
@@ -66,7 +65,7 @@ def resume_request(deferrals: Sequence[Deferral], names: Names, is_partition: Is
     return run_request(
         names,
         partition,
-        {each.asset: {**each.config, "resumes": each.run_id} for each in deferrals if each.asset != VECTOR_INPUTS},
+        {each.asset: {**each.config, "resumes": each.run_id} for each in deferrals if each.asset not in TEXT_ASSETS},
         month_job=COURT_MONTH,
         run_key=run_key,
         tags={RESUME_TAG: _tag_value(run_key)},
@@ -96,10 +95,10 @@ def _next_deferral(backlog: Backlog) -> str:
 
 
 def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
-    """Group deferrals that one run can resume; days and months have partitions of different kinds."""
-    groups: dict[tuple[str, bool], list[Deferral]] = defaultdict(list)
+    """Group deferrals that one run can resume."""
+    groups: dict[str, list[Deferral]] = defaultdict(list)
     for deferral in due:
-        groups[deferral.partition, deferral.asset == COURT_CHANGES].append(deferral)
+        groups[deferral.partition].append(deferral)
     return list(groups.values())
 
 
@@ -108,7 +107,7 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
 
     @dg.sensor(
         name=names.name("resume_deferred"),
-        jobs=[jobs[name] for name in (COURT_MONTH, CHANGES_OF_DAY, WHOLE_STREAMS) if name in jobs],
+        jobs=[jobs[name] for name in (COURT_MONTH, CATCH_UP, UNDATED, WHOLE_STREAMS) if name in jobs],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Resumes deferred partitions as soon as their time has come and the quota has room.",
@@ -128,6 +127,8 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
         for group in _by_partition(due):
             known = [each for each in group if is_partition(each.asset, each.partition)]
             unknown = [each for each in group if each not in known]
+            for each in unknown:
+                context.log.warning(f"{each.asset} no longer has a partition {each.partition}: its deferral waits")
             backlog.deferrals.defer_again(unknown, wait_seconds=UNKNOWN_PARTITION_SECONDS)
             if not known:
                 continue

@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterInstance
 
-from courtlistener_assets.defs.assets.court_changes import COURT_CHANGES
-from courtlistener_assets.defs.jobs import CHANGES_OF_DAY, RETRY_FAILED_DOCKETS, WHOLE_STREAMS, Jobs
+from courtlistener_assets.defs.checks.complete_and_current import Checked, refresh
+from courtlistener_assets.defs.jobs import CATCH_UP, RETRY_FAILED_DOCKETS, UNDATED, WHOLE_STREAMS, Jobs
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.requested_runs import (
     MOST_RUNS,
@@ -26,10 +26,11 @@ from courtlistener_assets.defs.sensors.requested_runs import (
     run_request,
 )
 from courtlistener_assets.defs.steps import NO_RUN_RETRY
+from courtlistener_assets.download.membership import COURT_CHANGES
 from resources.backlog.backlog import Backlog
 from resources.backlog.failure_lists import OpenFailure
 from resources.backlog.failures import Claim
-from resources.dagster_resources import BacklogResource
+from resources.dagster_resources import BacklogResource, RecordStoreResource
 
 CLAIM_TAG = "courtlistener/claim"
 
@@ -69,7 +70,7 @@ def _retry_config(claim_id: str, failures: Sequence[OpenFailure]) -> dict[str, A
     for failure in failures:
         sweep, _, number = failure.sweep.partition(":")
         docket_id = failure.docket_id or (int(number) if sweep == "docket" and number.isdigit() else None)
-        # Changes are requested by day, in which a docket is no filter.
+        # A court's changes are requested by their dates, beside which a docket is no filter.
         if docket_id and failure.asset != COURT_CHANGES:
             dockets.add(docket_id)
         else:
@@ -80,25 +81,31 @@ def _retry_config(claim_id: str, failures: Sequence[OpenFailure]) -> dict[str, A
     return {"claim_id": claim_id, "docket_ids": sorted(dockets), "id_ranges": ranges}
 
 
-def retry_failed_dockets_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
+def retry_failed_dockets_sensor(
+    names: Names, jobs: Jobs, is_partition: IsPartition, checked: Sequence[Checked]
+) -> dg.SensorDefinition:
     """Make the sensor; `is_partition` says which partitions still exist, `jobs` are those of the location."""
+    by_name = {each.asset: each for each in checked}
 
     @dg.sensor(
         name=names.name("retry_failed_dockets"),
-        jobs=[jobs[name] for name in (RETRY_FAILED_DOCKETS, CHANGES_OF_DAY, WHOLE_STREAMS) if name in jobs],
+        jobs=[jobs[name] for name in (RETRY_FAILED_DOCKETS, CATCH_UP, UNDATED, WHOLE_STREAMS) if name in jobs],
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Retries failed dockets whose delay has passed, releases what crashed runs had claimed, and "
-        "moves what failed too often to the dead letters.",
+        "moves what failed too often to the dead letters. Evaluates the checks of the partitions that this concerns.",
     )
     def retry_failed_dockets(
-        context: dg.SensorEvaluationContext, courtlistener_backlog: BacklogResource
+        context: dg.SensorEvaluationContext,
+        courtlistener_backlog: BacklogResource,
+        courtlistener_records: RecordStoreResource,
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         backlog = courtlistener_backlog.open()
         release_orphans(context.instance, backlog)
         backlog.failures.dead_letter_exhausted()
         backlog.failures.refill()
-        claims = backlog.failures.claim_due(max_claims=MOST_RUNS, apart=[COURT_CHANGES])
+        refresh(context.instance, names, by_name, courtlistener_records, backlog.failures)
+        claims = backlog.failures.claim_due(max_claims=MOST_RUNS)
         for claim in claims:
             unknown = {each.asset for each in claim.failures if not is_partition(each.asset, claim.partition)}
             for asset in sorted(unknown):

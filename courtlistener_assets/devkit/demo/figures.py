@@ -84,9 +84,8 @@ def waited(instance: dg.DagsterInstance, since: float) -> float:
     by_step: dict[tuple[str, str], float] = {}
     for asset in DOWNLOADS:
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), after_timestamp=since)
-        for record in instance.fetch_materializations(wanted, limit=1000).records:
-            entry = record.asset_materialization and record.asset_materialization.metadata.get("seconds_waited_of_run")
+        for record in instance.fetch_observations(wanted, limit=1000).records:
+            entry = record.asset_observation and record.asset_observation.metadata.get("seconds_waited_of_run")
             if entry:
-                # Each partition of a step tells the same.
                 by_step[record.run_id, asset] = float(str(entry.value))
     return sum(by_step.values(), 0.0)

@@ -10,8 +10,8 @@ import binascii
 import collections
 import math
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,24 +36,69 @@ class Account:
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
-        self.log = SlidingLog(Window.parse_all(self.rates))
+        self._regular = SlidingLog(Window.parse_all(self.rates))
+        self._promoted = SlidingLog(_doubled(Window.parse_all(self.rates)))
+        self._in_promotion = False
         self.usage_log = SlidingLog(API_USAGE_WINDOWS)
+        self._changes = _CachedRates(self.rates)
 
-    def set_rates(self, rates: str) -> None:
-        """Change the windows from now on; what was accepted stays accepted."""
+    @property
+    def log(self) -> SlidingLog:
+        """The accepted requests that count now."""
+        return self._promoted if self._in_promotion else self._regular
+
+    def set_rates(self, rates: str, *, now: float = 0.0, cached_seconds: Sequence[float] = ()) -> None:
+        """Change the windows from `now` on (seconds since 1970); what was accepted stays accepted.
+
+        The server runs as many processes as `cached_seconds` has numbers, and requests go to them in turn; each goes
+        by the old rates for so long. Without numbers all know the new ones at once.
+        """
         with self.lock:
-            self.log.set_windows(Window.parse_all(rates))
+            self._changes = _CachedRates(rates, self._changes.rates, [now + seconds for seconds in cached_seconds])
+            self._set_windows(rates)
+
+    def set_promotion(self, *, active: bool) -> None:
+        """Double all windows, or no more. A promotion counts requests of its own, and begins where it last ended."""
+        with self.lock:
+            self._in_promotion = active
 
     def admit(self, now_us: int, *, api_usage: bool = False) -> Refusal | None:
         """Log a request, or say which window is full. api-usage has a log of its own."""
         with self.lock:
-            return (self.usage_log if api_usage else self.log).admit(now_us)
+            if api_usage:
+                return self.usage_log.admit(now_us)
+            if self._changes.seen_at:
+                self._set_windows(self._changes.next_process(now_us / MICROSECONDS))
+            return self.log.admit(now_us)
+
+    def _set_windows(self, rates: str) -> None:
+        self._regular.set_windows(Window.parse_all(rates))
+        self._promoted.set_windows(_doubled(Window.parse_all(rates)))
 
     def record_success(self, now_us: int) -> None:
         """Count an answered request into the history that api-usage shows, by Pacific day."""
         day = datetime.fromtimestamp(now_us / MICROSECONDS, PACIFIC).date().isoformat()
         with self.lock:
             self.requests_by_day[day] += 1
+
+
+@dataclass
+class _CachedRates:
+    """The rates, those before them, and when each process of the server hears of the change."""
+
+    rates: str
+    before: str = ""
+    seen_at: Sequence[float] = ()
+    _turn: int = -1
+
+    def next_process(self, now: float) -> str:
+        """Return the rates by which the process goes that has the next turn."""
+        self._turn = (self._turn + 1) % len(self.seen_at)
+        return self.rates if now >= self.seen_at[self._turn] else self.before
+
+
+def _doubled(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    return tuple(replace(window, limit=2 * window.limit) for window in windows)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from urllib.parse import parse_qs
 
 from courtlistener_assets.devkit.simulator import responses
@@ -69,8 +70,8 @@ class Application:
         now_us = round(self.clock() * MICROSECONDS)
         route = _route(request.path)
         outcome = self._decide(request, route, fault, now_us)
-        response, name = outcome.response, fault.kind if fault else None
-        if response.status == 500 and not fault:
+        response, name = responses.rendered(outcome.response, _form(request)), fault.kind if fault else None
+        if outcome.response.status == 500 and not fault:
             name = "poison"
         status = 0 if fault and fault.kind.startswith("reset") else response.status
         endpoint = (route.name or "root") if route else ""
@@ -111,7 +112,7 @@ class Application:
             query = f"?{request.query}" if request.query else ""
             headers = {"Content-Type": "text/html; charset=utf-8", "Vary": "origin, Cookie"}
             return responses.moved(f"{request.path}/{query}", headers)
-        return responses.html(404, "Page not found")
+        return responses.site_page(404, "Page not found")
 
     def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Response:
         if request.method not in _SAFE_METHODS:
@@ -129,7 +130,7 @@ class Application:
             response, shown = self._views.listing(endpoint, request)
         else:
             response, shown = self._views.single(endpoint, route.key, request)
-        return responses.internal_error() if self.faults.poisoned(endpoint.name, shown) else response
+        return responses.crash() if self.faults.poisoned(endpoint.name, shown) else response
 
 
 def _route(path: str) -> _Route | None:
@@ -145,10 +146,10 @@ def _route(path: str) -> _Route | None:
 
 def _before_throttle(request: Request, route: _Route, account: Account | Rejected) -> Response | None:
     """Refuse for reasons that cost nothing: negotiation, then credentials, then permissions."""
-    asked_format = parse_qs(request.query).get("format", ["json"])[-1]
-    if asked_format not in ("json", "api", "xml"):
+    asked = _asked_form(request)
+    if asked and asked not in _FORMS:
         return responses.detail(404, "Not found.", route.allow)
-    if not _accepts_json(request.headers.get("Accept")):
+    if _form(request) is None:
         return responses.detail(406, "Could not satisfy the request Accept header.", route.allow)
     challenge = 'Bearer realm="api"'
     if isinstance(account, Rejected):
@@ -162,6 +163,21 @@ def _before_throttle(request: Request, route: _Route, account: Account | Rejecte
     return None
 
 
-def _accepts_json(accept: str | None) -> bool:
-    kinds = [one.partition(";")[0].strip() for one in (accept or "*/*").split(",")]
-    return any(kind in ("*/*", "application/*", "application/json") for kind in kinds)
+#: The forms of a response by the name that `?format=` takes, in the order in which the server prefers them.
+_FORMS = {"json": "application/json", "api": "text/html", "xml": "application/xml"}
+
+
+def _asked_form(request: Request) -> str:
+    return parse_qs(request.query).get("format", [""])[-1]
+
+
+def _form(request: Request) -> str | None:
+    """Return the form that a client accepts, by the most special media types that it names; None: it accepts none."""
+    asked = _asked_form(request)
+    offered = {name: kind for name, kind in _FORMS.items() if asked in ("", name)}
+    accepted = [one.partition(";")[0].strip() for one in request.headers.get("Accept", "*/*").split(",")]
+    for stars in range(3):
+        for name, kind in offered.items():
+            if any(one.count("*") == stars and fnmatchcase(kind, one) for one in accepted):
+                return name
+    return None

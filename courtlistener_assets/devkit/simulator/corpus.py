@@ -1,155 +1,168 @@
-"""The objects that the simulated server holds.
+"""What the server's own code does to its objects, and when that becomes visible.
 
-Belongs here: storage, the relations between objects, and changes to them. Does not belong here: how objects are made up
-(`generator.py`, `opinions_file.py`) or asked for (`filters.py`).
+Belongs here: changes of several objects at once, changes that are committed late, a replica that lags. Does not belong
+here: storage (`objects.py`), how objects are made up (`generator.py`, `opinions_file.py`) or asked for (`filters.py`).
+
+A date moves only where it is said: `touched` speaks of the object that moves, and parents never notice.
 """
 
 from __future__ import annotations
 
-import threading
+import functools
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS
-from courtlistener_assets.devkit.simulator.pacific import pacific_text, parse_moment
-from courtlistener_assets.devkit.simulator.shapes import ORIGIN, Record, address, key_of, redirection
-
-Key = int | str
-
-#: The objects that their parents list: the relation, the parents' endpoint, and the key of the list.
-_LISTED_IN = {
-    "clusters": ("docket", "dockets", "clusters"),
-    "opinions": ("cluster", "clusters", "sub_opinions"),
-    "audio": ("docket", "dockets", "audio_files"),
-}
+from courtlistener_assets.devkit.simulator.objects import Key, Objects
+from courtlistener_assets.devkit.simulator.shapes import ORIGIN, redirection
 
 
-class Corpus:
-    """All objects by endpoint and id. Reading gives the stored dicts themselves: change them through the methods."""
+class Corpus(Objects):
+    """All objects of the server, and its changes to them."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._tables: dict[str, dict[Key, Record]] = {name: {} for name in ENDPOINTS}
-        self._entry_of_document: dict[Key, int] = {}
-        #: Merged clusters: the deleted id and the id of the cluster that took its place.
-        self.redirections: dict[int, int] = {}
-        #: Clusters removed by court order.
-        self.sealed: list[int] = []
-        #: Changes whenever an object does; caches compare it.
-        self.version = 0
-        self.lock = threading.RLock()
+        super().__init__(clock)
+        self._held: list[tuple[datetime, Callable[[], Any]]] = []
+        self._replica: Objects | None = None
 
-    # --- reading
+    # --- time that is not kind
 
-    @property
-    def dockets(self) -> list[Record]:
-        return self.table("dockets")
+    def hold(self, change: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        """Make a change that is committed late: it has the date of now, and nobody sees it before `release`.
 
-    @property
-    def clusters(self) -> list[Record]:
-        return self.table("clusters")
+        `corpus.hold(corpus.touch, "opinions", 7, html="<p>Affirmed.</p>")`
+        """
+        self._held.append((self.now(), functools.partial(change, *arguments, **options)))
 
-    @property
-    def opinions(self) -> list[Record]:
-        return self.table("opinions")
+    def release(self) -> None:
+        """Commit the changes that are held, in their order.
 
-    @property
-    def docket_entries(self) -> list[Record]:
-        return self.table("docket-entries")
-
-    def table(self, endpoint: str) -> list[Record]:
-        """Return all objects of an endpoint, in order of their ids where these are numbers."""
-        with self.lock:
-            table = self._tables[endpoint]
-            return list(table.values()) if ENDPOINTS[endpoint].text_key else [table[key] for key in sorted(table)]
-
-    def get(self, endpoint: str, key: Key) -> Record | None:
-        return self._tables[endpoint].get(key)
-
-    def parent_key(self, endpoint: str, relation: str, record: Record) -> Key:
-        """Return the id of the object that a record belongs to."""
-        if endpoint == "recap-documents":
-            return self._entry_of_document[record["id"]]
-        key: Key = record[f"{relation}_id"] if f"{relation}_id" in record else key_of(record[relation])
-        return key
-
-    def children(self, endpoint: str, relation: str, key: Key) -> list[Record]:
-        """Return the objects of an endpoint that belong to `key` by `relation`, `children("clusters", "docket", 7)`."""
-        return [record for record in self.table(endpoint) if self.parent_key(endpoint, relation, record) == key]
-
-    # --- changing
-
-    def add(self, endpoint: str, record: Record) -> Record:
-        """Store an object (or replace the one with its id) and enter it into its parent's list.
-
-        A docket entry brings its nested documents along.
+        Raises what a change raises, which is then held no more; those after it still are.
         """
         with self.lock:
-            self._tables[endpoint][record["id"]] = record
-            if endpoint in _LISTED_IN:
-                relation, parents, children = _LISTED_IN[endpoint]
-                parent = self._tables[parents][self.parent_key(endpoint, relation, record)]
-                self._enter(parent[children], record["resource_uri"])
-            for document in record.get("recap_documents", ()):
-                self._tables["recap-documents"][document["id"]] = document
-                self._entry_of_document[document["id"]] = record["id"]
-            self.version += 1
-        return record
+            while self._held:
+                self._moment, change = self._held.pop(0)
+                try:
+                    change()
+                finally:
+                    self._moment = None
 
-    def touch(self, endpoint: str, key: Key, *, modified: datetime | None = None, **changes: Any) -> Record:
-        """Change an object and set its `date_modified`: to `modified`, or to now and later than any other object's."""
-        with self.lock:
-            record = self._tables[endpoint][key]
-            record.update(changes, date_modified=pacific_text(modified or self._next_modification()))
-            self.version += 1
-        return record
+    def lag(self) -> None:
+        """Answer from a replica that hears of no change from now on."""
+        self._replica = self.snapshot()
 
-    def merge_cluster(self, deleted_id: int, into_id: int) -> None:
-        """Merge one cluster into another: its opinions move, its address redirects (301)."""
+    def replicate(self) -> None:
+        """Let the replica hear of everything: it lags no more."""
+        self._replica = None
+
+    @property
+    def served(self) -> Objects:
+        """What requests are answered from."""
+        return self._replica or self
+
+    # --- other parents, other dates
+
+    def move_docket(self, docket_id: int, court_id: str, *, touched: bool = True) -> None:
+        self.move("dockets", docket_id, court_id, touched=touched)
+
+    def date_docket(self, docket_id: int, day: str | None, *, touched: bool = True) -> None:
+        """Change `date_filed`, `2024-01-31` or None."""
+        (self.touch if touched else self.update)("dockets", docket_id, date_filed=day)
+
+    def move_cluster(self, cluster_id: int, docket_id: int, *, touched: bool = True) -> None:
+        self.move("clusters", cluster_id, docket_id, touched=touched)
+
+    def date_cluster(self, cluster_id: int, day: str, *, touched: bool = True) -> None:
+        """Change `date_filed`, `2024-01-31`; a decision always has one."""
+        (self.touch if touched else self.update)("clusters", cluster_id, date_filed=day)
+
+    def move_opinion(self, opinion_id: int, cluster_id: int, *, touched: bool = True) -> None:
+        self.move("opinions", opinion_id, cluster_id, touched=touched)
+
+    def move_entry(self, entry_id: int, docket_id: int, *, touched: bool = True) -> None:
+        self.move("docket-entries", entry_id, docket_id, touched=touched)
+
+    def move_document(self, document_id: int, entry_id: int, *, touched: bool = True) -> None:
+        self.move("recap-documents", document_id, entry_id, touched=touched)
+
+    # --- merges
+
+    def merge_cluster(
+        self, deleted_id: int, into_id: int, *, opinions_touched: bool = True, kept_touched: bool = False
+    ) -> None:
+        """Merge one cluster into another: its opinions move, and its address redirects (301) from now on.
+
+        The cluster that is kept names the other one in its body; its date moves only with its own metadata.
+        """
         with self.lock:
-            target = self._tables["clusters"][into_id]
+            self._check_merge("clusters", deleted_id, into_id)
             for opinion in self.children("opinions", "cluster", deleted_id):
-                opinion.update(cluster_id=into_id, cluster=target["resource_uri"])
-                self._enter(target["sub_opinions"], opinion["resource_uri"])
-                self.touch("opinions", opinion["id"])
-            self._remove_cluster(deleted_id)
-            self.add_redirection(deleted_id, into_id)
+                self.move_opinion(opinion["id"], into_id, touched=opinions_touched)
+            earlier = [former for former, target in self.redirections.items() if target == deleted_id]
+            self.delete("clusters", deleted_id)
+            for former in (*earlier, deleted_id):
+                self._redirect(former, into_id, self.now())
+            (self.touch if kept_touched else self.update)("clusters", into_id)
 
-    def add_redirection(self, deleted_id: int, into_id: int, *, modified: datetime | None = None) -> None:
-        """Let the address of a cluster that does not exist redirect to another one."""
+    def merge_docket(self, deleted_id: int, into_id: int, *, touched: bool = True) -> None:
+        """Merge one docket into another: all that hangs on it moves, and it is deleted (404)."""
         with self.lock:
-            moment = modified or self._next_modification()
-            self.redirections[deleted_id] = into_id
-            redirections = self._tables["clusters"][into_id]["cluster_redirections"]
-            entries = [*redirections, redirection(deleted_id, moment)]
-            self.touch("clusters", into_id, modified=moment, cluster_redirections=entries)
+            self._check_merge("dockets", deleted_id, into_id)
+            for endpoint in ("clusters", "docket-entries", "audio"):
+                for record in self.children(endpoint, "docket", deleted_id):
+                    self.move(endpoint, record["id"], into_id, touched=touched)
+            self.delete("dockets", deleted_id)
 
-    def seal_cluster(self, cluster_id: int) -> None:
-        """Remove a cluster and its opinions by court order (410)."""
+    def _check_merge(self, endpoint: str, deleted_id: int, into_id: int) -> None:
+        """Raise KeyError if one of the two does not exist, ValueError if they are the same."""
+        if self._tables[endpoint][deleted_id] is self._tables[endpoint][into_id]:
+            raise ValueError(f"{endpoint} {deleted_id} cannot be merged into itself")
+
+    def add_redirection(self, deleted_id: int, into_id: int, *, modified: datetime) -> None:
+        """Let the address of a cluster that does not exist redirect to one that was touched for it."""
         with self.lock:
-            for opinion in self.children("opinions", "cluster", cluster_id):
-                del self._tables["opinions"][opinion["id"]]
-            self._remove_cluster(cluster_id)
+            self._redirect(deleted_id, into_id, modified)
+            self.touch("clusters", into_id, modified=modified)
+
+    def _redirect(self, deleted_id: int, into_id: int, moment: datetime) -> None:
+        entries: list[Any] = self._tables["clusters"][into_id]["cluster_redirections"]
+        entries.append(redirection(deleted_id, moment))
+        self.redirections[deleted_id] = into_id
+
+    # --- what disappears
+
+    def delete(self, endpoint: str, key: Key) -> None:
+        """Delete an object with all that hangs on it (404); nothing's date moves, and nothing redirects to it."""
+        with self.lock:
+            super().delete(endpoint, key)
+            if endpoint == "clusters":
+                self.redirections = {former: into for former, into in self.redirections.items() if into != key}
+
+    def seal_cluster(self, cluster_id: int, *, with_empty_docket: bool = False) -> None:
+        """Remove a cluster and its opinions by court order (410); nothing's date moves.
+
+        `with_empty_docket`: its docket goes, too (404), if nothing else hangs on it, as by the server's own button.
+        """
+        with self.lock:
+            docket_id = self._tables["clusters"][cluster_id]["docket_id"]
+            self.delete("clusters", cluster_id)
             self.sealed.append(cluster_id)
+            hanging = (self.children(name, "docket", docket_id) for name in ("clusters", "docket-entries", "audio"))
+            if with_empty_docket and not any(hanging):
+                self.delete("dockets", docket_id)
 
-    def _next_modification(self) -> datetime:
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        newest = (parse_moment(record["date_modified"]) for table in self._tables.values() for record in table.values())
-        return max(now, *(moment + timedelta(microseconds=1) for moment in newest))
+    def seal_document(self, document_id: int, *, touched: bool = False) -> None:
+        """Take the text of a document away by court order; the object stays.
 
-    def _remove_cluster(self, cluster_id: int) -> None:
-        removed = self._tables["clusters"].pop(cluster_id, None)
-        if removed:
-            self._tables["dockets"][removed["docket_id"]]["clusters"].remove(address("clusters", cluster_id))
-        self.version += 1
-
-    @staticmethod
-    def _enter(addresses: list[str], new: str) -> None:
-        # The server lists children newest first.
-        if new not in addresses:
-            addresses.insert(0, new)
+        `touched`: its date moves, as it does when the server's own button saves it.
+        """
+        nothing: dict[str, Any] = {
+            "plain_text": "", "sha1": "", "filepath_local": None, "filepath_ia": "", "page_count": None,
+            "file_size": None, "date_upload": None, "ocr_status": None, "ia_upload_failure_count": None,
+            "thumbnail": None, "thumbnail_status": 0, "is_available": False,
+        }  # fmt: skip
+        (self.touch if touched else self.update)("recap-documents", document_id, is_sealed=True, **nothing)
 
 
 def as_served(text: str, base_url: str) -> str:

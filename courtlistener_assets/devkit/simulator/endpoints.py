@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 _INTEGER = ("exact", "gte", "gt", "lte", "lt", "range")
 _DATE = (*_INTEGER, "year", "month", "day")
 _MOMENT = (*_DATE, "hour", "minute", "second")
-_TEXT = ("exact", "iexact", "startswith", "istartswith", "endswith", "iendswith")
-_ALL_TEXT = (*_TEXT, "contains", "icontains")
+_TEXT = ("exact", "iexact", "startswith", "istartswith")
 
 OPINION_TYPES = (
     "010combined", "015unamimous", "020lead", "025plurality", "030concurrence", "035concurrenceinpart",
@@ -51,11 +50,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Relation:
-    """A way from one endpoint's objects to another's. `many`: to children, which repeats a row for each of them."""
+    """A way from one endpoint's objects to others. `many`: to several, which repeats a row for each of them."""
 
     target: str
     many: bool = False
-    #: For `many`: the relation of the children that leads back.
+    #: For `many`: the relation of the children that leads back; "" where the object itself lists the others.
     inverse: str = ""
 
 
@@ -81,7 +80,10 @@ _DAY = Filter(Kind.DATE, _DATE)
 _INSTANT = Filter(Kind.MOMENT, _MOMENT)
 _FLAG = Filter(Kind.BOOLEAN)
 _WORD = Filter(Kind.TEXT)
-_PHRASE = Filter(Kind.TEXT, _ALL_TEXT)
+_PHRASE = Filter(Kind.TEXT, _TEXT)
+_NUMBER_OR_NONE = Filter(Kind.NUMBER, (*_INTEGER, "isnull"))
+
+_TAGS = Relation("tag", many=True)
 
 _COURTS = Endpoint(
     "courts", "Court", "Court List",
@@ -109,6 +111,8 @@ _DOCKETS = Endpoint(
         "court": Relation("courts"), "clusters": Relation("clusters", many=True, inverse="docket"),
         "docket_entries": Relation("docket-entries", many=True, inverse="docket"),
         "audio_files": Relation("audio", many=True, inverse="docket"),
+        "assigned_to": Relation("people"), "referred_to": Relation("people"),
+        "parties": Relation("parties", many=True, inverse="docket"), "tags": _TAGS,
     },
     orderings=("id", "date_created", "date_modified", "date_blocked", "date_filed", "date_terminated",
                "date_last_filing"),
@@ -123,7 +127,11 @@ _CLUSTERS = Endpoint(
         "precedential_status": Filter(Kind.CHOICE, choices=_STATUSES),
         "source": Filter(Kind.MULTIPLE_CHOICE, choices=_CLUSTER_SOURCES),
     },
-    relations={"docket": Relation("dockets"), "sub_opinions": Relation("opinions", many=True, inverse="cluster")},
+    relations={
+        "docket": Relation("dockets"), "sub_opinions": Relation("opinions", many=True, inverse="cluster"),
+        "panel": Relation("people", many=True), "non_participating_judges": Relation("people", many=True),
+        "citations": Relation("citations", many=True),
+    },
     orderings=("id", "date_created", "date_modified", "date_filed", "citation_count", "date_blocked"),
 )  # fmt: skip
 
@@ -133,19 +141,21 @@ _OPINIONS = Endpoint(
         "id": _NUMBER, "date_modified": _INSTANT, "date_created": _INSTANT, "sha1": _WORD, "extracted_by_ocr": _FLAG,
         "per_curiam": _FLAG, "type": Filter(Kind.MULTIPLE_CHOICE, choices=OPINION_TYPES),
     },
-    relations={"cluster": Relation("clusters")},
+    relations={
+        "cluster": Relation("clusters"), "author": Relation("people"), "joined_by": Relation("people", many=True),
+    },
     orderings=("id", "date_created", "date_modified"),
 )  # fmt: skip
 
 _DOCKET_ENTRIES = Endpoint(
     "docket-entries", "DocketEntry", "Docket Entry List",
     filters={
-        "id": _NUMBER, "entry_number": _NUMBER, "date_created": _INSTANT, "date_modified": _INSTANT,
-        "date_filed": _DAY, "pacer_sequence_number": _NUMBER,
+        "id": _NUMBER, "entry_number": _NUMBER_OR_NONE, "date_created": _INSTANT, "date_modified": _INSTANT,
+        "date_filed": _DAY, "pacer_sequence_number": _NUMBER_OR_NONE,
     },
     relations={
         "docket": Relation("dockets"),
-        "recap_documents": Relation("recap-documents", many=True, inverse="docket_entry"),
+        "recap_documents": Relation("recap-documents", many=True, inverse="docket_entry"), "tags": _TAGS,
     },
     orderings=("id", "date_created", "date_modified", "date_filed", "recap_sequence_number", "entry_number"),
 )  # fmt: skip
@@ -159,7 +169,7 @@ _RECAP_DOCUMENTS = Endpoint(
         "pacer_doc_id": Filter(Kind.TEXT, ("exact", "in")),
         "ocr_status": Filter(Kind.CHOICE, _INTEGER, ("1", "2", "3", "4")),
     },
-    relations={"docket_entry": Relation("docket-entries")},
+    relations={"docket_entry": Relation("docket-entries"), "tags": _TAGS},
     orderings=("id", "date_created", "date_modified", "date_upload"),
 )  # fmt: skip
 
@@ -179,22 +189,48 @@ _PEOPLE = Endpoint(
     "people", "Person", "Person List",
     filters={
         "id": _NUMBER, "date_created": _INSTANT, "date_modified": _INSTANT, "date_dob": _DAY, "date_dod": _DAY,
-        "name_first": Filter(Kind.TEXT, _TEXT), "name_middle": Filter(Kind.TEXT, _TEXT),
-        "name_last": Filter(Kind.TEXT, _TEXT), "name_suffix": Filter(Kind.TEXT, _TEXT), "fjc_id": _NUMBER,
-        "dob_city": Filter(Kind.TEXT, _TEXT), "dob_state": Filter(Kind.TEXT, _TEXT),
-        "dod_city": Filter(Kind.TEXT, _TEXT), "dod_state": Filter(Kind.TEXT, _TEXT),
+        "name_first": _PHRASE, "name_middle": _PHRASE,
+        "name_last": _PHRASE, "name_suffix": _PHRASE, "fjc_id": _NUMBER,
+        "dob_city": _PHRASE, "dob_state": _PHRASE,
+        "dod_city": _PHRASE, "dod_state": _PHRASE,
         "gender": Filter(Kind.CHOICE, choices=("m", "f", "o")),
     },
     relations={},
     orderings=("id", "date_created", "date_modified", "date_dob", "date_dod", "name_last"),
 )  # fmt: skip
 
+# Lists that the project does not ask for: they are empty, but the lists above can be asked by way of them.
+_DATES = {"id": _NUMBER, "date_created": _INSTANT, "date_modified": _INSTANT}
+_BY_DATE = ("id", "date_created", "date_modified")
+_ON_DOCKET = {"docket": Relation("dockets")}
+_OTHERS = (
+    Endpoint("tag", "Tag", "Tag List", {**_DATES, "name": _WORD}, {}, _BY_DATE),
+    Endpoint("parties", "Party", "Party List", {**_DATES, "name": _WORD}, _ON_DOCKET, _BY_DATE),
+    Endpoint("attorneys", "Attorney", "Attorney List", {**_DATES, "name": _WORD}, _ON_DOCKET, _BY_DATE),
+    Endpoint("positions", "Position", "Position List", _DATES, {"person": Relation("people")}, _BY_DATE),
+    Endpoint("opinions-cited", "OpinionsCited", "Opinions Cited List", {"id": _NUMBER},
+             {"citing_opinion": Relation("opinions"), "cited_opinion": Relation("opinions")}, ("id",)),
+    Endpoint("originating-court-information", "OriginatingCourtInformation", "Originating Court Information List",
+             _DATES, {}, _BY_DATE),
+    Endpoint("bankruptcy-information", "BankruptcyInformation", "Bankruptcy Information List", _DATES, _ON_DOCKET,
+             _BY_DATE),
+    Endpoint("recap-query", "RECAPDocument", "Fast Recap Document Lookup List",
+             {"pacer_doc_id": Filter(Kind.TEXT, ("exact", "in"))}, {"docket_entry": Relation("docket-entries")},
+             (), cursor_orderings=()),
+)  # fmt: skip
+
 ENDPOINTS = {
     endpoint.name: endpoint
     for endpoint in (
-        _DOCKETS, _CLUSTERS, _OPINIONS, _DOCKET_ENTRIES, _RECAP_DOCUMENTS, _COURTS, _AUDIO, _PEOPLE
+        _DOCKETS, _CLUSTERS, _OPINIONS, _DOCKET_ENTRIES, _RECAP_DOCUMENTS, _COURTS, _AUDIO, _PEOPLE, *_OTHERS
     )
 }  # fmt: skip
+
+#: What has filters but no address of its own: objects of a cluster's `citations` have no id.
+CITATIONS = Endpoint(
+    "citations", "Citation", "Citation List",
+    {name: _WORD for name in ("volume", "reporter", "page")} | {"type": _NUMBER}, {}, (),
+)  # fmt: skip
 
 #: What the root lists; of these the simulator serves `ENDPOINTS`, `api-usage` and `recap` (always a 403).
 ROOT_NAMES = (

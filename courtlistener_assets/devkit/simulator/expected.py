@@ -61,6 +61,24 @@ def partition(corpus: Corpus, court: str, month: str) -> dict[str, list[Record]]
     }
 
 
+def undated(corpus: Corpus, court: str) -> dict[str, list[Record]]:
+    """Return the dockets of a court that have entries but no date of filing, so that no month has them, and all these
+    entries and their documents, by stream."""
+    dockets = {docket["id"]: docket for docket in corpus.dockets if docket["court_id"] == court}
+    entries = [
+        entry
+        for entry in corpus.docket_entries
+        if (docket := dockets.get(int(corpus.parent_key("docket-entries", "docket", entry))))
+        if docket["date_filed"] is None
+    ]
+    filled = {corpus.parent_key("docket-entries", "docket", entry) for entry in entries}
+    return {
+        "dockets": [docket for key, docket in dockets.items() if key in filled],
+        "docket_entries": entries,
+        "recap_documents": [document for entry in entries for document in entry["recap_documents"]],
+    }
+
+
 def oral_arguments(corpus: Corpus, court: str, month: str) -> list[Record]:
     """Return the recordings of a court that were added in the month (UTC), by id."""
     return [

@@ -15,7 +15,8 @@ from resources.errors import SettingError
 
 #: What can happen. All but two strike after the throttle has logged the request, so that it costs quota.
 KINDS = (
-    "500",  # text/plain, connection closed
+    "500",  # text/plain, connection closed: the database is down
+    "crash",  # 500 with a page of 32 KB
     "502",  # HTML of a proxy
     "503",
     "html",  # HTML with status 200
@@ -24,7 +25,7 @@ KINDS = (
     "reset_after",  # connection reset instead of a response
     "reset_before",  # connection reset before the request reaches the throttle
     "429",  # a refusal although the account has room; not logged
-    "poison",  # 500 for every page that shows one object
+    "poison",  # "crash" for every page that shows one object
 )
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from courtlistener_assets.devkit.simulator.corpus import Corpus, Key
-from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, Endpoint, Filter, Kind, Relation
+from courtlistener_assets.devkit.simulator.endpoints import CITATIONS, ENDPOINTS, Endpoint, Filter, Kind
+from courtlistener_assets.devkit.simulator.objects import Key, Objects
 from courtlistener_assets.devkit.simulator.pacific import PACIFIC, parse_date, parse_moment
-from courtlistener_assets.devkit.simulator.shapes import Record
+from courtlistener_assets.devkit.simulator.shapes import Record, key_of
 
 #: Parameters that are no filters.
 _OTHER_PARAMETERS = {"order_by", "cursor", "page", "page_size", "count", "fields", "omit", "format"}
@@ -58,7 +58,7 @@ class Node:
         return errors
 
 
-def parse_filters(corpus: Corpus, endpoint: Endpoint, parameters: dict[str, list[str]]) -> Node:
+def parse_filters(corpus: Objects, endpoint: Endpoint, parameters: dict[str, list[str]]) -> Node:
     """Read the filters of a query. Of a repeated parameter the last value counts; an empty one drops it."""
     root, names = Node(endpoint), parameters.keys() - _OTHER_PARAMETERS
     unknown = [name for name in parameters if name in names and not _add(corpus, root, name, parameters[name], depth=0)]
@@ -70,7 +70,7 @@ def parse_filters(corpus: Corpus, endpoint: Endpoint, parameters: dict[str, list
     return root
 
 
-def matching(corpus: Corpus, node: Node) -> list[Record]:
+def matching(corpus: Objects, node: Node) -> list[Record]:
     """Return the rows that pass, by id; a filter on children repeats a row for each child that passes."""
     rows = [
         record
@@ -79,32 +79,37 @@ def matching(corpus: Corpus, node: Node) -> list[Record]:
         and all(_has_key(corpus, node, record, *wanted) for wanted in node.keys)
     ]
     for name, related in node.related.items():
-        relation, passed = node.endpoint.relations[name], matching(corpus, related)
-        if relation.many:
-            rows = _repeat(corpus, rows, relation, passed)
+        relation = node.endpoint.relations[name]
+        if related.endpoint is CITATIONS:
+            rows = [row for row in rows for one in row[name] if all(test(one) for test in related.predicates)]
+            continue
+        passed = {record["id"]: record for record in matching(corpus, related)}
+        if relation.many and relation.inverse:
+            count = Counter(corpus.parent_key(relation.target, relation.inverse, one) for one in passed.values())
+            rows = [row for row in rows for _ in range(count[row["id"]])]
         else:
-            ids = {record["id"] for record in passed}
-            rows = [row for row in rows if corpus.parent_key(node.endpoint.name, name, row) in ids]
+            rows = [row for row in rows for key in _named(corpus, node, name, row) if key in passed]
     return rows
 
 
-def _repeat(corpus: Corpus, rows: list[Record], relation: Relation, passed: list[Record]) -> list[Record]:
-    distinct = {child["id"]: child for child in passed}
-    count = Counter(corpus.parent_key(relation.target, relation.inverse, child) for child in distinct.values())
-    return [row for row in rows for _ in range(count[row["id"]])]
+def _named(corpus: Objects, node: Node, name: str, record: Record) -> list[Key]:
+    """Return the ids of the objects that a record itself names by a relation."""
+    if node.endpoint.relations[name].many:
+        return [key_of(url) for url in record[name]]
+    return [] if record.get(name, "") is None else [corpus.parent_key(node.endpoint.name, name, record)]
 
 
-def _has_key(corpus: Corpus, node: Node, record: Record, name: str, key: Key, negated: bool) -> bool:
+def _has_key(corpus: Objects, node: Node, record: Record, name: str, key: Key, negated: bool) -> bool:
     relation = node.endpoint.relations[name]
-    if relation.many:
+    if relation.many and relation.inverse:
         child = corpus.get(relation.target, key)
         found = child is not None and corpus.parent_key(relation.target, relation.inverse, child) == record["id"]
     else:
-        found = corpus.parent_key(node.endpoint.name, name, record) == key
+        found = key in _named(corpus, node, name, record)
     return found != negated
 
 
-def _add(corpus: Corpus, node: Node, name: str, values: list[str], depth: int) -> bool:
+def _add(corpus: Objects, node: Node, name: str, values: list[str], depth: int) -> bool:
     """Enter a parameter into the tree; False if there is no such filter."""
     for relation in node.endpoint.relations:
         if name.removesuffix("!") == relation:
@@ -112,7 +117,7 @@ def _add(corpus: Corpus, node: Node, name: str, values: list[str], depth: int) -
             return True
         if name.startswith(f"{relation}__") and depth < _DEEPEST:
             path = f"{node.path}__{relation}" if node.path else relation
-            target = ENDPOINTS[node.endpoint.relations[relation].target]
+            target = _target(node, relation)
             child = node.related.get(relation) or Node(target, path)
             if not _add(corpus, child, name[len(relation) + 2 :], values, depth + 1):
                 return False
@@ -139,12 +144,16 @@ def _add_lookup(node: Node, name: str, values: list[str]) -> bool:
     return False
 
 
-def _add_key(corpus: Corpus, node: Node, relation: str, name: str, value: str) -> None:
+def _target(node: Node, relation: str) -> Endpoint:
+    return ENDPOINTS.get(node.endpoint.relations[relation].target, CITATIONS)
+
+
+def _add_key(corpus: Objects, node: Node, relation: str, name: str, value: str) -> None:
     if not value:
         return
-    target = ENDPOINTS[node.endpoint.relations[relation].target]
+    target = _target(node, relation)
     key: Key | None = value if target.text_key else int(value) if value.isdigit() else None
-    if key is None or corpus.get(target.name, key) is None:
+    if key is None or target is CITATIONS or corpus.get(target.name, key) is None:
         node.errors[name] = [_NO_SUCH_OBJECT]
     else:
         node.keys.append((relation, key, name != relation))
@@ -155,7 +164,7 @@ def _add_key(corpus: Corpus, node: Node, relation: str, name: str, value: str) -
 #: An `i` before the name of a test of texts makes it ignore case.
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "exact": operator.eq, "gte": operator.ge, "gt": operator.gt, "lte": operator.le, "lt": operator.lt,
-    "startswith": str.startswith, "endswith": str.endswith, "contains": operator.contains,
+    "startswith": str.startswith,
 }  # fmt: skip
 _READERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
     Kind.NUMBER: (Decimal, "Enter a number."),
@@ -172,6 +181,9 @@ class InvalidValue(Exception):
 
 def lookup(name: str, spec: Filter, word: str, values: list[str], *, negated: bool) -> Predicate:
     """Make a test of field `name` against `values` by the lookup `word`. An absent value passes only negations."""
+    if word == "isnull":
+        wanted = _BOOLEANS.get(values[-1].lower())
+        return lambda record: wanted is None or ((record[name] is None) == wanted) != negated
     test = _test(spec, word, values)
     read = _reader(spec, word)
 
@@ -229,7 +241,7 @@ def _parse(spec: Filter, value: str, word: str) -> Any:
         raise InvalidValue("Null characters are not allowed.")
     if spec.kind is Kind.TEXT:
         return value.strip()
-    if value not in spec.choices:
+    if word != "in" and value not in spec.choices:
         raise InvalidValue(f"Select a valid choice. {value} is not one of the available choices.")
     return Decimal(value) if _compares(word) else value
 

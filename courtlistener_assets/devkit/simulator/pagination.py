@@ -114,8 +114,8 @@ class Cursor:
 def cursor_page(rows: list[Record], url: str, ordering: str, text: str | None) -> Page:
     """Return a page by cursor. `rows` are all rows in the order `ordering`, which is by one field."""
     name, descending = ordering.lstrip("-"), ordering.startswith("-")
-    cursor = Cursor.decode(text) if text else Cursor()
-    if text and not _fits(cursor.position, name):
+    cursor = Cursor() if text is None else Cursor.decode(text)
+    if text is not None and not _fits(cursor.position, name):
         raise InvalidPage("Invalid cursor")
     rows = _beyond(rows[::-1] if cursor.reverse else rows, cursor, name, descending)
     shown = rows[:PAGE_SIZE]

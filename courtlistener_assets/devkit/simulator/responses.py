@@ -5,10 +5,12 @@ Belongs here: how a response looks. Does not belong here: when it is given (`app
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from xml.sax.saxutils import escape
 
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.devkit.simulator.throttle import Refusal, rate_text
@@ -65,10 +67,48 @@ def detail(status: int, text: str, allow: str, **headers: str) -> Response:
     return json_response(status, {"detail": text}, allow, **headers)
 
 
-def html(status: int, title: str) -> Response:
-    """Return a page for people, such as the 404 of an address outside the API."""
-    page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+def html(status: int, title: str, content: str = "") -> Response:
+    """Return a page for people, as short as those of a proxy."""
+    head = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>"
+    page = f"{head}<body><h1>{title}</h1>{content}</body></html>\n"
     return Response(status, {"Content-Type": "text/html; charset=utf-8", "Vary": "origin, Cookie"}, page.encode())
+
+
+@functools.cache
+def site_page(status: int, title: str) -> Response:
+    """Return a page of the site with all its menus, about 32 KB, as for an address that does not exist."""
+    menu = "".join(f'<li><a href="/help/{number:04d}/" class="menu-item">About</a></li>\n' for number in range(570))
+    return html(status, title, f"<ul>{menu}</ul>")
+
+
+def crash() -> Response:
+    """Return the 500 of a request that the API itself could not stand."""
+    return site_page(500, "Server Error (500)")
+
+
+def rendered(response: Response, form: str | None) -> Response:
+    """Return JSON in the form that the client asked for: `json`, `api` (a page for people) or `xml`."""
+    if form not in ("api", "xml") or response.headers.get("Content-Type") != "application/json":
+        return response
+    body = json.loads(response.body)
+    if form == "api":
+        content = f"<pre>{escape(json.dumps(body, indent=4, ensure_ascii=False))}</pre>"
+        page = html(response.status, "Django REST framework", content)
+        return replace(page, headers=response.headers | page.headers | {"Vary": "Accept, Cookie, origin"})
+    if "results" in body:
+        # Pages cannot be written as XML: the server's own renderer falls over.
+        return crash()
+    text = f'<?xml version="1.0" encoding="utf-8"?>\n<root>{_xml(body)}</root>'
+    headers = response.headers | {"Content-Type": "application/xml; charset=utf-8"}
+    return replace(response, headers=headers, body=text.encode())
+
+
+def _xml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"<{name}>{_xml(one)}</{name}>" for name, one in value.items())
+    if isinstance(value, list):
+        return "".join(f"<list-item>{_xml(one)}</list-item>" for one in value)
+    return "" if value is None else escape(str(value))
 
 
 def moved(location: str, headers: dict[str, str]) -> Response:
@@ -77,7 +117,7 @@ def moved(location: str, headers: dict[str, str]) -> Response:
 
 
 def internal_error() -> Response:
-    """Return a 500 as the application server gives it when the API crashed: plain text, connection closed."""
+    """Return a 500 as the application server gives it when not even an error page is left: plain text, then silence."""
     return Response(500, {"Content-Type": "text/plain; charset=utf-8"}, b"Internal Server Error", close=True)
 
 
@@ -105,6 +145,7 @@ def struck(fault: Fault | None) -> Response | None:
     """Return the response that a fault gives instead of the real one; None where that is damaged or not sent."""
     responses = {
         "500": internal_error(),
+        "crash": crash(),
         "502": html(502, "502 Bad Gateway"),
         "503": html(503, "503 Service Temporarily Unavailable"),
         "html": html(200, "We will be right back"),

@@ -179,6 +179,13 @@ def recap_document(document_id: int, modified: datetime, **changes: Any) -> Reco
     return _filled(shape, changes)
 
 
+def tag(tag_id: int, name: str, modified: datetime) -> Record:
+    """Return a tag that dockets, entries and documents may have in their `tags`."""
+    moment = pacific_text(modified)
+    return {"resource_uri": address("tag", tag_id), "id": tag_id, "date_created": moment, "date_modified": moment,
+            "name": name}  # fmt: skip
+
+
 # --- courts
 
 _CIRCUITS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth", "Eleventh")
@@ -188,11 +195,32 @@ _DISTRICTS = {
     "dcd": ("D.D.C.", "District of Columbia", 84), "ilnd": ("N.D. Ill.", "N.D. Illinois", 96),
     "txsd": ("S.D. Tex.", "S.D. Texas", 155), "mad": ("D. Mass.", "D. Massachusetts", 109),
 }  # fmt: skip
+#: The states and territories with their districts: north, south, east, west, middle, central; "": the only one.
+_STATES = {
+    "al": ("Ala.", "Alabama", "mns"), "ak": ("Alaska", "Alaska", ""), "az": ("Ariz.", "Arizona", ""),
+    "ar": ("Ark.", "Arkansas", "ew"), "ca": ("Cal.", "California", "cens"), "co": ("Colo.", "Colorado", ""),
+    "ct": ("Conn.", "Connecticut", ""), "de": ("Del.", "Delaware", ""), "fl": ("Fla.", "Florida", "mns"),
+    "ga": ("Ga.", "Georgia", "mns"), "gu": ("Guam", "Guam", ""), "hi": ("Haw.", "Hawaii", ""),
+    "id": ("Idaho", "Idaho", ""), "il": ("Ill.", "Illinois", "cns"), "in": ("Ind.", "Indiana", "ns"),
+    "ia": ("Iowa", "Iowa", "ns"), "ks": ("Kan.", "Kansas", ""), "ky": ("Ky.", "Kentucky", "ew"),
+    "la": ("La.", "Louisiana", "emw"), "me": ("Me.", "Maine", ""), "md": ("Md.", "Maryland", ""),
+    "mi": ("Mich.", "Michigan", "ew"), "mn": ("Minn.", "Minnesota", ""), "ms": ("Miss.", "Mississippi", "ns"),
+    "mo": ("Mo.", "Missouri", "ew"), "mt": ("Mont.", "Montana", ""), "ne": ("Neb.", "Nebraska", ""),
+    "nv": ("Nev.", "Nevada", ""), "nh": ("N.H.", "New Hampshire", ""), "nj": ("N.J.", "New Jersey", ""),
+    "nm": ("N.M.", "New Mexico", ""), "ny": ("N.Y.", "New York", "ensw"), "nc": ("N.C.", "North Carolina", "emw"),
+    "nd": ("N.D.", "North Dakota", ""), "nmi": ("N. Mar. I.", "Northern Mariana Islands", ""),
+    "oh": ("Ohio", "Ohio", "ns"), "ok": ("Okla.", "Oklahoma", "enw"), "or": ("Or.", "Oregon", ""),
+    "pa": ("Pa.", "Pennsylvania", "emw"), "pr": ("P.R.", "Puerto Rico", ""), "ri": ("R.I.", "Rhode Island", ""),
+    "sc": ("S.C.", "South Carolina", ""), "sd": ("S.D.", "South Dakota", ""), "tn": ("Tenn.", "Tennessee", "emw"),
+    "tx": ("Tex.", "Texas", "ensw"), "ut": ("Utah", "Utah", ""), "vt": ("Vt.", "Vermont", ""),
+    "vi": ("V.I.", "Virgin Islands", ""), "va": ("Va.", "Virginia", "ew"), "wa": ("Wash.", "Washington", "ew"),
+    "wv": ("W. Va.", "West Virginia", "ns"), "wi": ("Wis.", "Wisconsin", "ew"), "wy": ("Wyo.", "Wyoming", ""),
+}  # fmt: skip
 _ORDINALS = ("1st", "2d", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th")
 
 
 def known_courts() -> list[Record]:
-    """Return the Supreme Court, the courts of appeals and some district courts, by position."""
+    """Return the Supreme Court, the courts of appeals and the 94 district courts, by position."""
     supreme = court(
         "scotus", position=1.0, citation_string="SCOTUS", short_name="Supreme Court", jurisdiction="F",
         full_name="Supreme Court of the United States", url="http://supremecourt.gov/", start_date="1789-09-24",
@@ -206,9 +234,19 @@ def known_courts() -> list[Record]:
             court_id, position=200.0 + n, citation_string=cited, short_name=name, full_name=f"District Court, {name}",
             pacer_court_id=number, url=f"http://www.{court_id}.uscourts.gov/",
         )
-        for n, (court_id, (cited, name, number)) in enumerate(_DISTRICTS.items())
+        for n, (court_id, (cited, name, number)) in enumerate(_districts().items())
     ]  # fmt: skip
     return [supreme, *circuits, *districts]
+
+
+def _districts() -> dict[str, tuple[str, str, int | None]]:
+    """Return citation, name and number at PACER (where it is known) of the 94 district courts by their ids."""
+    found: dict[str, tuple[str, str, int | None]] = dict(_DISTRICTS)
+    for state, (cited, name, districts) in _STATES.items():
+        for part in list(districts) or [""]:
+            which = f"{part.upper()}.D." if part else "D."
+            found.setdefault(f"{state}{part}d", (f"{which} {cited}", f"{which} {name}", None))
+    return found
 
 
 def _circuit(court_id: str, ordinal: str, name: str, position: float) -> Record:

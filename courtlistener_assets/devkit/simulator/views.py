@@ -5,6 +5,7 @@ Belongs here: query to body. Does not belong here: who may ask (`application.py`
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from courtlistener_assets.devkit.simulator import responses
-from courtlistener_assets.devkit.simulator.corpus import Corpus, Key, as_served
-from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, Endpoint, Filter
+from courtlistener_assets.devkit.simulator.corpus import Corpus, as_served
+from courtlistener_assets.devkit.simulator.endpoints import CITATIONS, ENDPOINTS, Endpoint, Filter, Relation
 from courtlistener_assets.devkit.simulator.filters import InvalidParameters, matching, parse_filters
+from courtlistener_assets.devkit.simulator.objects import Key, Objects
 from courtlistener_assets.devkit.simulator.pagination import InvalidPage, cursor_page, numbered_page, sort_rows
 from courtlistener_assets.devkit.simulator.responses import DETAIL_METHODS, LIST_METHODS, Request, Response
 from courtlistener_assets.devkit.simulator.shapes import Record, address
@@ -53,30 +55,32 @@ class Views:
 
     def single(self, endpoint: Endpoint, text: str, request: Request) -> tuple[Response, list[Record]]:
         """Return one object by its id, and that object; or the reasons why there is none."""
+        corpus = self._corpus.served
         parameters = parse_qs(request.query, keep_blank_values=True)
-        key: Key | None = text if endpoint.text_key else int(text) if text.isdigit() else None
+        key: Key | None = text if endpoint.text_key else int(text) if re.fullmatch(r"-?\d+", text) else None
         if key is None:
             return responses.detail(404, "Not found.", DETAIL_METHODS), []
-        if endpoint.name == "clusters" and key in self._corpus.redirections:
-            location = address("clusters", self._corpus.redirections[int(key)])
+        if endpoint.name == "clusters" and key in corpus.redirections:
+            location = address("clusters", corpus.redirections[int(key)])
             headers = {"Vary": "Accept, origin, Cookie", "Allow": DETAIL_METHODS}
             return responses.moved(as_served(location, request.base_url), headers), []
-        if endpoint.name == "clusters" and key in self._corpus.sealed:
+        if endpoint.name == "clusters" and key in corpus.sealed:
             return responses.detail(410, "Cluster removed by court order", DETAIL_METHODS), []
         try:
-            parse_filters(self._corpus, endpoint, parameters)
+            parse_filters(corpus, endpoint, parameters)
         except InvalidParameters as error:
             return responses.json_response(400, error.body, DETAIL_METHODS), []
-        record = self._corpus.get(endpoint.name, key)
+        record = corpus.get(endpoint.name, key)
         if record is None:
             return responses.detail(404, f"No {endpoint.model} matches the given query.", DETAIL_METHODS), []
         body = responses.compact_json(_selected(record, parameters))
         return responses.json_response(200, as_served(body, request.base_url), DETAIL_METHODS), [record]
 
     def _list_body(self, endpoint: Endpoint, request: Request, parameters: Parameters) -> tuple[Any, list[Record]]:
-        with self._corpus.lock:
+        corpus = self._corpus.served
+        with corpus.lock:
             asked = parameters.get("order_by", [endpoint.default_ordering])[-1]
-            rows = self._rows(endpoint, parameters, asked)
+            rows = self._rows(corpus, endpoint, parameters, asked)
             if parameters.get("count", [""])[-1] == "on":
                 return {"count": len(rows)}, []
             if asked.lstrip("-") in endpoint.cursor_orderings:
@@ -86,15 +90,15 @@ class Views:
             results = [_selected(row, parameters) for row in page.rows]
         return {"count": page.count, "next": page.next, "previous": page.previous, "results": results}, page.rows
 
-    def _rows(self, endpoint: Endpoint, parameters: Parameters, asked: str) -> list[Record]:
+    def _rows(self, corpus: Objects, endpoint: Endpoint, parameters: Parameters, asked: str) -> list[Record]:
         """Return all rows in order. A walk changes only its id filter from page to page, so the rest is remembered."""
-        node = parse_filters(self._corpus, endpoint, parameters)
+        node = parse_filters(corpus, endpoint, parameters)
         rest = {name: values for name, values in parameters.items() if name not in _PAGING and not _about_id(name)}
-        key = (self._corpus.version, endpoint.name, asked, responses.compact_json(rest))
+        key = (corpus.version, endpoint.name, asked, responses.compact_json(rest))
         rows = self._lists.get(key)
         if rows is None:
             known = [one for one in asked.split(",") if one.lstrip("-") in endpoint.orderings]
-            found = matching(self._corpus, replace(node, id_predicates=[]))
+            found = matching(corpus, replace(node, id_predicates=[]))
             rows = sort_rows(found, known or [endpoint.default_ordering])
             self._lists[key] = rows
             if len(self._lists) > _CACHED_LISTS:
@@ -111,6 +115,7 @@ _PAGING = {"cursor", "page", "page_size", "count", "fields", "omit", "order_by"}
 
 def _first_page_key(endpoint: Endpoint, parameters: Parameters, host: str) -> tuple[str, str, str] | None:
     """Return what an unfiltered first page is cached under, for all accounts; None for any other query."""
+    # That an empty value counts as none is how an empty cursor, elsewhere refused, is answered here.
     given = {name: values[-1] for name, values in parameters.items() if values[-1]}
     ordering = parameters.get("order_by", [endpoint.default_ordering])[-1]
     plain = given.keys() <= {"page_size", "count", "order_by"} and given.get("count") != "on"
@@ -158,7 +163,7 @@ def options_body(endpoint: Endpoint, corpus: Corpus, *, detail: bool) -> dict[st
         for key in example
     }
     related = {
-        name: {"type": "RelatedFilter", "lookup_types": f"See available filters for '{_plural(relation.target)}'"}
+        name: {"type": "RelatedFilter", "lookup_types": f"See available filters for '{_plural(relation)}'"}
         for name, relation in endpoint.relations.items()
     }
     return {
@@ -173,11 +178,15 @@ def options_body(endpoint: Endpoint, corpus: Corpus, *, detail: bool) -> dict[st
 
 
 def _described(spec: Filter) -> dict[str, Any]:
-    choices = [{"value": value, "display_name": value} for value in spec.choices]
+    choices = [{"value": int(value) if value.isdigit() else value, "display_name": value} for value in spec.choices]
     shown = {"type": spec.kind.value, "lookup_types": list(spec.lookups)}
     return shown | ({"choices": choices} if choices else {})
 
 
-def _plural(endpoint: str) -> str:
-    singular = ENDPOINTS[endpoint].title.removesuffix(" List")
-    return f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
+def _plural(relation: Relation) -> str:
+    singular = ENDPOINTS.get(relation.target, CITATIONS).title.removesuffix(" List")
+    regular = f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
+    return _PLURALS.get(singular, regular)
+
+
+_PLURALS = {"Person": "People", "Audio": "Audio Files"}

@@ -13,7 +13,9 @@ CREATE TABLE courtlistener.records (
     date_modified   timestamptz,
     body            jsonb       NOT NULL,
     fetched_at      timestamptz NOT NULL DEFAULT now(),
-    -- Set when CourtListener has merged (301) or sealed (410) the object.
+    -- When it was last stored with another body or other keys.
+    changed_at      timestamptz NOT NULL DEFAULT now(),
+    -- Set when CourtListener has merged (301), sealed (410) or deleted (404) the object; then the body holds its id only.
     gone_at         timestamptz,
     gone_reason     text,
     PRIMARY KEY (stream, id)
@@ -22,9 +24,6 @@ CREATE INDEX records_court_date ON courtlistener.records (court_id, date_filed);
 CREATE INDEX records_docket ON courtlistener.records (docket_id);
 CREATE INDEX records_cluster ON courtlistener.records (cluster_id) WHERE cluster_id IS NOT NULL;
 CREATE INDEX records_docket_entry ON courtlistener.records (docket_entry_id) WHERE docket_entry_id IS NOT NULL;
--- Which months does a day's changes touch, and what has gone from a court lately? Few rows ever have.
-CREATE INDEX records_court_modified ON courtlistener.records (court_id, date_modified);
-CREATE INDEX records_court_gone ON courtlistener.records (court_id, gone_at) WHERE gone_at IS NOT NULL;
 
 -- The tables of the streams that queries join. Autovacuum keeps no statistics about a partitioned table, so joins of
 -- `records` with itself are planned blindly; those of its partitions are not.
@@ -35,7 +34,8 @@ CREATE TABLE courtlistener.docket_entries PARTITION OF courtlistener.records FOR
 CREATE TABLE courtlistener.recap_documents PARTITION OF courtlistener.records FOR VALUES IN ('recap_documents');
 
 -- One row a sweep of a partition: the last pass over it. `after_id` is the last id stored in this pass, `since` the
--- date_modified from which the pass asks (null: everything), `watermark` the server's time when the pass began.
+-- date_modified from which the pass asks (null: everything), `watermark` the server's time when the pass began,
+-- `walked_at` that of the last pass over everything that came to its end, `walked_pages` what it cost.
 CREATE TABLE courtlistener.sweeps (
     asset        text        NOT NULL,
     partition    text        NOT NULL,
@@ -49,7 +49,53 @@ CREATE TABLE courtlistener.sweeps (
     records      bigint      NOT NULL DEFAULT 0,
     started_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
+    walked_at    timestamptz,
+    walked_pages bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (asset, partition, sweep)
+);
+-- What of a court was walked, whatever the asset.
+CREATE INDEX sweeps_partition ON courtlistener.sweeps (partition text_pattern_ops);
+
+-- Objects that must be seen, since what is stored does not fit together; a row goes when its object is stored anew or
+-- known to be gone, in the same transaction.
+CREATE TABLE courtlistener.lookups (
+    -- listed: by its parent; unlisted: by its parent; parent: of something stored; children: of the docket `id`.
+    kind      text        NOT NULL,
+    stream    text        NOT NULL,
+    id        bigint      NOT NULL,
+    court_id  text,
+    docket_id bigint,
+    -- Whose page it was that did not fit.
+    partition text        NOT NULL,
+    asked_at  timestamptz NOT NULL DEFAULT now(),
+    -- How often it could not be had, and when it is tried again.
+    tries     integer     NOT NULL DEFAULT 0,
+    due_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (kind, stream, id)
+);
+CREATE INDEX lookups_court ON courtlistener.lookups (court_id, due_at);
+
+-- Partitions (court|YYYY-MM-01, or court|undated) whose documents have changed since they were last read.
+CREATE TABLE courtlistener.stale_partitions (
+    partition text        PRIMARY KEY,
+    first_at  timestamptz NOT NULL DEFAULT now(),
+    last_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Chunks that the files of vector inputs call moved to a partition, until that one's file is made again.
+CREATE TABLE courtlistener.chunk_arrivals (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition   text   NOT NULL,
+    kind        text   NOT NULL,
+    document_id bigint NOT NULL,
+    chunk_id    text   NOT NULL
+);
+CREATE INDEX chunk_arrivals_partition ON courtlistener.chunk_arrivals (partition);
+
+-- Until when every change of a court that a date shows is stored.
+CREATE TABLE courtlistener.courts (
+    court_id      text        PRIMARY KEY,
+    current_as_of timestamptz NOT NULL
 );
 
 -- What could not be downloaded or stored, until a retry succeeds. `docket_id` is null where no docket is known; then
@@ -85,7 +131,12 @@ CREATE TABLE courtlistener.failures (
     -- No retry before, on top of the backoff: the quota had no room.
     retry_after timestamptz,
     -- When it was given up after the last attempt.
-    dead_at     timestamptz
+    dead_at     timestamptz,
+    state       text        NOT NULL GENERATED ALWAYS AS (
+        CASE WHEN resolved_at IS NOT NULL THEN 'resolved' WHEN dead_at IS NOT NULL THEN 'dead' ELSE 'open' END
+    ) STORED,
+    -- Its state when its partition's check was last evaluated: where it differs, the check is to be evaluated again.
+    shown       text
 );
 CREATE UNIQUE INDEX failures_open ON courtlistener.failures (asset, partition, target) WHERE resolved_at IS NULL;
 CREATE INDEX failures_waiting ON courtlistener.failures (last_at)
@@ -94,6 +145,17 @@ CREATE INDEX failures_claimed ON courtlistener.failures (claimed_by) WHERE claim
 CREATE INDEX failures_dead ON courtlistener.failures (dead_at) WHERE resolved_at IS NULL AND dead_at IS NOT NULL;
 -- What was resolved lately (the Redis lists that must be empty), and what so long ago that it is deleted.
 CREATE INDEX failures_resolved ON courtlistener.failures (resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX failures_unshown ON courtlistener.failures (asset, partition) WHERE shown IS DISTINCT FROM state;
+
+-- How many objects of a sweep the server counted when it was last asked.
+CREATE TABLE courtlistener.server_counts (
+    asset      text        NOT NULL,
+    partition  text        NOT NULL,
+    sweep      text        NOT NULL,
+    objects    bigint      NOT NULL,
+    counted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (asset, partition, sweep)
+);
 
 -- Partitions that a run left incomplete because it had to stop, and when to resume them.
 CREATE TABLE courtlistener.deferrals (
@@ -173,4 +235,11 @@ CREATE TABLE courtlistener.worker_totals (
     label  text NOT NULL DEFAULT '',
     total  double precision NOT NULL DEFAULT 0,
     PRIMARY KEY (metric, label)
+);
+
+-- Which jurisdiction a court has, as CourtListener said; an empty one: none of those that it was asked for.
+CREATE TABLE courtlistener.jurisdictions (
+    court_id     text        PRIMARY KEY,
+    jurisdiction text        NOT NULL,
+    read_at      timestamptz NOT NULL DEFAULT now()
 );

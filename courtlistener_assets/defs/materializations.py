@@ -1,0 +1,73 @@
+"""What Dagster is told of a partition that was made: one event a partition and run, when the partition is complete.
+
+Belongs here: that event, its tags, and how a step ends without repeating it. Does not belong here: its metadata
+(`assets/`).
+
+Left alone, Dagster logs all partitions of a run when the step ends: none is green before, and each has the metadata of
+the run. An event that the step logs itself comes in time, but then Dagster logs the partition once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+#: Dagster logs no event for an output whose metadata has this key; it marks steps that have logged theirs.
+_LOGGED_BY_STEP = "__source_asset_observation__"
+
+
+def log_materialization(
+    context: dg.AssetExecutionContext,
+    partition: str | None,
+    metadata: Mapping[str, Any],
+    *,
+    data_version: str | None = None,
+) -> None:
+    """Tell Dagster that a partition (None: an asset without any) is complete; it turns green at once.
+
+    `data_version` names the content; by default it is made from the versions of the code and of what is upstream.
+    """
+    code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
+    upstream = _upstream(context, partition)
+    made_from = ",".join([code_version, *(tag for name, tag in sorted(upstream.items()) if "data_version" in name)])
+    tags = {
+        "dagster/code_version": code_version,
+        "dagster/data_version": data_version or hashlib.sha256(made_from.encode()).hexdigest(),
+        **({"dagster/data_version_is_user_provided": "true"} if data_version else {}),
+        **upstream,
+        **_dimensions(context, partition),
+    }
+    context.log_event(
+        dg.AssetMaterialization(context.asset_key, partition=partition, metadata=dict(metadata), tags=tags)
+    )
+
+
+def all_logged() -> dg.MaterializeResult[Any]:
+    """Return the result of a step that has logged its partitions: what depends on it runs, nothing is logged again."""
+    return dg.MaterializeResult(metadata={_LOGGED_BY_STEP: True})
+
+
+def _upstream(context: dg.AssetExecutionContext, partition: str | None) -> dict[str, str]:
+    """Return the tags by which Dagster tells whether what is upstream has changed since: versions and event ids."""
+    tags = {}
+    for dependency in context.assets_def.specs_by_key[context.asset_key].deps:
+        key = dependency.asset_key
+        wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
+        records = context.instance.fetch_materializations(wanted, limit=1).records
+        event = records[0].asset_materialization if records else None
+        version = (event.tags or {}).get("dagster/data_version") if event else None
+        tags[f"dagster/input_data_version/{key.to_user_string()}"] = version or "INITIAL"
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(records[0].storage_id) if records else "NULL"
+    return tags
+
+
+def _dimensions(context: dg.AssetExecutionContext, partition: str | None) -> dict[str, str]:
+    """Return the tags that name the parts of a key of several dimensions."""
+    definition = context.assets_def.partitions_def
+    if partition is None or not isinstance(definition, dg.MultiPartitionsDefinition):
+        return {}
+    parts = definition.get_partition_key_from_str(partition).keys_by_dimension
+    return {f"dagster/partition/{dimension}": str(part) for dimension, part in parts.items()}

@@ -1,0 +1,212 @@
+"""The check of each downloaded partition: green only while it is complete, and told whenever that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.event_api import PartitionKeyFilter
+
+from courtlistener_assets.defs.checks.complete_and_current import COMPLETE_AND_CURRENT
+from courtlistener_assets.devkit.simulator.faults import Fault
+from tests.integration.pipeline_harness import MONTH, Pipeline
+
+FEBRUARY = "scotus|2024-02-01"
+MONTHS = {"dagster/asset_partition_range_start": MONTH, "dagster/asset_partition_range_end": FEBRUARY}
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+@pytest.fixture
+def pipeline_settings() -> Mapping[str, str]:
+    return {"COURTLISTENER_STREAMS": "dockets,clusters,opinions,docket_entries,people"}
+
+
+def evaluations(pipeline: Pipeline, asset: str, partition: str | None = MONTH) -> list[dg.AssetCheckEvaluation]:
+    """All that was ever said of a partition, the newest first."""
+    wanted = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = []
+    for record in pipeline.instance.get_event_records(wanted):
+        event = record.event_log_entry.dagster_event
+        evaluation = event.asset_check_evaluation_data if event else None
+        key = dg.AssetCheckKey(dg.AssetKey(asset), COMPLETE_AND_CURRENT)
+        if evaluation and (evaluation.asset_check_key, evaluation.partition) == (key, partition):
+            found.append(evaluation)
+    return found
+
+
+def shown(pipeline: Pipeline, asset: str, partition: str | None = MONTH) -> tuple[bool, dg.AssetCheckSeverity | None]:
+    """Whether the newest evaluation of a partition passed, and how severe it is if not, as the UI looks it up."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), COMPLETE_AND_CURRENT)
+    storage = pipeline.instance.event_log_storage
+    newest = storage.get_latest_asset_check_execution_by_key([key], PartitionKeyFilter(key=partition))[key].evaluation
+    assert newest
+    assert newest == evaluations(pipeline, asset, partition)[0]
+    return newest.passed, None if newest.passed else newest.severity
+
+
+def values(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def download(pipeline: Pipeline, asset: str, **config: Any) -> None:
+    run_config = {"ops": {asset: {"config": config}}}
+    keys = [dg.AssetKey(asset)]
+    assert pipeline.run("downloads", MONTH, asset_selection=keys, run_config=run_config).success
+
+
+def poisoned_cluster(pipeline: Pipeline) -> None:
+    corpus = pipeline.simulator.corpus
+    court = {docket["id"] for docket in corpus.dockets if docket["court_id"] == "scotus"}
+    cluster = next(c for c in corpus.clusters if c["date_filed"][:7] == "2024-01" and c["docket_id"] in court)
+    pipeline.simulator.faults.add(Fault("poison", endpoint="clusters", object_id=cluster["id"]))
+
+
+def retry(pipeline: Pipeline) -> None:
+    pipeline.make_due()
+    [request] = pipeline.tick("retry_failed_dockets")
+    assert pipeline.launch(request).success
+
+
+def check_alone(pipeline: Pipeline, asset: str, partition: str | None = None) -> Any:
+    """Execute the check without its asset, as the UI does."""
+    court, _, month = (partition or "").partition("|")
+    tags = {"dagster/partition": partition, "dagster/partition/court": court, "dagster/partition/month": month}
+    key = dg.AssetCheckKey(dg.AssetKey(asset), COMPLETE_AND_CURRENT)
+    job = pipeline.defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={key}
+    )
+    return job.execute_in_process(instance=pipeline.instance, tags=tags if partition else {}, raise_on_error=True)
+
+
+def test_a_downloaded_partition_is_complete_and_current_as_of_a_time(pipeline: Pipeline) -> None:
+    begun = datetime.now(UTC).timestamp()
+    pipeline.run("downloads", MONTH, raise_on_error=True)
+    for asset in ("dockets", "clusters", "opinions", "docket_entries"):
+        [evaluation] = evaluations(pipeline, asset)
+        metadata = values(evaluation)
+        [(rows,)] = pipeline.rows(f"SELECT count(*) FROM courtlistener.{asset}")
+        assert (evaluation.passed, metadata["open_failures"], metadata["dead_failures"]) == (True, 0, 0)
+        assert metadata["rows_stored"] == rows > 0
+        assert metadata["rows_at_server"].startswith("never counted")
+        assert begun - 1 <= metadata["current_as_of"] <= datetime.now(UTC).timestamp()
+        assert (evaluation.description or "").startswith("Complete and current as of 2")
+
+
+def test_every_partition_of_a_run_has_its_own_evaluation(pipeline: Pipeline) -> None:
+    poisoned_cluster(pipeline)
+    pipeline.run("downloads", tags=MONTHS, asset_selection=[dg.AssetKey("clusters")], raise_on_error=True)
+    assert shown(pipeline, "clusters", MONTH) == (False, WARN)
+    assert shown(pipeline, "clusters", FEBRUARY) == (True, None)
+    assert len(evaluations(pipeline, "clusters", MONTH)) == len(evaluations(pipeline, "clusters", FEBRUARY)) == 1
+
+
+def test_a_stream_without_partitions_has_the_check_too(pipeline: Pipeline) -> None:
+    pipeline.run("whole_streams", raise_on_error=True)
+    [evaluation] = evaluations(pipeline, "people", None)
+    assert evaluation.passed
+    assert values(evaluation)["rows_stored"] == len(pipeline.simulator.corpus.table("people"))
+
+
+def test_the_changes_of_a_court_have_the_check_too(pipeline: Pipeline) -> None:
+    pipeline.run("catch_up", "scotus", raise_on_error=True)
+    [evaluation] = evaluations(pipeline, "court_changes", "scotus")
+    assert evaluation.passed
+    assert "rows_stored" not in evaluation.metadata
+
+
+def test_a_check_costs_no_request(pipeline: Pipeline) -> None:
+    pipeline.run("downloads", MONTH, raise_on_error=True)
+    before = len(pipeline.simulator.log)
+    check_alone(pipeline, "dockets", MONTH)
+    assert len(pipeline.simulator.log) == before
+    assert len(evaluations(pipeline, "dockets")) == 2
+
+
+def test_without_a_partition_all_that_were_made_are_checked(pipeline: Pipeline) -> None:
+    pipeline.run("downloads", tags=MONTHS, asset_selection=[dg.AssetKey("clusters")], raise_on_error=True)
+    check_alone(pipeline, "clusters")
+    assert [len(evaluations(pipeline, "clusters", month)) for month in (MONTH, FEBRUARY)] == [2, 2]
+
+
+def test_what_was_never_downloaded_to_its_end_is_not_green(pipeline: Pipeline) -> None:
+    check_alone(pipeline, "clusters", MONTH)
+    [evaluation] = evaluations(pipeline, "clusters")
+    assert (evaluation.passed, evaluation.severity, evaluation.description) == (
+        False,
+        WARN,
+        "Not downloaded to its end yet.",
+    )
+
+
+def test_the_check_is_evaluated_again_whenever_failures_die_are_requeued_or_resolved(pipeline: Pipeline) -> None:
+    poisoned_cluster(pipeline)
+    download(pipeline, "clusters")
+    assert shown(pipeline, "clusters") == (False, WARN)
+    assert values(evaluations(pipeline, "clusters")[0])["open_failures"] == 1
+
+    with pipeline.database.transaction() as connection:  # As after four retries; the fifth try is the last.
+        connection.execute("UPDATE courtlistener.failures SET tries = 5")
+    pipeline.tick("retry_failed_dockets")
+    assert shown(pipeline, "clusters") == (False, ERROR)
+    assert values(evaluations(pipeline, "clusters")[0])["dead_failures"] == 1
+    said = len(evaluations(pipeline, "clusters"))
+    pipeline.tick("retry_failed_dockets")
+    assert len(evaluations(pipeline, "clusters")) == said  # nothing has changed since
+
+    assert pipeline.run("requeue_dead_dockets").success
+    pipeline.tick("retry_failed_dockets")
+    assert shown(pipeline, "clusters") == (False, WARN)
+
+    pipeline.simulator.faults.clear()
+    retry(pipeline)
+    assert shown(pipeline, "clusters") == (True, None)
+    said = len(evaluations(pipeline, "clusters"))
+    pipeline.tick("retry_failed_dockets")
+    assert len(evaluations(pipeline, "clusters")) == said  # the run of the retry has said it
+
+
+def test_what_a_run_resolved_without_saying_so_is_said_by_the_sensor(pipeline: Pipeline) -> None:
+    poisoned_cluster(pipeline)
+    download(pipeline, "clusters")
+    with pipeline.database.transaction() as connection:
+        connection.execute("UPDATE courtlistener.failures SET resolved_at = now()")
+    pipeline.tick("retry_failed_dockets")
+    assert shown(pipeline, "clusters") == (True, None)
+
+
+def test_failures_of_what_left_the_settings_are_looked_at_once(pipeline: Pipeline) -> None:
+    for asset, partition in (("bankruptcies", "all"), ("clusters", "gone|2024-01-01")):
+        with pipeline.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO courtlistener.failures (asset, partition, sweep, object_id, error, message) "
+                "VALUES (%s, %s, 'x', 1, 'x', 'x')",
+                (asset, partition),
+            )
+    pipeline.tick("retry_failed_dockets")
+    assert pipeline.backlog.failures.unshown() == []
+
+
+def test_what_the_server_counted_is_shown_and_held_against_what_is_stored(pipeline: Pipeline) -> None:
+    download(pipeline, "clusters")
+    config = {"ops": {"completeness": {"config": {"partitions": [MONTH]}}}}
+    assert pipeline.run("check_completeness", run_config=config).success
+    check_alone(pipeline, "clusters", MONTH)
+    evaluation = evaluations(pipeline, "clusters")[0]
+    assert evaluation.passed
+    [(rows,)] = pipeline.rows("SELECT count(*) FROM courtlistener.clusters")
+    at_server = values(evaluation)["rows_at_server"]
+    assert at_server.startswith(f"dated: {rows} on {datetime.now(UTC):%Y-%m-%d}")
+    assert at_server.endswith(f"{rows} are stored")
+
+    with pipeline.database.transaction() as connection:
+        connection.execute("DELETE FROM courtlistener.clusters WHERE id = (SELECT min(id) FROM courtlistener.clusters)")
+    check_alone(pipeline, "clusters", MONTH)
+    evaluation = evaluations(pipeline, "clusters")[0]
+    assert (evaluation.passed, evaluation.severity) == (False, WARN)
+    assert f"{rows - 1} rows of the sweep dated are stored" in (evaluation.description or "")
+
+    download(pipeline, "clusters", full_refresh=True)
+    assert shown(pipeline, "clusters") == (True, None)
