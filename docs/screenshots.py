@@ -34,7 +34,7 @@ class Picture:
     """One page of the UI.
 
     `wait_for` is text that a complete page shows. `steps` are selectors: of what is clicked, or, with
-    a text after ` := `, of what is filled in. `part` is the selector of what is shown if that is not the whole page.
+    a text after ` := `, of what is filled in.
     """
 
     name: str
@@ -43,7 +43,6 @@ class Picture:
     height: int = 900
     width: int = 1500
     steps: tuple[str, ...] = ()
-    part: str = "body"
 
 
 _GROUPS = "%2C".join(f"global%40global%3A{group}" for group in ("downloads", "vector_inputs"))
@@ -61,7 +60,6 @@ def _show(row: str) -> str:
     return f"tr:has-text('{row}') >> text=/Show Markdown/i"
 
 
-_DIALOG = "[role=dialog]"
 _QUOTA = "/assets/quota_usage?view=overview"
 _VECTOR_INPUTS = "/assets/vector_inputs?view=partitions&partition=ca9%7C2024-02-01"
 PICTURES = (
@@ -72,7 +70,6 @@ PICTURES = (
     Picture("quota", _QUOTA, "forecast", 1250, 1700),
     # Above the row that names a file of this machine.
     Picture("vector-inputs", _VECTOR_INPUTS, "chunks", 1120),
-    Picture("chunk-preview", _VECTOR_INPUTS, "chunks", 1000, steps=(_show("preview"),), part=_DIALOG),
     Picture("failed-dockets", "/assets/failed_dockets?view=overview", "waiting_or_claimed_dockets", 1050, 2300),
     Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900, steps=(_show("sweeps"),)),
     Picture("runs", "/runs", "retry_failed_dockets", 860),
@@ -167,7 +164,7 @@ def take(page: Page, url: str, picture: Picture, folder: Path) -> None:
             page.locator(selector).first.click()
     # The graph's layout and the plots settle after their texts are there.
     page.wait_for_timeout(4_000)
-    page.locator(picture.part).first.screenshot(path=folder / f"{picture.name}.png")
+    page.locator("body").first.screenshot(path=folder / f"{picture.name}.png")
     print(f"{picture.name}.png", flush=True)
 
 

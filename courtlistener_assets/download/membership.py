@@ -15,7 +15,7 @@ from itertools import groupby
 from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.streams import DOCKETS
-from courtlistener_assets.download.sweep import PAGE_ERRORS, Sweeper
+from courtlistener_assets.download.sweep import Sweeper
 from resources.errors import BadRequest
 from resources.records.misfits import UNDATED
 from resources.records.model import Failure, Lookup, Scope, SweepKey
@@ -127,7 +127,7 @@ class _Lookups:
         self.counts["looked_up"] += 1
         try:
             found = tombstones.look_up(self.sweeper, self.stream, lookup.stream, lookup.id, place)
-        except PAGE_ERRORS as error:
+        except tombstones.LOOKUP_ERRORS as error:
             self.counts["failed"] += 1
             failure = Failure(type(error).__name__, str(error), lookup.docket_id, lookup.id)
             store.record_failure(SweepKey(self._asset, self.partition, self._sweep), failure)

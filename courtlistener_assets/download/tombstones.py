@@ -13,12 +13,17 @@ from urllib.parse import urlsplit
 from courtlistener_assets.download.partitions import Selection
 from courtlistener_assets.download.stream import Stream, is_id, mapping
 from courtlistener_assets.download.sweep import PAGE_ERRORS, Sweeper
-from resources.errors import Gone, NotFound, TransientApiError
+from resources.errors import Gone, NotFound, TransientApiError, UnusableRecord
 from resources.records.audit import RecordAudit
 from resources.records.model import Failure, SweepKey
 
+#: What a single object can be the cause of when it is looked up.
+LOOKUP_ERRORS = (*PAGE_ERRORS, UnusableRecord)
 
-def look_up(sweeper: Sweeper, stream: Stream, table: str, id: int, partition: Selection) -> bool:
+
+def look_up(
+    sweeper: Sweeper, stream: Stream, table: str, id: int, partition: Selection, *, follow: bool = True
+) -> bool:
     """Ask for an object of one of a stream's tables and store it; returns False if the server says that it is gone.
 
     One that was merged into another is gone, and the other is asked for as well. Of an object that comes nested in
@@ -32,8 +37,8 @@ def look_up(sweeper: Sweeper, stream: Stream, table: str, id: int, partition: Se
         removed = "removed by CourtListener (410)" if isinstance(error, Gone) else "not found (404)"
         reason = f"merged into {successor}" if successor else removed
         store.mark_gone(table, [id], reason, partition=str(partition))
-        if successor and successor != id:
-            look_up(sweeper, stream, table, successor, partition)
+        if successor and successor != id and follow:  # One that leads on was merged later: its own page says so.
+            look_up(sweeper, stream, table, successor, partition, follow=False)
         return False
     if of.nested_in:
         store.detach(table, id)
@@ -64,7 +69,7 @@ def look_up_all(sweeper: Sweeper, stream: Stream, table: str, ids: Sequence[int]
     for id in ids:
         try:
             gone += not look_up(sweeper, stream, table, id, partition)
-        except PAGE_ERRORS as error:
+        except LOOKUP_ERRORS as error:
             sweeper.store.record_failure(key, Failure(type(error).__name__, str(error), object_id=id))
     return gone
 

@@ -222,7 +222,7 @@ def test_a_run_of_several_months_has_the_checks_of_each(pipeline: Pipeline) -> N
 # --- what the UI shows ----------------------------------------------------------------------------------------------
 
 
-def test_the_metadata_shows_tokens_costs_lengths_and_a_few_chunks(pipeline: Pipeline) -> None:
+def test_the_metadata_shows_tokens_costs_and_lengths_but_no_text(pipeline: Pipeline) -> None:
     result = build(pipeline, max_tokens=128, price_per_million_tokens=2.0)
     assert max(row["token_count"] for row in rows(pipeline)) <= 128
     assert checks(result)["within_budget"].passed
@@ -232,5 +232,5 @@ def test_the_metadata_shows_tokens_costs_lengths_and_a_few_chunks(pipeline: Pipe
     assert amount == pytest.approx(said["tokens"] * 2e-6, rel=0.01)
     counted = [int(line.split(" | ")[1]) for line in said["lengths"].splitlines()[2:]]
     assert sum(counted) == len(rows(pipeline))
-    cases = {line.split(" (")[0] for line in said["preview"].splitlines()[2:]}
-    assert len(cases) > 1
+    shown = " ".join(map(str, said.values()))
+    assert not [row["chunk_id"] for row in rows(pipeline) if len(row["text"]) > 20 and row["text"][:20] in shown]

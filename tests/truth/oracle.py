@@ -158,6 +158,8 @@ class Oracle:
     """Follows the changes of a corpus."""
 
     world: World
+    #: Those that were downloaded so far.
+    months: tuple[str, ...] = MONTHS
     state: State = field(default_factory=dict)
     history: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
     dirt: dict[Key, list[Dirt]] = field(default_factory=dict)
@@ -286,7 +288,7 @@ class Oracle:
             moved_itself = _parent(before, key) != _parent(new, key)
             if moved_itself:
                 revealers = {each for each in parents if _lists(each, key)}
-                revealers -= self._knows_nothing(key, _parent(before, key), _parent(new, key))
+                revealers -= self._knows_nothing(key, _parent(before, key), _parent(new, key), before)
             else:  # It follows what it hangs on, but tells nobody of a date of its own.
                 revealers = set(list(filter(effect.takes_along, _above(new, key)))[-1:])
             leading = revealers if moved_itself else set(filter(effect.takes_along, above))
@@ -308,7 +310,7 @@ class Oracle:
             seen = False
         return seen
 
-    def _knows_nothing(self, key: Key, old: Key | None, new: Key | None) -> set[Key]:
+    def _knows_nothing(self, key: Key, old: Key | None, new: Key | None, before: State) -> set[Key]:
         """The old parent of an object that has moved, if that does not tell the store anything.
 
         It was not stored there yet, or it is a document that goes to another entry.
@@ -318,7 +320,9 @@ class Oracle:
         moved_before = any(each.about_place and not each.inherited for each in self.dirt.get(key, ()))
         if moved_before:
             self.dirt[key] = [replace(each, revealers=each.revealers - {old}) for each in self.dirt[key]]
-        return {old} if moved_before or (new and key.stream == "recap_documents") else set()
+        months = {partition.partition("|")[2] for partition in before[key].place.partitions}
+        never_stored = not months & {*self.months, UNDATED}
+        return {old} if moved_before or never_stored or (new and key.stream == "recap_documents") else set()
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Round:
         self._compare(f"{when}, increments", excused=True)
         if refresh:
             before = self._spent()
-            self.months = (*MONTHS, LATER)
+            self.months = self.oracle.months = (*MONTHS, LATER)
             for court in COURTS:
                 self.operator.full_refresh(court)
             self.operator.fewest += self._fewest_of_a_full_refresh()

@@ -234,7 +234,6 @@ def _metadata(tally: Tally, diff: Diff, report: ChunkReport, path: Location, pri
         "cost_of_all": f"{cost(report.tokens, price)} at USD {price} a million tokens",
         "cost_of_added": f"{cost(diff.added_tokens, price)} at USD {price} a million tokens",
         "lengths": dg.MetadataValue.md(report.lengths),
-        "preview": dg.MetadataValue.md(report.preview),
     }
 
 
