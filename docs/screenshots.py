@@ -75,7 +75,7 @@ PICTURES = (
     Picture("runs", "/runs", "retry_failed_dockets", 860),
     # The second of the month: the first, above it, is the materialization that followed.
     Picture("deferred", "/assets/dockets?view=events", "scotus", 760, steps=("text=scotus|2024-03-01 >> nth=1",)),
-    Picture("automation", "/automation", "resume_deferred", 500),
+    Picture("automation", "/automation", "resume_deferred", 680),
 )
 
 
