@@ -58,7 +58,7 @@ def settle(
     counts: Counter[str] = Counter(looked_up=0, found=0, gone=0, failed=0)
     by_table = {table.name: stream for stream in streams if stream.name not in later for table in stream.tables}
     done: set[Lookup] = set()
-    sweeper = replace(sweeper, full_refresh=False, scope=scope)
+    sweeper = replace(sweeper, full_refresh=False, scope=scope, looked_up=True)
     for _ in range(_MOST_ROUNDS):
         wanted = sweeper.store.lookups(courts, list(by_table), due_only=due_only)
         wanted = [each for each in wanted if due_only or each not in done]

@@ -43,6 +43,7 @@ class Sweeper:
 
     `stopped` is called before every request, `stored` with every page once it is stored and the pass as it was
     before. The sweeps are those of `asset`, or of the asset named like the stream. What `scope` excludes is not stored.
+    `looked_up`: what is walked was noted as missing.
     """
 
     client: CourtListenerClient
@@ -54,6 +55,7 @@ class Sweeper:
     asset: str = ""
     api_changes: ApiChanges = field(default_factory=ApiChanges)
     scope: Scope | None = None
+    looked_up: bool = False
 
     def walk_partition(self, stream: Stream, partition: Selection) -> list[SweepPass]:
         """Bring a whole partition up to date; returns the finished passes. Raises as `walk` does."""
@@ -176,6 +178,7 @@ class _Walk:
                 tolerance=OVERLAP,
                 scope=self.sweeper.scope,
                 any_month=self.sweep.any_month,
+                looked_up=self.sweeper.looked_up,
             )
         place = {"stream": self.stream.name, "sweep": self.sweep.name}
         for failure in records.failures:

@@ -70,7 +70,7 @@ class Origin:
     whose dates it was selected, if it was, `since` the date_modified from which the pass asks (None: everything). Dates
     of modification are trusted to be in order but for `tolerance`; a row that was last stored before `asked_at` is
     replaced whatever its date. What `scope` excludes is not stored; a month before its first one is no reason in a pass
-    that goes by the dates of children (`any_month`). `looked_up`: they were asked for one by one.
+    that goes by the dates of children (`any_month`). `looked_up`: they were asked for because they were missing.
     """
 
     partition: str

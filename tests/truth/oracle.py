@@ -322,7 +322,8 @@ class Oracle:
             self.dirt[key] = [replace(each, revealers=each.revealers - {old}) for each in self.dirt[key]]
         months = {partition.partition("|")[2] for partition in before[key].place.partitions}
         never_stored = not months & {*self.months, UNDATED}
-        return {old} if moved_before or never_stored or (new and key.stream == "recap_documents") else set()
+        untold = new is not None and (never_stored or key.stream == "recap_documents")
+        return {old} if moved_before or untold else set()
 
 
 @dataclass(frozen=True)
