@@ -71,10 +71,14 @@ class Misfits:
         return id not in (before.listed(child) or ())
 
     def _was_missed(self, table: Table, record: Record) -> bool:
-        """Whether the pass over its own month did not bring a new object: it came later, whatever its date says."""
-        if record.date_filed is None or not (self.origin.since or self.origin.looked_up):
+        """Whether the pass over its own month did not bring a new object: it came later, whatever its date says.
+
+        Of one without a date no pass over months knows more than the decisions that led to it.
+        """
+        if not (self.origin.since or self.origin.looked_up):
             return False
-        return self._begun(table, record.court_id, record.date_filed.replace(day=1)) is not None
+        month = record.date_filed.replace(day=1) if record.date_filed else None
+        return self._begun(table, record.court_id, month) is not None
 
     def _may_be_missed(self, table: Table, child: Table, record: Record, before: Row | None) -> bool:
         """Whether an object came into its month when the pass over its children there had begun."""

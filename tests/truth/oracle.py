@@ -340,6 +340,8 @@ class _Effect:
         moment, old = self.new[key].body["date_modified"], self.before.get(key)
         if self.new[key].place.court_id not in COURTS or (old and old.body["date_modified"] == moment):
             return False
+        if key.stream == "opinions" and _month(self.new[_above(self.new, key)[0]].place.date_filed) < MONTHS[0]:
+            return False  # Opinions of months before the first one are not asked for.
         return parse_moment(moment) >= oldest
 
     def takes_along(self, key: Key) -> bool:
