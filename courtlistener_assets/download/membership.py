@@ -18,7 +18,7 @@ from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper
 from resources.errors import BadRequest
 from resources.records.misfits import UNDATED
-from resources.records.model import Failure, Lookup, Scope, SweepKey
+from resources.records.model import Failure, Lookup, Scope, SweepKey, SweepPass
 
 #: The assets whose partitions are not court months, by which failures are retried.
 COURT_CHANGES, UNDATED_DOCKETS = "court_changes", "undated_dockets"
@@ -27,8 +27,8 @@ _MOST_ROUNDS = 6
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Whose page it was that did not fit: a partition, and the court of the objects."""
+class Place:
+    """For whose sake objects are asked for, a partition, and the court that they are in."""
 
     partition: str
     court: str
@@ -81,6 +81,22 @@ def _may_be_asked(sweeper: Sweeper, stream: Stream, lookup: Lookup) -> bool:
     return sweeper.store.is_complete(stream.name, lookup.partition, [sweep.name for sweep in stream.sweeps])
 
 
+def walk_docket(sweeper: Sweeper, stream: Stream, docket_id: int, place: Place) -> SweepPass | None:
+    """Walk all that a stream has of a docket, in the court of `place`; None if the docket is gone, with all of it.
+
+    Every walk brings everything; one that did not come to its end, because the quota had no room, is resumed. The
+    checkpoint stays until it is forgotten.
+    """
+    sweep = stream.docket_sweep(docket_id)
+    sweeper.store.forget_walked(sweeper.key(stream, sweep, place))
+    try:
+        return sweeper.walk(stream, sweep, place)
+    except BadRequest:  # For the server a docket that does not exist is no valid choice.
+        if tombstones.look_up(sweeper, DOCKETS, "dockets", docket_id, place):
+            raise
+        return None
+
+
 @dataclass(frozen=True)
 class _Lookups:
     """Lookups of one table and docket, that pages of one partition gave reason for."""
@@ -106,24 +122,18 @@ class _Lookups:
 
     def _walk_docket(self, docket_id: int, court_id: str | None) -> bool:
         """Walk all objects of a docket; returns False if the docket is gone, with all of them."""
-        sweep, place = self.stream.docket_sweep(docket_id), _Place(self.partition, court_id or "")
-        sweeper = replace(self.sweeper, asset=self._asset)
-        key = sweeper.key(self.stream, sweep, place)
-        # Every walk brings everything; one that did not come to its end, because the quota had no room, is resumed.
-        sweeper.store.forget_walked(key)
+        sweeper, place = replace(self.sweeper, asset=self._asset), Place(self.partition, court_id or "")
         self.counts["looked_up"] += 1
-        try:
-            self.counts["found"] += sweeper.walk(self.stream, sweep, place).records
-        except BadRequest:  # For the server a docket that does not exist is no valid choice.
-            if tombstones.look_up(sweeper, DOCKETS, "dockets", docket_id, place):
-                raise
+        walked = walk_docket(sweeper, self.stream, docket_id, place)
+        if walked is None:
             self.counts["gone"] += 1
             return False
-        sweeper.store.forget_walked(key)
+        self.counts["found"] += walked.records
+        sweeper.store.forget_walked(walked.key)
         return True
 
     def _look_up_one(self, lookup: Lookup) -> None:
-        store, place = self.sweeper.store, _Place(self.partition, lookup.court_id or "")
+        store, place = self.sweeper.store, Place(self.partition, lookup.court_id or "")
         self.counts["looked_up"] += 1
         try:
             found = tombstones.look_up(self.sweeper, self.stream, lookup.stream, lookup.id, place)

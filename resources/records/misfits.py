@@ -114,7 +114,8 @@ class Misfits:
             if key and (parent is None or parent.gone):
                 self._note_missing(table.parent, key)
             elif parent and not self._knows(parent, table, record):
-                self.note("parent", table.parent, parent.id, parent.court_id, parent.docket_id)
+                # Of the court whose page it was: a run over that one looks it up.
+                self.note("parent", table.parent, parent.id, self.origin.court or parent.court_id, parent.docket_id)
         left = [row for id, row in before.items() if id in records and key_of(table, row) != key_of(table, records[id])]
         self.note_listing_parents(table, left)
 

@@ -22,6 +22,7 @@ from resources.records.misfits import Misfits
 from resources.records.model import Origin, Record
 from resources.records.rows import Row, Rows, key_of
 from resources.records.stale import StaleMonths
+from resources.records.strays import Leaving
 from resources.records.tables import Relations, Table
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -39,6 +40,7 @@ class PageWriter:
         self._rows = Rows(self.connection, self.relations)
         self._misfits = Misfits(self._rows, self.origin)
         self._stale = StaleMonths(self._rows)
+        self._leaving = Leaving(self._rows)
 
     def store(self, records: Sequence[Record]) -> int:
         """Store records; returns how many are in scope."""
@@ -97,6 +99,7 @@ class PageWriter:
         """Write down what was noted; the last thing that the transaction does to the records."""
         self._misfits.write()
         self._stale.write()
+        self._leaving.write()
 
     # --- one table --------------------------------------------------------------------------------------------------
 
@@ -115,6 +118,7 @@ class PageWriter:
         new = [id for id in stored if changed[id]]
         # The months that moved descendants leave are found before they move.
         self._stale.note(table, [before[id] for id in new if id in before])
+        self._leaving.note(table, before, stored)
         self._push_down(table, moved)
         self._stale.note(table, [stored[id] for id in new])
         for id, record in stored.items():

@@ -24,7 +24,7 @@ class StaleMonths:
 
     def write(self) -> None:
         """Write down what was noted."""
-        partitions = sorted(f"{court}|{month.isoformat() if month else UNDATED}" for court, month in self._months)
+        partitions = sorted(partition_of(court, month) for court, month in self._months)
         if partitions:
             self.rows.connection.execute(_NOTE, {"partitions": partitions})
 
@@ -53,6 +53,11 @@ class StaleMonths:
     def _note_month(self, court_id: str | None, day: date | None) -> None:
         if court_id:
             self._months.add((court_id, day.replace(day=1) if day else None))
+
+
+def partition_of(court_id: str, day: date | None) -> str:
+    """Return the key of the partition to which a court and a date belong."""
+    return f"{court_id}|{day.replace(day=1).isoformat() if day else UNDATED}"
 
 
 _NOTE = """

@@ -22,6 +22,7 @@ from resources.records import tables
 from resources.records.arrivals import Arrivals
 from resources.records.model import Failure, Lookup, Origin, PageOfRecords, Record, Scope, SweepKey, SweepPass
 from resources.records.pages import PageWriter, storable
+from resources.records.strays import Strays
 from resources.records.tables import Members, Relations, Table
 
 Body = Mapping[str, Any]
@@ -47,6 +48,7 @@ class RecordStore:
         self._database = database
         self._relations = Relations(tuple(tables))
         self.arrivals = Arrivals(database)
+        self.strays = Strays(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
         """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""

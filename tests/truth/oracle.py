@@ -153,6 +153,14 @@ class Dirt:
     inherited: bool = False
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the next catch-up puts right because an object has a new date, as long as it still meets the object."""
+
+    key: Key
+    dirt: dict[Key, list[Dirt]]
+
+
 @dataclass
 class Oracle:
     """Follows the changes of a corpus."""
@@ -163,6 +171,8 @@ class Oracle:
     state: State = field(default_factory=dict)
     history: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
     dirt: dict[Key, list[Dirt]] = field(default_factory=dict)
+    #: Since the last catch-up.
+    evidence: list[Evidence] = field(default_factory=list)
     #: What was fetched and displaced by changes so far, for the count of requests; whoever counts empties them.
     fetched: set[Key] = field(default_factory=set)
     displaced: set[Key] = field(default_factory=set)
@@ -178,6 +188,7 @@ class Oracle:
         affected = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         new = {key: _copy(after[key]) if key in affected else before[key] for key in after}
         effect = _Effect(change, before, new, {key for key in affected if _place(before, key) != _place(new, key)})
+        self._retract(effect)
         fetched = self._fetched(effect)
         for key in effect.displaced:
             self.last_above[key] |= {*_above(before, key), *_above(new, key)}
@@ -188,9 +199,23 @@ class Oracle:
         self.fetched |= fetched
         self.displaced |= effect.displaced
 
+    def caught_up(self, court: str) -> None:
+        """Take all that had a new date in a court for fetched."""
+        self.evidence = [each for each in self.evidence if self.state[each.key].place.court_id != court]
+
+    def _retract(self, effect: _Effect) -> None:
+        """Whatever was to be put right by an object that goes, or goes elsewhere, before a catch-up has met it."""
+        for each in [each for each in self.evidence if each.key in effect.displaced or each.key not in effect.new]:
+            self.evidence.remove(each)
+            for key, dirt in each.dirt.items():
+                known = self.dirt.get(key, [])
+                self.dirt[key] = [*(one for one in dirt if one not in known), *known]
+                self.history[key].append(f"{effect.change} [takes away why it would be fetched: excused again]")
+
     def forget_dirt(self) -> None:
         """After a full refresh nothing is excused."""
         self.dirt.clear()
+        self.evidence.clear()
 
     def excused(self, key: Key) -> bool:
         """Whether an object may differ until it is fetched."""
@@ -225,40 +250,58 @@ class Oracle:
 
         Takes the dirt off them.
         """
-        oldest = self.world.clock.now - SURELY_FOUND
-        dated = [key for key in effect.new if effect.is_redated(key, oldest)]
-        queue, found = [*dated, *(with_it for key in dated for with_it in _swept_with(effect.new, key))], set[Key]()
-        while queue:
-            key = queue.pop()
-            if key not in found and key in effect.new:
-                found.add(key)
-                self._clean(effect.change, key)
-                queue += self._led_to(effect, key)
+        oldest, found = self.world.clock.now - SURELY_FOUND, set[Key]()
+        for dated in [key for key in effect.new if effect.is_redated(key, oldest)]:
+            dirt, now = dict(self.dirt), effect.change.number
+            queue = [(key, now) for key in (dated, *_swept_with(effect.new, dated))]
+            done = set[tuple[Key, int]]()
+            while queue:
+                key, until = queue.pop()
+                if (key, until) not in done and key in effect.new:
+                    done.add((key, until))
+                    self._clean(effect.change, key, until)
+                    queue += self._led_to(effect, key, until)
+            found |= {key for key, _ in done}
+            self.evidence.append(
+                Evidence(dated, {key: each for key, each in dirt.items() if each != self.dirt.get(key)})
+            )
         return found
 
-    def _clean(self, change: Change, key: Key) -> None:
-        """Take the dirt off an object that is fetched, but for a place that it has from what it hangs on."""
+    def _clean(self, change: Change, key: Key, until: int) -> None:
+        """Take the dirt of the changes up to number `until` off an object that is fetched.
+
+        A place that it has from what it hangs on stays dirty.
+        """
         dirt = self.dirt.pop(key, [])
-        if left := [each for each in dirt if each.inherited]:
+        if left := [each for each in dirt if each.inherited or each.change.number > until]:
             self.dirt[key] = left
         if left != dirt:
-            excused = "still excused for its place" if left else "no longer excused"
+            excused = "still excused for some" if left else "no longer excused"
             self.history[key].append(f"{change} [fetched by the next catch-up, {excused}]")
 
-    def _led_to(self, effect: _Effect, key: Key) -> list[Key]:
-        """Further objects that are fetched because this one is."""
-        elsewhere = {other for other, dirt in self.dirt.items() if any(each.elsewhere for each in dirt)}
-        found = [above for above in _above(effect.new, key) if above in elsewhere or effect.is_elsewhere(above)]
-        found += [below for below in _below(effect.new, key) if effect.is_looked_up(below)]
+    def _led_to(self, effect: _Effect, key: Key, until: int) -> list[tuple[Key, int]]:
+        """Further objects that are fetched because this one is, and until which change that is sure.
+
+        What is looked up because the store has it elsewhere is not if the store knows already, as it may from any
+        other work since: of later changes it then hears nothing.
+        """
+        now, found = effect.change.number, list[tuple[Key, int]]()
+        # No sweep meets anything of other courts, and by itself no object says in which court it is.
+        for above in [above for above in _above(effect.new, key) if effect.new[above].place.court_id in COURTS]:
+            numbers = [each.change.number for each in self.dirt.get(above, ()) if each.elsewhere]
+            numbers += [now] if effect.is_elsewhere(above) else []
+            found += [(above, max(numbers))] if numbers and min(numbers) <= until else []
+        if until == now:
+            found += [(below, now) for below in _below(effect.new, key) if effect.is_looked_up(below)]
         if key.stream == "docket_entries":
-            found += _below(effect.new, key)
+            found += [(below, until) for below in _below(effect.new, key)]
         for other in [other for other, dirt in self.dirt.items() if any(key in each.revealers for each in dirt)]:
-            found += self._reveal(other, key)
+            found += self._reveal(other, key, until)
         return found
 
-    def _reveal(self, other: Key, by: Key) -> list[Key]:
+    def _reveal(self, other: Key, by: Key, until: int) -> list[tuple[Key, int]]:
         """Clean the place of an object, and of all that the same change took along; returns what is looked up."""
-        revealed = [each for each in self.dirt.get(other, ()) if by in each.revealers]
+        revealed = [each for each in self.dirt.get(other, ()) if by in each.revealers and each.change.number <= until]
         changes = {each.change for each in revealed}
         for key, dirt in list(self.dirt.items()):
             if key != other and not any(other in each.above for each in dirt):
@@ -274,7 +317,8 @@ class Oracle:
                 self.dirt[key] = kept
             else:
                 del self.dirt[key]
-        return [other] if any(each.looked_up for each in revealed) else []
+        numbers = [each.change.number for each in revealed if each.looked_up]
+        return [(other, max(numbers))] if numbers else []
 
     # --- what this change did to an object ----------------------------------------------------------------------------
 

@@ -148,11 +148,15 @@ class Round:
             assets = self.chance.sample(DOWNLOADS, self.chance.randrange(1, len(DOWNLOADS) + 1))
             self.operator.increments(court, sorted(assets), self._some_months(court))
         elif luck < 0.7:
-            self.operator.catch_up(court)
+            self._catch_up(court)
         elif luck < 0.8:
             self._rebuild()
         else:
             self._kill(court)
+
+    def _catch_up(self, court: str) -> None:
+        self.operator.catch_up(court)
+        self.oracle.caught_up(court)
 
     def _begin_of_lag(self) -> None:
         """Until the next thing that operators do, all answers come from a replica that hears of nothing more."""
@@ -188,7 +192,7 @@ class Round:
         """Catch up, and compare; with `refresh`, walk everything in full after that and compare again."""
         self.world.clock.advance(timedelta(minutes=1))
         for court in COURTS:
-            self.operator.catch_up(court)
+            self._catch_up(court)
         for court in COURTS:
             self.operator.increments(court)
             self.operator.undated(court)

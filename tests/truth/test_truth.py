@@ -1,4 +1,4 @@
-"""Two short rounds of truth; `make truth` runs long ones."""
+"""Two rounds of truth; `make truth` runs twenty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from tests.truth.operator import quiet
 from tests.truth.rounds import run_round
 
-_CHANGES = 150
+_CHANGES = 300
 
 
 @pytest.fixture(autouse=True)

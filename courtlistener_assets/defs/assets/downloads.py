@@ -20,7 +20,8 @@ from courtlistener_assets.defs.names import Names, name_of
 from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.membership import settle
 from courtlistener_assets.download.partitions import CourtMonth, Everything
-from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.download.strays import refresh_strays
+from courtlistener_assets.download.stream import Stream, all_members
 from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
 from resources.errors import QuotaDeferred, TransientApiError
@@ -172,11 +173,19 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
             passes = sweeper.walk_partition(self.stream, partition)
             if self.config.full_refresh:
                 gone = tombstones.mark_missing(sweeper, self.audit, self.stream, partition)
+                gone += self._refresh_strays(sweeper, partition)
                 logs.run_log.info(
                     f"{self.asset} {partition}: {gone} are gone from CourtListener",
                     extra={"event": "objects_gone", "objects": gone},
                 )
             return passes
+
+    def _refresh_strays(self, sweeper: Sweeper, partition: CourtMonth | Everything) -> int:
+        """Look after what has left the partition; return how many objects are gone."""
+        if not self.stream.docket_filter:
+            return 0
+        of_dockets = [each for each in self.streams if each.docket_filter]
+        return refresh_strays(sweeper, self.stream, partition, self.scope, all_members(of_dockets))
 
     def _note_page(self, before: SweepPass, page: PageOfRecords) -> None:
         self.stop_if_api_changed()

@@ -16,7 +16,8 @@ from courtlistener_assets.defs.assets.download_step import DownloadStep, downloa
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import membership, tombstones
 from courtlistener_assets.download.membership import UNDATED_DOCKETS
-from courtlistener_assets.download.stream import Stream, all_tables
+from courtlistener_assets.download.strays import refresh_strays
+from courtlistener_assets.download.stream import Stream, all_members, all_tables
 from courtlistener_assets.download.streams import CLUSTERS, DOCKETS
 from courtlistener_assets.download.sweep import Sweeper
 from courtlistener_assets.download.undated import Undated
@@ -84,7 +85,11 @@ class _UndatedDockets(DownloadStep[Undated]):
         dockets = self.audit.not_seen_since(
             [Members(DOCKETS.table)], self.asset, str(court), court.filter_values, self.run_id, without=CLUSTERS.table
         )
-        return gone + tombstones.look_up_all(sweeper, DOCKETS, DOCKETS.name, dockets, court)
+        gone += tombstones.look_up_all(sweeper, DOCKETS, DOCKETS.name, dockets, court)
+        of_dockets = [each for each in self.streams if each.docket_filter]
+        return gone + sum(
+            refresh_strays(sweeper, stream, court, self.scope, all_members(of_dockets)) for stream in of_dockets
+        )
 
     def _walk(self, court: Undated) -> dict[str, Any]:
         sent = self.client.quota_requests

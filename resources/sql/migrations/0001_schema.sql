@@ -75,6 +75,14 @@ CREATE TABLE courtlistener.lookups (
 );
 CREATE INDEX lookups_court ON courtlistener.lookups (court_id, due_at);
 
+-- Dockets of which something has left a partition that was downloaded, as long as it is in none that is: the full refresh
+-- of that partition looks after them.
+CREATE TABLE courtlistener.strays (
+    docket_id bigint PRIMARY KEY,
+    partition text   NOT NULL
+);
+CREATE INDEX strays_partition ON courtlistener.strays (partition);
+
 -- Partitions (court|YYYY-MM-01, or court|undated) whose documents have changed since they were last read.
 CREATE TABLE courtlistener.stale_partitions (
     partition text        PRIMARY KEY,
