@@ -66,7 +66,9 @@ class Misfits:
         if _has_come(before, record) or (not child.dated and _has_entered(before, record)):
             # What was looked up was missed by the passes over months, and so may be what hangs on it.
             missed = self.origin.looked_up and table.parent is not None
-            return missed or self._was_missed(table, record) or self._is_younger(record, begun)
+            if missed or self._was_missed(table, record):
+                return True
+            return self._is_younger(record, begun) and not self._has_its_month_to_come(table, record)
         assert before is not None
         return id not in (before.listed(child) or ())
 
@@ -79,6 +81,11 @@ class Misfits:
             return False
         month = record.date_filed.replace(day=1) if record.date_filed else None
         return self._begun(table, record.court_id, month) is not None
+
+    def _has_its_month_to_come(self, table: Table, record: Record) -> bool:
+        """Whether it belongs to a month of which nothing was downloaded, which will bring what hangs on it."""
+        month = record.date_filed.replace(day=1) if record.date_filed else None
+        return month is not None and table.dated and self._begun(table, record.court_id, month) is None
 
     def _may_be_missed(self, table: Table, child: Table, record: Record, before: Row | None) -> bool:
         """Whether an object came into its month when the pass over its children there had begun."""

@@ -164,6 +164,18 @@ def test_the_text_of_a_filing_that_comes_after_its_entry_arrives(pipeline: Pipel
     assert body(pipeline, "recap_documents", document["id"])["plain_text"] == "At last."
 
 
+def test_dockets_of_months_that_are_not_downloaded_yet_cost_a_catch_up_their_pages_only(
+    pipeline: Pipeline, corpus: Corpus
+) -> None:
+    later = [each["id"] for each in corpus.dockets if (each["date_filed"] or "")[:7] in ("2024-02", "2024-03")]
+    touched = [id for id in later if corpus.get("dockets", id)["court_id"] == "scotus"]  # type: ignore[index]
+    assert any(corpus.get("dockets", id)["clusters"] for id in touched)  # type: ignore[index]
+    for id in touched:
+        corpus.touch("dockets", id)
+    assert look(pipeline, "catch_up") == UNCHANGED + (len(touched) - 1) // 20
+    assert set(touched) <= set(stored(pipeline, "dockets"))
+
+
 def test_what_a_court_seals_is_nowhere_after_a_full_refresh(pipeline: Pipeline, corpus: Corpus) -> None:
     cluster = decided(corpus)
     document = next(
