@@ -68,7 +68,7 @@ class Misfits:
             missed = self.origin.looked_up and table.parent is not None
             if missed or self._was_missed(table, record):
                 return True
-            return self._is_younger(record, begun) and not self._has_its_month_to_come(table, record)
+            return self._is_younger(record, begun) and not self._has_its_month_to_come(table, child, record)
         assert before is not None
         return id not in (before.listed(child) or ())
 
@@ -82,10 +82,12 @@ class Misfits:
         month = record.date_filed.replace(day=1) if record.date_filed else None
         return self._begun(table, record.court_id, month) is not None
 
-    def _has_its_month_to_come(self, table: Table, record: Record) -> bool:
+    def _has_its_month_to_come(self, table: Table, child: Table, record: Record) -> bool:
         """Whether it belongs to a month of which nothing was downloaded, which will bring what hangs on it."""
         month = record.date_filed.replace(day=1) if record.date_filed else None
-        return month is not None and table.dated and self._begun(table, record.court_id, month) is None
+        if month is None or not table.dated:
+            return False
+        return not any(self._begun(each, record.court_id, month) for each in (table, child))
 
     def _may_be_missed(self, table: Table, child: Table, record: Record, before: Row | None) -> bool:
         """Whether an object came into its month when the pass over its children there had begun."""

@@ -106,11 +106,13 @@ class PageWriter:
     def _store_table(self, table: Table, records: Mapping[int, Record]) -> int:
         parents = self._locked_parents(table, records)
         before = self._rows.read(table, records, "FOR NO KEY UPDATE")
-        wanted = {
-            id: _with_place_of(parents.get(id), record)
-            for id, record in records.items()
-            if id in before or self._in_scope(table, record, parents.get(id)) or self._is_needed(table, record)
-        }
+        wanted = {}
+        for id, record in records.items():
+            needed = not (id in before or self._in_scope(table, record, parents.get(id)))
+            if not needed or self._is_needed(table, record):
+                wanted[id] = _with_place_of(parents.get(id), record)
+            if needed and id in wanted:
+                self._leaving.note_needed(wanted[id], self.origin)
         changed = self._upsert(list(wanted.values()))
         stored = {id: record for id, record in wanted.items() if id in changed}
         self._misfits.seen(table, stored)

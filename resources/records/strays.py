@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from resources.connections.postgres import Database
-from resources.records.model import Record, Scope, SweepKey
+from resources.records.model import Origin, Record, Scope, SweepKey
 from resources.records.rows import Row, Rows, key_of
 from resources.records.stale import partition_of
 from resources.records.tables import Members, Table
@@ -23,6 +23,7 @@ class Leaving:
 
     rows: Rows
     _left: set[tuple[int, str]] = field(default_factory=set)
+    _needed: dict[int, str] = field(default_factory=dict)
 
     def note(self, table: Table, before: Mapping[int, Row], stored: Mapping[int, Record]) -> None:
         """Note what is stored elsewhere now; what hangs on it still is where it was."""
@@ -40,12 +41,22 @@ class Leaving:
                     for parent in self.rows.read(table.parent, [key_of(table, row)]).values():
                         self._note(stored[id].docket_id, parent.court_id, parent.date_filed)
 
+    def note_needed(self, record: Record, origin: Origin) -> None:
+        """Note what is in no partition of ours, but stored for the sake of what hangs on it."""
+        court_id = origin.court or origin.partition.partition("|")[0]
+        if record.docket_id:
+            self._needed[record.docket_id] = court_id
+
     def _note(self, docket_id: int | None, court_id: str | None, day: date | None) -> None:
         if docket_id and court_id:
             self._left.add((docket_id, partition_of(court_id, day)))
 
     def write(self) -> None:
         """Write down what was noted."""
+        for docket_id, court_id in sorted(self._needed.items()):
+            self.rows.connection.execute(
+                _NOTE_NEEDED, {"docket": docket_id, "first": f"{court_id}|", "end": f"{court_id}}}"}
+            )
         if left := sorted(self._left):
             dockets, partitions = zip(*left, strict=True)
             self.rows.connection.execute(_NOTE, {"dockets": list(dockets), "partitions": list(partitions)})
@@ -122,6 +133,14 @@ FROM unnest(%(dockets)s::bigint[], %(partitions)s::text[]) AS noted (docket_id, 
 WHERE EXISTS (SELECT FROM courtlistener.sweeps WHERE sweeps.partition = noted.partition)
 ORDER BY docket_id, partition
 ON CONFLICT (docket_id) DO UPDATE SET partition = excluded.partition
+"""
+
+# It has left none; any partition of the court may look after it.
+_NOTE_NEEDED = """
+INSERT INTO courtlistener.strays (docket_id, partition)
+SELECT %(docket)s, partition FROM courtlistener.sweeps WHERE partition ~>=~ %(first)s AND partition ~<~ %(end)s
+ORDER BY partition LIMIT 1
+ON CONFLICT (docket_id) DO NOTHING
 """
 
 _LEFT = """
