@@ -16,7 +16,7 @@ SEED ?= 1
 ARGS ?=
 
 .PHONY: install demo dev test check check-style check-types check-imports check-dead-code check-lua check-definitions \
-  audit docs screenshots bench bench-scale chaos truth lock clean help
+  audit docs screenshots bench bench-scale chaos truth trouble lock clean help
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
@@ -105,6 +105,11 @@ chaos: install
 # Rounds of changes at the server, after which what is stored must equal what it has; a round takes a minute at most.
 truth: install
 	$(BIN)/python -m tests.truth --rounds $(ROUNDS) --seed $(SEED) $(ARGS)
+
+# What trouble costs, case by case and in a week of simulated time, for the table in docs/failures.md; a quarter of an hour.
+# With ARGS="--cases firewall" only those cases, printed.
+trouble: install
+	$(BIN)/python -m tests.trouble --write $(ARGS)
 
 # Side by side with the peers, which get a virtual environment of their own; takes about a quarter of an hour.
 bench: .venv-bench/installed.stamp

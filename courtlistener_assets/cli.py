@@ -126,7 +126,8 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
     Exits with 0 if there is no error, with 1 if there is one (with --strict also if there is a warning), and with 2 if
     the command itself is mistyped.
 
-    Sends one request, to api-usage, which costs no quota. Changes nothing, but for the quota as it was just read.
+    Sends one request, to api-usage, which costs no quota, and one for each configured court of which nobody knows yet
+    whether CourtListener has it, five at most. Changes nothing, but for what was just read.
     """
     from rich.console import Console
 
@@ -138,6 +139,35 @@ def doctor(as_json: bool, strict: bool, watch_daemons: bool) -> None:
     else:
         examination.show(findings, Console())
     sys.exit(0 if examination.is_healthy(findings, strict=strict) else 1)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[SEARCH]...")
+@click.option("--json", "as_json", is_flag=True, help="Print the courts as JSON.")
+@click.option("--refresh", is_flag=True, help="Read CourtListener's list again: about 40 requests.")
+@click.option("--offline", is_flag=True, help="Send no request: search in what is kept, or else in courts-db.")
+def courts(words: tuple[str, ...], as_json: bool, refresh: bool, offline: bool) -> None:
+    """Find courts whose id, name or citation has all words of SEARCH; without it, all courts.
+
+    \b
+    courtlistener courts texas appeals
+
+    The first time it reads the list of courts from CourtListener, 20 a request, and keeps it in POSTGRES_URL. Ctrl-C
+    keeps what was read; the next time goes on from there. Exits with 1 if no court is found.
+    """
+    from rich.console import Console
+
+    from courtlistener_assets.operations import courts as directory
+
+    settings = _settings()
+    found = directory.find(
+        settings, words, refresh=refresh, ask=not offline, say=lambda text: click.echo(text, err=True)
+    )
+    if as_json:
+        click.echo(directory.as_json(found, settings))
+    else:
+        directory.show(found, settings, Console())
+    sys.exit(0 if found.courts else 1)
 
 
 @main.command()
@@ -165,6 +195,26 @@ def status(as_json: bool) -> None:
         click.echo(report.as_json(current))
     else:
         report.show(current, Console())
+
+
+@main.command()
+@click.option("--docket", "dockets", type=click.IntRange(min=1), multiple=True, help="All failures of this docket.")
+@click.option("--partition", "partitions", multiple=True, help="All failures of this partition: 'scotus|2024-01-01'.")
+@click.option("--id", "ids", type=click.IntRange(min=1), multiple=True, help="One failure, as failed_dockets shows it.")
+@click.option("--all", "everything", is_flag=True, help="Everything that was given up.")
+@click.option("--drop", is_flag=True, help="Forget them instead: only entries of other programs without a partition.")
+def requeue(
+    dockets: tuple[int, ...], partitions: tuple[str, ...], ids: tuple[int, ...], everything: bool, drop: bool
+) -> None:
+    """Try failed dockets that were given up again: one docket, one partition, or all.
+
+    The sensor retry_failed_dockets retries them with its next tick. Sends no request itself.
+    """
+    from courtlistener_assets.operations.requeue import requeue as requeue_dead
+
+    if everything == bool(dockets or partitions or ids):
+        raise click.UsageError("name dockets, partitions or ids, or say --all")
+    click.echo(requeue_dead(_settings(), ids, dockets, partitions, drop=drop))
 
 
 @main.command()

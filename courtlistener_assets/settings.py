@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
 from courtlistener_assets.download import choice
+from courtlistener_assets.download.courts import check_courts
 from courtlistener_assets.download.jurisdictions import jurisdictions
-from courtlistener_assets.download.partitions import check_courts
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.logs import JSON, TEXT
 from resources.connections.postgres_address import conninfo_of
@@ -213,6 +213,10 @@ class Settings:
     reserve_share: float = _setting("0.05", _between(float, 0, 1, "a share of 0 or more, below 1"))
     shared_hour_limit: int = _setting("0", _between(int, 0, 10**9, "a whole number"))
     max_wait_seconds: float = _setting("60", _between(float, 0.001, 604_800, "a number of seconds above 0"))
+    retry_seconds: float = _setting("3600", _between(float, 1, 259_201, "a number of seconds from 1 to 259200"))
+    max_tries: int = _setting("5", _between(int, 1, 101, "a whole number from 1 to 100"))
+    read_timeout_seconds: float = _setting("65", _between(float, 60, 3601, "a number of seconds from 60 to 3600"))
+    response_timeout_seconds: float = _setting("90", _between(float, 60, 3601, "a number of seconds from 60 to 3600"))
     workers: int = _setting("4", _between(int, 1, 65, "a whole number from 1 to 64"))
     log_format: str = _setting(TEXT, _log_format)
     otlp_endpoint: str | None = _setting("", _otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", shown=False)

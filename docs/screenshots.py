@@ -70,7 +70,7 @@ PICTURES = (
     Picture("quota", _QUOTA, "forecast", 1250, 1700),
     # Above the row that names a file of this machine.
     Picture("vector-inputs", _VECTOR_INPUTS, "chunks", 1120),
-    Picture("failed-dockets", "/assets/failed_dockets?view=overview", "waiting_or_claimed_dockets", 1050, 2300),
+    Picture("failed-dockets", "/assets/failed_dockets?view=overview", "dockets_to_retry", 1050, 1500),
     Picture("completeness", "/assets/completeness?view=checks", "dockets_complete", 900, steps=(_show("sweeps"),)),
     Picture("runs", "/runs", "retry_failed_dockets", 860),
     # The second of the month: the first, above it, is the materialization that followed.

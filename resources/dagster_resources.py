@@ -10,7 +10,8 @@ replaced by calling the plain one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +28,10 @@ from resources.connections.postgres import Database
 from resources.connections.redis_keys import RedisKeys
 from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
 from resources.courtlistener.client import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
+from resources.courtlistener.outage import EndpointTrouble, Outage, outages
+from resources.courtlistener.server_state import SharedServerState
 from resources.courtlistener.token import ApiToken, TokenFile
+from resources.courtlistener.transport import Timeouts, Transport
 from resources.legacy.pipeline_state import STATE_TTL_HOURS, PipelineState
 from resources.legacy.replaced_pipeline import ReplacedPipeline
 from resources.quota.failover import FailoverLedger
@@ -41,6 +45,7 @@ from resources.records.jurisdictions import Jurisdictions
 from resources.records.store import RecordStore
 from resources.records.tables import Table
 from resources.sealed import SealedResource, Secret
+from resources.stopping import Stopping
 from resources.telemetry import metrics, tracing
 
 
@@ -112,8 +117,9 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
         *,
         permit_ttl_seconds: float = PERMIT_TTL_SECONDS,
         fallback_windows: tuple[Window, ...] = (),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> RateLimiter:
-        """Permits for one account, whose requests end within `permit_ttl_seconds` of their permit.
+        """Permits for one account, whose requests end within `permit_ttl_seconds` of their permit; waits by `sleep`.
 
         Raises SettingError for settings that cannot be used, and StoreUnavailable.
         """
@@ -133,6 +139,7 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
             FailoverLedger(redis_ledger, ledger, leases),
             max_wait_seconds=self.max_wait_seconds,
             use_within_seconds=permit_ttl_seconds / 6,
+            sleep=sleep,
             publisher=metrics.Publisher(leases.database),
         )
 
@@ -156,6 +163,9 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
     #: outlives the token.
     account: str | None = None
     base_url: str = DEFAULT_BASE_URL
+    #: Silence after which a request is given up, and the longest time until the whole response is there.
+    read_timeout_seconds: float = Timeouts().read
+    response_timeout_seconds: float = Timeouts().response
 
     @field_validator("base_url", mode="before")
     @classmethod
@@ -167,21 +177,42 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
         """The name of the account's ledger of permits; raises SettingError without a token."""
         return self.account or self.rate_limit.account or account_of(self._api_token().read())
 
-    def _api_token(self) -> ApiToken:
-        return TokenFile(self.api_token_file) if self.api_token_file else ApiToken(self.api_token)
+    def _api_token(self, sleep: Callable[[float], None] = time.sleep) -> ApiToken:
+        return TokenFile(self.api_token_file, sleep=sleep) if self.api_token_file else ApiToken(self.api_token)
+
+    def outage(self) -> Outage | None:
+        """What is known of a server that is down, None while it is not; raises SettingError, and StoreUnavailable."""
+        account = self.account_name()
+        known = [each for each in outages(self.rate_limit.postgres.database()) if each.account == account]
+        return next((each for each in known if each.down_since), None)
 
     @contextmanager
     def open(self, lane: Lane = Lane.BACKFILL) -> Iterator[CourtListenerClient]:
-        """A client for pages and objects; raises SettingError without a token, and StoreUnavailable."""
-        token = self._api_token()
+        """A client for pages and objects; raises SettingError without a token, and StoreUnavailable.
+
+        Behind the block it sends nothing any more: a thread that still uses it gets Stopped.
+        """
+        stopping = Stopping()
+        token = self._api_token(stopping.sleep)
         token.read()
         account = self.account_name()
-        limiter = self.rate_limit.limiter(account)
-        usage_limiter = self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS)
-        client = CourtListenerClient(self.base_url, token, limiter, usage_limiter, lane=lane)
+        timeouts = Timeouts(read=self.read_timeout_seconds, response=self.response_timeout_seconds)
+        common: dict[str, Any] = {"permit_ttl_seconds": timeouts.permit_ttl, "sleep": stopping.sleep}
+        limiter = self.rate_limit.limiter(account, **common)
+        client = CourtListenerClient(
+            self.base_url,
+            token,
+            limiter,
+            self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS, **common),
+            lane=lane,
+            server=SharedServerState(self.rate_limit.postgres.database(), account),
+            transport=Transport(self.base_url, timeouts=timeouts),
+            stopping=stopping,
+        )
         try:
             yield client
         finally:
+            stopping.stop()
             client.close()
             tracing.flush()
             limiter.publish_metrics()
@@ -200,6 +231,10 @@ class RecordStoreResource(SealedResource["RecordStoreResource"]):
         """What can be said about the store as a whole; raises StoreUnavailable."""
         return RecordAudit(self.postgres.database())
 
+    def refused_endpoints(self) -> list[EndpointTrouble]:
+        """The endpoints that an account may not use, which are missing in what is stored; raises StoreUnavailable."""
+        return [each for outage in outages(self.postgres.database()) for each in outage.troubles if each.refused]
+
     def jurisdictions(self) -> Jurisdictions:
         """Which courts a jurisdiction has; raises StoreUnavailable."""
         return Jurisdictions(self.postgres.database())
@@ -210,8 +245,8 @@ class BacklogResource(SealedResource["BacklogResource"]):
 
     postgres: PostgresResource
     redis: RedisResource
-    #: The first delay of a retry; it doubles from then on.
-    retry_base_seconds: float = 60.0
+    #: The first delay of a retry; each later one is four times as long.
+    retry_base_seconds: float = 3600.0
     #: Failures, the first one included, after which a docket is given up.
     max_tries: int = 5
 

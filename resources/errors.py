@@ -11,10 +11,12 @@
     |-- ApiError                     a response that cannot be used
     |   |-- TransientApiError *
     |   |   `-- NotSent *
+    |   |-- ServerDown *             nothing can be had from the server, whatever is asked for
     |   |-- Throttled *              429
     |   |-- AuthenticationFailed     401
     |   |-- PermissionDenied         403
     |   |-- BadRequest               400, and any other status
+    |   |-- NoSuchReference          400: a filter names an object that does not exist
     |   |-- NotFound                 404
     |   |-- Gone                     410, 301
     |   |-- ForeignHost
@@ -24,6 +26,7 @@
     |-- UnusableRecord               an object that does not fit
     |-- StoreUnavailable *           Postgres does not answer
     |-- PageRejected                 Postgres refuses a page
+    |-- Stopped                      the run was told to stop
     |-- NothingYet                   nothing to report
     `-- LocalError                   on this machine, for `demo` and `dev`
         |-- EmbeddedServerFailed
@@ -111,6 +114,19 @@ class NotSent(TransientApiError):
     counted = False
 
 
+class ServerDown(ApiError):
+    """CourtListener is not available, whatever is asked for; one probe at a time finds out when it is again."""
+
+    retryable = True
+    requests = 0
+    counted = False
+
+    def __init__(self, message: str | None = None, *, wait_seconds: float) -> None:
+        super().__init__(message)
+        #: Seconds from now until the next probe.
+        self.wait_seconds = wait_seconds
+
+
 class Throttled(ApiError):
     """CourtListener refused a request because of the account's rate limits (429)."""
 
@@ -134,9 +150,16 @@ class AuthenticationFailed(ApiError):
 class PermissionDenied(ApiError):
     """The account may not use this endpoint (403); ask CourtListener for access."""
 
+    #: Whether it was the API that said so, as JSON, and not something in front of it.
+    said_by_api = False
+
 
 class BadRequest(ApiError):
     """CourtListener rejected a parameter (400); this is a defect of CourtListener assets, please report it."""
+
+
+class NoSuchReference(ApiError):
+    """A filter names an object that CourtListener does not have (400, "Select a valid choice")."""
 
 
 class NotFound(ApiError):
@@ -188,6 +211,13 @@ class StoreUnavailable(CourtListenerAssetsError):
 
 class PageRejected(CourtListenerAssetsError):
     """Postgres refused a page of records."""
+
+
+class Stopped(CourtListenerAssetsError):
+    """The run was told to stop; what is stored stays, and nothing is requested any more."""
+
+    #: Raised before a request, so the permit for it is given back.
+    counted = False
 
 
 class NothingYet(CourtListenerAssetsError):

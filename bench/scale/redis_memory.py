@@ -14,7 +14,8 @@ import redis
 
 from bench.scale.fill import ROWS
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
-from resources.backlog.failure_lists import FailureLists, OpenFailure
+from resources.backlog.failure_entries import OpenFailure
+from resources.backlog.failure_lists import FailureLists
 from resources.legacy.pipeline_state import PipelineState
 from resources.quota.permits import JournaledPermit, LedgerState, QuotaWindow, Window
 from resources.quota.redis_ledger import RedisLedger

@@ -94,7 +94,7 @@ class FullStore:
                     at = self.store.store_page(
                         at, page, after_id=page.records[-1].id, watermark=None, finished=place == len(pages) - 1
                     )
-            assert self.store.is_complete(stream.name, month, [sweep.name for sweep in stream.sweeps])
+            assert self.store.freshness.is_complete(stream.name, month, [sweep.name for sweep in stream.sweeps])
         self.counts()
 
     def _records(self, stream: str, number: int) -> list[Record]:
@@ -137,7 +137,7 @@ class FullStore:
             assert sum(1 for _ in rows) == ROWS["opinions"] + ROWS["recap_documents"]
 
     def stale(self) -> None:
-        self.store.stale_partitions(quiet_seconds=60)
+        self.store.stale.partitions(quiet_seconds=60)
 
     def full_walks(self) -> None:
         assert self.audit.last_full_walks("dockets", ["filed", "decided"])

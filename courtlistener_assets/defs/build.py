@@ -6,8 +6,10 @@ Belongs here: what a location consists of. Does not belong here: where its setti
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -21,16 +23,21 @@ from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quot
 from courtlistener_assets.defs.assets.undated_dockets import undated_dockets_asset
 from courtlistener_assets.defs.assets.vector_inputs import undated_vector_inputs_asset, vector_inputs_asset
 from courtlistener_assets.defs.checks.complete_and_current import Checked, complete_and_current_check
-from courtlistener_assets.defs.checks.downloads import completeness_asset, countable, nothing_is_dead_check
+from courtlistener_assets.defs.checks.downloads import completeness_asset, countable
+from courtlistener_assets.defs.checks.nothing_is_dead import nothing_is_dead_check
 from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
+from courtlistener_assets.defs.failed_docket_lookups import LOOK_UP_FAILED_DOCKETS, look_up_failed_dockets_job
 from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
 from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.schedules import catch_up_schedule, current_months_schedule, rolling_refresh_schedules
 from courtlistener_assets.defs.sensors import sensors
+from courtlistener_assets.download.courts import nearest, offline
 from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
+from courtlistener_assets.download.partitions import FEWER_PARTITIONS, too_many_partitions
 from courtlistener_assets.download.stream import Stream, all_kinds
 from courtlistener_assets.download.undated import undated_stream
 from courtlistener_assets.settings import Settings, catch_up_times
+from resources.backlog.failure_entries import DOCKETS
 from resources.dagster_resources import (
     BacklogResource,
     CourtListenerResource,
@@ -44,6 +51,7 @@ from resources.records.model import Scope
 from resources.records.tables import Members
 from resources.telemetry import tracing
 
+_log = logging.getLogger(__name__)
 #: The keys of the resources.
 QUOTA, API = "courtlistener_quota", "courtlistener"
 RECORDS, BACKLOG = "courtlistener_records", "courtlistener_backlog"
@@ -62,6 +70,7 @@ def build_definitions(
     resources: give the second what the first has as `resources`. Raises SettingError for a key that none of ours has.
     """
     logs.configure(settings.log_format)
+    _warn(settings)
     tracing.configure(settings.otlp_endpoint)
     names = Names((key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix))
     with warnings.catch_warnings():
@@ -69,6 +78,16 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.Definitions(**_definitions(settings, names), resources=_resources(settings, resource_overrides or {}))
+
+
+def _warn(settings: Settings) -> None:
+    """Say in the log of the code location what works but may not be meant; nothing is asked for."""
+    if too_many := too_many_partitions(settings.courts, settings.first_month, datetime.now(UTC).date()):
+        _log.warning("%s %s", too_many, FEWER_PARTITIONS)
+    for court in settings.courts:
+        if court not in offline():
+            near = ", ".join(nearest(court, offline())) or "none"
+            _log.warning("courts-db has no court %s (near: %s); the first run asks CourtListener.", court, near)
 
 
 def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
@@ -79,6 +98,8 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     by_month = [stream for stream in streams if stream.by_month]
     jobs = asset_jobs(streams, names)
     scope = Scope(frozenset(courts), settings.first_month)
+    for dockets in (stream for stream in streams if stream.name == DOCKETS):
+        jobs = {**jobs, LOOK_UP_FAILED_DOCKETS: look_up_failed_dockets_job(dockets, scope, names)}
     assets = [download_asset(stream, streams, scope, months, settings.workers, names) for stream in streams]
     checked = [Checked.of_stream(stream, months, _counted(stream, streams)) for stream in streams]
     checks = [nothing_is_dead_check(names)]
@@ -140,9 +161,16 @@ def _resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, An
             api_token_file=settings.api_token_file,
             account=settings.account,
             rate_limit=quota,
+            read_timeout_seconds=settings.read_timeout_seconds,
+            response_timeout_seconds=settings.response_timeout_seconds,
         ),
         RECORDS: RecordStoreResource(postgres=postgres),
-        BACKLOG: BacklogResource(postgres=postgres, redis=redis),
+        BACKLOG: BacklogResource(
+            postgres=postgres,
+            redis=redis,
+            retry_base_seconds=settings.retry_seconds,
+            max_tries=settings.max_tries,
+        ),
     }
     if unknown := set(overrides) - set(ours):
         raise SettingError(f"none of our resources is called {', '.join(sorted(unknown))}; they are {', '.join(ours)}")

@@ -19,6 +19,7 @@ from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCK
 from courtlistener_assets.download.stream import Stream, all_kinds
 from courtlistener_assets.download.undated import undated_stream
 from courtlistener_assets.logs import run_log
+from resources.backlog.failures import Chosen
 from resources.dagster_resources import BacklogResource, RedisRateLimitResource
 
 COURT_MONTH = "court_month"
@@ -87,17 +88,21 @@ def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
 
 
 class RequeueConfig(StepConfig):
-    """Which dead failures are to be tried again."""
+    """Which dead failures are to be tried again: those that are named in any way; all, if none is."""
 
-    failure_ids: list[Id] = Field(
-        default_factory=list, description="Ids as the asset failed_dockets shows; empty: all."
-    )
+    failure_ids: list[Id] = Field(default_factory=list, description="Ids as the asset failed_dockets shows.")
+    docket_ids: list[Id] = Field(default_factory=list, description="All failures of these dockets.")
+    partitions: list[PartitionKey] = Field(default_factory=list, description="All failures of these partitions.")
 
 
-@dg.op(description="Retry dead failed dockets, all or those named: the sensor retry_failed_dockets claims them again.")
+@dg.op(
+    description="Retry dead failed dockets, all or those named: the sensor retry_failed_dockets claims them with its "
+    "next tick. `courtlistener requeue` does the same."
+)
 def requeue_dead(context: dg.OpExecutionContext, config: RequeueConfig, courtlistener_backlog: BacklogResource) -> None:
     with step(context):
-        count = courtlistener_backlog.open().failures.requeue_dead(config.failure_ids or None)
+        chosen = Chosen(config.failure_ids, config.docket_ids, config.partitions)
+        count = courtlistener_backlog.open().failures.requeue_dead(chosen)
         run_log.info(f"{count} failed dockets are tried again")
 
 

@@ -1,4 +1,7 @@
-"""How our code runs as a step of Dagster: the fields of its log lines, and what its errors mean for Dagster's retries.
+"""How our code runs as a step of Dagster: the fields of its log lines, what its errors mean for Dagster's retries, and
+how it ends when it is told to.
+
+No op has a retry policy: Dagster applies that to interrupts too, so that a run that was told to stop would begin anew.
 
 Belongs here: the border to Dagster. Does not belong here: what an error means (`resources/errors.py`), the format of
 lines (`logs.py`).
@@ -6,6 +9,8 @@ lines (`logs.py`).
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,11 +19,19 @@ import structlog
 
 from courtlistener_assets.defs.names import name_of
 from courtlistener_assets.download.partitions import Selection
-from courtlistener_assets.logs import detail_log
-from resources.errors import CourtListenerAssetsError
+from courtlistener_assets.logs import detail_log, run_log
+from resources.errors import CourtListenerAssetsError, Stopped
 
 #: Dagster retries a failed run unless this tag says otherwise; `allow_retries=False` stops only the retries of the op.
 NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false", "dagster/max_retries": "0"}
+#: Seconds before each time that a step begins anew after a transient error.
+RETRY_SECONDS = (30.0, 60.0)
+#: How Dagster tells a step that its run is to end.
+INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
+#: On a run that was stopped by a signal alone: nobody has asked Dagster for it.
+SIGNAL_TAG = "courtlistener/stopped_by_signal"
+#: Waits in the main thread, where an interrupt ends it.
+pause = time.sleep
 StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
@@ -31,9 +44,12 @@ def step(context: StepContext) -> Iterator[None]:
         detail_log.info("The step begins", extra=started)
         try:
             yield
+        except INTERRUPTS:
+            detail_log.warning("The step was told to stop", extra={"event": "step_stopped"})
+            raise
         except BaseException as error:
-            text = error.description if isinstance(error, dg.Failure) else str(error)
-            cause = error.__cause__ if isinstance(error, dg.Failure) and error.__cause__ else error
+            cause = error.__cause__ if isinstance(error, dg.Failure | dg.RetryRequested) and error.__cause__ else error
+            text = error.description if isinstance(error, dg.Failure) else str(cause)
             detail_log.error(text, extra={"event": "step_failed", "error": type(cause).__name__})
             raise
         detail_log.info("The step has ended", extra={"event": "step_succeeded"})
@@ -52,17 +68,26 @@ def bound(context: StepContext, partition: Selection | None = None) -> Iterator[
 
 
 @contextmanager
-def translated(context: StepContext) -> Iterator[None]:
-    """Turn our errors into Dagster failures that tell Dagster whether to retry, and log how the step ended.
+def translated(context: StepContext, *, retries: int = 0) -> Iterator[None]:
+    """Turn our errors into what tells Dagster whether to retry, and log how the step ended.
 
-    A retryable error leaves as itself, so that the op's retry policy and the run's retries apply. Anything else becomes
-    a Failure that no retry mechanism repeats.
+    After a retryable error the step begins anew, `retries` times, at most as often as RETRY_SECONDS has waits. Then
+    the error leaves as itself, so that the run's retries apply. Anything else becomes a Failure that no retry mechanism
+    repeats. A run that was told to stop ends as CANCELED, whoever told it.
     """
     with step(context):
         try:
             yield
+        except INTERRUPTS:
+            _report_canceling(context)
+            raise
+        except Stopped as stopped:
+            raise dg.DagsterExecutionInterruptedError(str(stopped)) from stopped
         except CourtListenerAssetsError as error:
             if error.retryable:
+                if context.retry_number < retries:
+                    _wait_for_retry(context.retry_number, error)
+                    raise dg.RetryRequested(max_retries=retries) from error
                 raise
             context.instance.add_run_tags(context.run.run_id, NO_RUN_RETRY)
             raise dg.Failure(
@@ -70,3 +95,22 @@ def translated(context: StepContext) -> Iterator[None]:
                 metadata={"error": type(error).__name__},
                 allow_retries=False,
             ) from error
+
+
+def _wait_for_retry(number: int, error: CourtListenerAssetsError) -> None:
+    """Wait here: Dagster's own wait for a retry would not be ended by an interrupt."""
+    seconds = RETRY_SECONDS[number] * random.uniform(0.5, 1.5)
+    text = f"The step begins anew in {seconds:.0f} s: {type(error).__name__}: {error}"
+    run_log.warning(text, extra={"event": "step_retried", "error": type(error).__name__})
+    pause(seconds)
+
+
+def _report_canceling(context: StepContext) -> None:
+    """Let a run that only got a signal end as one that was cancelled; Dagster would call it a failure and retry it."""
+    try:
+        run = context.instance.get_run_by_id(context.run.run_id)
+        if run and run.status == dg.DagsterRunStatus.STARTED:
+            context.instance.add_run_tags(run.run_id, {SIGNAL_TAG: "true"})
+            context.instance.report_run_canceling(run, message="A signal told the run to stop.")
+    except Exception as error:  # Of Dagster's storage, whatever it is; the run must end all the same.
+        run_log.warning("Dagster was not told: %s", error, extra={"event": "stop_not_reported"})

@@ -6,12 +6,13 @@ here: Dagster (`defs/assets/court_changes.py`), what does not fit together after
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from courtlistener_assets.download.stream import Stream, Sweep
-from courtlistener_assets.download.sweep import Sweeper
+from courtlistener_assets.download.sweep import OVERLAP, Sweeper
+from resources.errors import PermissionDenied
 from resources.records.model import Scope, SweepPass
 
 
@@ -46,19 +47,32 @@ class Courts:
 
 
 def catch_up(
-    sweeper: Sweeper, streams: Sequence[Stream], selection: Courts, courts: Sequence[str], since: datetime
+    sweeper: Sweeper,
+    streams: Sequence[Stream],
+    selection: Courts,
+    courts: Sequence[str],
+    since: datetime,
+    refused: Callable[[PermissionDenied], None],
 ) -> dict[str, SweepPass]:
     """Bring what was modified since a moment in the configured `courts` of a selection; returns the passes by sweep.
 
     One request a sweep where nothing was modified. The order is that of the streams, so that a child finds its parent:
-    what has none that is stored belongs to no month that is stored, and is left out.
+    what has none that is stored belongs to no month that is stored, and is left out. Streams that the account may not
+    use are `refused`; once it may, they are asked for what was modified since their own last pass.
     """
     scoped = replace(sweeper, scope=Scope(frozenset(courts), selection.first_month))
-    return {
-        sweep.name: scoped.walk_since(stream, sweep, selection, since)
-        for stream in streams
-        for sweep in selection.sweeps(stream)
-    }
+    passes = {}
+    for stream in streams:
+        try:
+            for sweep in selection.sweeps(stream):
+                passes[sweep.name] = scoped.walk_since(stream, sweep, selection, since)
+        except PermissionDenied as error:
+            for sweep in selection.sweeps(stream):  # Each remembers from where it is to be asked for.
+                scoped.store.begin_pass_since(
+                    scoped.key(stream, sweep, selection), since, run_id=scoped.run_id, overlap=OVERLAP
+                )
+            refused(error)
+    return passes
 
 
 def current_as_of(passes: Sequence[SweepPass]) -> datetime | None:

@@ -16,7 +16,7 @@ from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper
-from resources.errors import BadRequest
+from resources.errors import NoSuchReference
 from resources.records.misfits import UNDATED
 from resources.records.model import Failure, Lookup, Scope, SweepKey, SweepPass
 
@@ -60,7 +60,7 @@ def settle(
     done: set[Lookup] = set()
     sweeper = replace(sweeper, full_refresh=False, scope=scope, looked_up=True)
     for _ in range(_MOST_ROUNDS):
-        wanted = sweeper.store.lookups(courts, list(by_table), due_only=due_only)
+        wanted = sweeper.store.lookups.wanted(courts, list(by_table), due_only=due_only)
         wanted = [each for each in wanted if due_only or each not in done]
         wanted = [each for each in wanted if _may_be_asked(sweeper, by_table[each.stream], each)]
         if not wanted:
@@ -78,7 +78,7 @@ def _may_be_asked(sweeper: Sweeper, stream: Stream, lookup: Lookup) -> bool:
     _, _, month = lookup.partition.partition("|")
     if lookup.kind != "parent" or month in ("", UNDATED):
         return True
-    return sweeper.store.is_complete(stream.name, lookup.partition, [sweep.name for sweep in stream.sweeps])
+    return sweeper.store.freshness.is_complete(stream.name, lookup.partition, [sweep.name for sweep in stream.sweeps])
 
 
 def walk_docket(sweeper: Sweeper, stream: Stream, docket_id: int, place: Place) -> SweepPass | None:
@@ -91,7 +91,7 @@ def walk_docket(sweeper: Sweeper, stream: Stream, docket_id: int, place: Place) 
     sweeper.store.forget_walked(sweeper.key(stream, sweep, place))
     try:
         return sweeper.walk(stream, sweep, place)
-    except BadRequest:  # For the server a docket that does not exist is no valid choice.
+    except NoSuchReference:  # For the server a docket that does not exist is no valid choice.
         if tombstones.look_up(sweeper, DOCKETS, "dockets", docket_id, place):
             raise
         return None
@@ -115,9 +115,9 @@ class _Lookups:
         limited = listed if self.stream.limits else []
         if docket_id and (whole or limited or len(listed) > 1) and self._walk_docket(docket_id, lookups[0].court_id):
             for each in (*whole, *limited):
-                store.finish_lookup(each)
+                store.lookups.finish(each)
         for each in lookups:
-            if each.kind != "children" and store.is_wanted(each):
+            if each.kind != "children" and store.lookups.is_wanted(each):
                 self._look_up_one(each)
 
     def _walk_docket(self, docket_id: int, court_id: str | None) -> bool:
@@ -138,13 +138,16 @@ class _Lookups:
         try:
             found = tombstones.look_up(self.sweeper, self.stream, lookup.stream, lookup.id, place)
         except tombstones.LOOKUP_ERRORS as error:
+            tombstones.check_server(self.sweeper, self.stream, lookup.stream, error)
             self.counts["failed"] += 1
             failure = Failure(type(error).__name__, str(error), lookup.docket_id, lookup.id)
-            store.record_failure(SweepKey(self._asset, self.partition, self._sweep), failure)
-            store.postpone_lookup(lookup)
+            sweep = self._sweep if lookup.stream == self.stream.name else lookup.stream
+            store.record_failure(SweepKey(self._asset, self.partition, sweep), failure)
+            store.lookups.postpone(lookup)
         else:
+            self.sweeper.trouble.failed_lookups = 0
             self.counts["found" if found else "gone"] += 1
-            store.finish_lookup(lookup)
+            store.lookups.finish(lookup)
 
     @property
     def _asset(self) -> str:

@@ -1,17 +1,22 @@
 """Partition keys: a court and a month, or all of a stream that has no partitions.
 
-Belongs here: the typed keys, and which courts exist. Does not belong here: Dagster's partitions definition
-(`assets/partitioning.py`).
+Belongs here: the typed keys. Does not belong here: Dagster's partitions definition (`assets/partitioning.py`), which
+courts there are (`courts.py`).
 """
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar, Protocol
 
-from resources.errors import InvalidPartitionKey, SettingError
+from resources.errors import InvalidPartitionKey
+
+#: What to do about more partitions than that.
+FEWER_PARTITIONS = "Set COURTLISTENER_FIRST_MONTH to a later month, or divide the courts among several code locations."
+#: Of one asset; with more of them Dagster's UI becomes slow.
+MOST_PARTITIONS = 100_000
 
 
 class Selection(Protocol):
@@ -65,6 +70,22 @@ class CourtMonth:
         return date(self.month.year + years, month + 1, 1)
 
 
+def number_of_months(first_month: date, today: date) -> int:
+    """Return how many months there are from the first one up to that of `today`."""
+    return max(0, (today.year - first_month.year) * 12 + today.month - first_month.month + 1)
+
+
+def too_many_partitions(courts: Sequence[str], first_month: date, today: date) -> str:
+    """Return a warning with the number of partitions of an asset, "" if there are not too many for the UI."""
+    number = len(courts) * number_of_months(first_month, today)
+    if number <= MOST_PARTITIONS:
+        return ""
+    return (
+        f"{len(courts)} courts from {first_month:%Y-%m} make {number:,} partitions of each asset, more than "
+        f"{MOST_PARTITIONS:,}: pages of the UI and backfills become slow."
+    )
+
+
 @dataclass(frozen=True, order=True)
 class Everything:
     """All objects of a stream that has no partitions. It takes the place of a partition key, except in Dagster."""
@@ -84,16 +105,3 @@ class Everything:
 def dagster_key(partition: str) -> str | None:
     """Dagster's partition key; None for what has no partitions."""
     return None if partition == Everything.KEY else partition
-
-
-def check_courts(courts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the court ids as they are if all exist; raises SettingError with the nearest known ids otherwise."""
-    import courts_db  # Reads half a megabyte of JSON; only who checks courts pays for it.
-
-    known = {court["id"] for court in courts_db.courts}
-    for court in courts:
-        if court not in known:
-            nearest = difflib.get_close_matches(court, known, n=3)
-            hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-            raise SettingError(f"there is no court {court!r}{hint}")
-    return courts

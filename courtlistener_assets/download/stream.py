@@ -162,10 +162,14 @@ class Stream:
         """
         if not self.docket_filter:
             raise SettingError(f"objects of {self.name} belong to no docket: leave docket_ids out")
-        name, of_court = f"docket:{docket_id}", {self.court_filter: "{court}"}
-        if self.docket_filter == "id":  # As a range, within which the way around a broken page is short.
-            return Sweep(name, {**of_court, "id__lte": str(docket_id)}, after_id=docket_id - 1)
-        return Sweep(name, {**of_court, self.docket_filter: str(docket_id)})
+        name = f"docket:{docket_id}"
+        if self.docket_filter == "id":
+            return replace(self.object_sweep(docket_id), name=name)
+        return Sweep(name, {self.court_filter: "{court}", self.docket_filter: str(docket_id)})
+
+    def object_sweep(self, id: int) -> Sweep:
+        """The sweep that takes a single object of the partition's court; as a range: its id is then known."""
+        return Sweep(f"object:{id}", {self.court_filter: "{court}", "id__lte": str(id)}, after_id=id - 1)
 
     @property
     def court_filter(self) -> str:
@@ -182,10 +186,6 @@ class Stream:
             replace(sweep, filters={names.get(name, name): value for name, value in sweep.filters.items()})
             for sweep in self.changes
         )
-
-    def range_sweep(self, name: str, after_id: int, up_to_id: int) -> Sweep:
-        """The part of a sweep above `after_id` up to `up_to_id`; raises KeyError if there is no such sweep."""
-        return {sweep.name: sweep for sweep in (*self.sweeps, *self.increments)}[name].part(after_id, up_to_id)
 
     def read_page(self, objects: list[Any], partition: Selection) -> PageOfRecords:
         """Turn the objects of a page into records; an object that does not fit becomes a failure, the others stay."""

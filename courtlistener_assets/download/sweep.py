@@ -1,13 +1,12 @@
 """Walking a sweep: page after page by id, each stored with its checkpoint before the next is requested.
 
-Belongs here: the order of steps within a sweep, and the way around an object that breaks its page. Does not belong
-here: filters (`streams.py`), HTTP, SQL, Dagster.
+Belongs here: the order of steps within a sweep. Does not belong here: the way around an object that breaks its page
+(`way_around.py`), filters (`streams.py`), HTTP, SQL, Dagster.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,10 +16,12 @@ from structlog.contextvars import get_contextvars
 from courtlistener_assets.download.api_changes import ApiChanges
 from courtlistener_assets.download.partitions import Selection
 from courtlistener_assets.download.stream import Stream, Sweep, is_id
+from courtlistener_assets.download.way_around import PAGE_ERRORS, Trouble, WayAround, store_in_parts
 from courtlistener_assets.logs import detail_log, run_log
 from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.responses import Page
-from resources.errors import ApiError, PageRejected, ResponseTooLarge, TransientApiError
+from resources.errors import PageRejected, TransientApiError
+from resources.records.endless import Bound
 from resources.records.model import Failure, PageOfRecords, Scope, SweepKey, SweepPass
 from resources.records.store import RecordStore
 from resources.telemetry import metrics, tracing
@@ -29,8 +30,6 @@ from resources.telemetry import metrics, tracing
 #: become visible a little after their date_modified, replicas of the server's database lag behind it, and its processes
 #: do not share one clock.
 OVERLAP = timedelta(minutes=10)
-#: What a single object of a page can cause. Anything else (the token, the quota, Postgres) is no fault of the page.
-PAGE_ERRORS = (TransientApiError, ResponseTooLarge, PageRejected)
 
 
 class SweepStopped(Exception):
@@ -43,7 +42,8 @@ class Sweeper:
 
     `stopped` is called before every request, `stored` with every page once it is stored and the pass as it was
     before. The sweeps are those of `asset`, or of the asset named like the stream. What `scope` excludes is not stored.
-    `looked_up`: what is walked was noted as missing.
+    `looked_up`: what is walked was noted as missing. Pages and objects are asked for in `attempts`. `trouble` is what
+    all its walks have met.
     """
 
     client: CourtListenerClient
@@ -56,6 +56,8 @@ class Sweeper:
     api_changes: ApiChanges = field(default_factory=ApiChanges)
     scope: Scope | None = None
     looked_up: bool = False
+    attempts: int = 2
+    trouble: Trouble = field(default_factory=Trouble)
 
     def walk_partition(self, stream: Stream, partition: Selection) -> list[SweepPass]:
         """Bring a whole partition up to date; returns the finished passes. Raises as `walk` does."""
@@ -83,23 +85,56 @@ class Sweeper:
         return self._to_the_end(begun, stream, sweep, partition)
 
     def walk_since(self, stream: Stream, sweep: Sweep, partition: Selection, since: datetime) -> SweepPass:
-        """The same for what was modified since a moment, less the overlap."""
+        """The same for what was modified since a moment, or since its last pass if that was before, minus overlap."""
         key = self.key(stream, sweep, partition)
-        begun = self.store.begin_pass_since(key, since - OVERLAP, run_id=self.run_id)
+        begun = self.store.begin_pass_since(key, since, run_id=self.run_id, overlap=OVERLAP)
         return self._to_the_end(begun, stream, sweep, partition)
 
     def ask(self, endpoint: str, id: int) -> dict[str, Any]:
         """Ask for a single object; raises as the client does, and SweepStopped."""
         if self.stopped():
             raise SweepStopped
-        return self.client.object(endpoint, id, attempts=2)
+        return self.client.object(endpoint, id, attempts=self.attempts)
+
+    def check_server(self, endpoint: str, error: Exception) -> datetime:
+        """Ask for an empty page after an object or a page has failed; return the server's time.
+
+        Raises ServerDown if not even that comes: then what failed is not to blame.
+        """
+        if self.stopped():
+            raise SweepStopped
+        try:
+            return self.client.page(endpoint, {"order_by": "id", "id__gt": "0", "id__lte": "0"}, attempts=1).served_at
+        except TransientApiError:
+            raise self.client.report_outage(error) from None
+
+    def newest(self, endpoint: str) -> Bound | None:
+        """Ask for the last id of an endpoint; None if the server does not say."""
+        # With a filter, since the server keeps the first page of a list without any for ten minutes.
+        params = {"order_by": "-id", "id__gt": "0", "fields": "id"}
+        try:
+            page = self.client.page(endpoint, params, attempts=1)
+            return Bound(max((body["id"] for body in page.objects if is_id(body["id"])), default=0), page.served_at)
+        except (*PAGE_ERRORS, KeyError, TypeError):
+            return None
+
+    def _bound(self, endpoint: str) -> Bound | None:
+        """The last id of an endpoint whose lists do not come to their end without; None of any other."""
+        bound, is_fresh = self.store.endless.bound(endpoint)
+        if bound is None or is_fresh:
+            return bound
+        if self.stopped():
+            raise SweepStopped
+        if newer := self.newest(endpoint):
+            self.store.endless.renew(endpoint, newer)
+        return newer
 
     def key(self, stream: Stream, sweep: Sweep, partition: Selection) -> SweepKey:
         """The key of a sweep's checkpoint."""
         return SweepKey(self.asset or stream.name, str(partition), sweep.name)
 
     def _to_the_end(self, current: SweepPass, stream: Stream, sweep: Sweep, partition: Selection) -> SweepPass:
-        key, walk = current.key, _Walk(self, stream, sweep, partition)
+        key, walk = current.key, _Walk(self, stream, sweep, partition, bound=self._bound(stream.endpoint))
         with tracing.trace("sweep", _named({**get_contextvars(), **asdict(key), "pass": current.number})):
             while not current.finished:
                 with tracing.span("page", _named({"stream": stream.name, "after_id": current.after_id})):
@@ -107,33 +142,50 @@ class Sweeper:
         return current
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Walk:
-    """One sweep of one partition."""
+    """One sweep of one partition, up to a bound if its end cannot be asked for without one.
+
+    `span` is by how much the id grew over the last full page.
+    """
 
     sweeper: Sweeper
     stream: Stream
     sweep: Sweep
     partition: Selection
+    bound: Bound | None = None
+    span: int = 0
 
     def next_page(self, current: SweepPass) -> SweepPass:
         """Store the page behind the checkpoint; if an object breaks it, store the others and record that one."""
+        alone = self.last_id() == current.after_id + 1
         try:
-            page = self._ask(current)
-            return self._store(current, page, finished=not page.has_next)
+            page = self.ask(current, attempts=1 if alone else self.sweeper.attempts)
+            stored = self.store(current, page, finished=not page.has_next)
         except PAGE_ERRORS as error:
-            further = self._go_around(current, error)
-            if further.after_id <= current.after_id and not further.finished:
-                raise  # No way around it, so retrying would never end.
-            return further
+            return WayAround(self, current, error).go()
+        if page.objects:
+            self.sweeper.trouble.fruitless = 0
+        if page.has_next and current.after_id > self.sweep.after_id:
+            self.span = stored.after_id - current.after_id
+        return stored
 
-    def _ask(self, current: SweepPass, up_to_id: int | None = None, attempts: int | None = None, **extra: str) -> Page:
+    def last_id(self, up_to_id: int | None = None) -> int | None:
+        """The last id that is asked for; None if there is no bound."""
+        own = self.sweep.params(self.partition).get("id__lte")
+        bound = self.bound.last_id if self.bound else None
+        bounds = [each for each in (up_to_id, bound, int(own) if own else None) if each is not None]
+        return min(bounds, default=None)
+
+    def ask(self, current: SweepPass, up_to_id: int | None = None, *, attempts: int = 1, **extra: str) -> Page:
+        """Ask for a page behind the checkpoint."""
         if self.sweeper.stopped():
             raise SweepStopped
         filters = {**self.stream.limits, **self.sweep.params(self.partition)}
         params = {**filters, "order_by": "id", "id__gt": str(current.after_id), **extra}
-        if up_to_id is not None:
-            params["id__lte"] = str(min(up_to_id, int(params.get("id__lte", up_to_id))))
+        last_id = self.last_id(up_to_id)
+        if last_id is not None:
+            params["id__lte"] = str(last_id)
         if current.since is not None:
             # With Z: the server takes a time without zone for Pacific time, and an unescaped + for a space.
             params[f"{self.sweep.modified}__gte"] = current.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -141,9 +193,19 @@ class _Walk:
             params["omit"] = ",".join(self.stream.omit)
         return self.sweeper.client.page(self.stream.endpoint, params, attempts=attempts)
 
-    def _store(self, current: SweepPass, page: Page, *, finished: bool, up_to_id: int | None = None) -> SweepPass:
+    def store(self, current: SweepPass, page: Page, *, finished: bool, up_to_id: int | None = None) -> SweepPass:
+        """Store a page, all of it up to `up_to_id`, without what Postgres refuses of it."""
+        try:
+            return self.store_objects(current, page, finished=finished, up_to_id=up_to_id)
+        except PageRejected as error:
+            return store_in_parts(self, current, page, error, finished=finished)
+
+    def store_objects(
+        self, current: SweepPass, page: Page, *, finished: bool, up_to_id: int | None = None
+    ) -> SweepPass:
+        """Store all objects of a page with its checkpoint, or raise PageRejected."""
         ids = [body["id"] for body in page.objects if isinstance(body, dict) and is_id(body.get("id"))]
-        after_id = max(ids, default=current.after_id) if up_to_id is None or page.has_next else up_to_id
+        after_id = max([current.after_id, *ids]) if up_to_id is None or page.has_next else up_to_id
         if page.has_next and after_id <= current.after_id:
             raise TransientApiError(f"{self.stream.endpoint} does not advance beyond id {current.after_id}")
         records = self.stream.read_page(page.objects, self.partition)
@@ -151,12 +213,12 @@ class _Walk:
             self.sweeper.api_changes.look_at(self.stream, page.objects, records.failures)
         # An object without id or docket can only be found again among the ids of its page.
         records.failures[:] = [_placed(failure, current.after_id, after_id) for failure in records.failures]
-        kept = self._keep(current, records, after_id=after_id, watermark=page.served_at, finished=finished)
+        kept = self.keep(current, records, after_id=after_id, watermark=page.served_at, finished=finished)
         metrics.PAGES.labels(self.stream.name).inc()
         metrics.RECORDS.labels(self.stream.name).inc(len(page.objects))
         return kept
 
-    def _keep(
+    def keep(
         self,
         current: SweepPass,
         records: PageOfRecords,
@@ -165,6 +227,9 @@ class _Walk:
         watermark: datetime | None,
         finished: bool = False,
     ) -> SweepPass:
+        """Store records and failures, and move the checkpoint."""
+        if self.bound and watermark:  # What came behind it is for the next pass.
+            watermark = min(watermark, self.bound.served_at)
         counts = {"records": len(records.records), "failures": len(records.failures)}
         with tracing.span("store", _named(counts)):
             stored = self.sweeper.store.store_page(
@@ -186,67 +251,6 @@ class _Walk:
         detail_log.info("A page is stored", extra={"event": "page_stored", **place, "after_id": after_id, **counts})
         self.sweeper.stored(current, records)
         return stored
-
-    # --- around an object that breaks its page ----------------------------------------------------------------------
-
-    def _go_around(self, current: SweepPass, error: ApiError | PageRejected) -> SweepPass:
-        """Move the checkpoint past what breaks this page; raises `error` if the fault is not the page's.
-
-        With the page's ids the culprit is found by bisection. If not even its ids can be listed, ranges of growing
-        width are tried from the checkpoint on, until one fails; that one is bisected.
-        """
-        try:
-            self._ask(current, up_to_id=current.after_id, attempts=2)
-        except PAGE_ERRORS:
-            raise error from None  # Not even an empty page comes: the server is down, not the page bad.
-        try:
-            listed = self._ask(current, attempts=2, fields="id")
-            ids = sorted({body["id"] for body in listed.objects if is_id(body["id"]) and body["id"] > current.after_id})
-            return self._halve(current, ids) if ids else current
-        except (*PAGE_ERRORS, KeyError, TypeError):
-            return self._feel_forward(current)
-
-    def _feel_forward(self, current: SweepPass) -> SweepPass:
-        for exponent in range(63):
-            bounds = range(current.after_id + 1, current.after_id + 2**exponent + 1)
-            try:
-                page = self._ask(current, up_to_id=bounds[-1], attempts=2)
-                current = self._store(current, page, finished=False, up_to_id=bounds[-1])
-            except PAGE_ERRORS as error:
-                return self._narrow(current, bounds, error)
-            if page.objects:
-                break
-        return current
-
-    def _halve(self, current: SweepPass, bounds: Sequence[int]) -> SweepPass:
-        """Store everything up to the last of `bounds`, except what breaks a page of its own."""
-        if not bounds:
-            return current
-        try:
-            page = self._ask(current, up_to_id=bounds[-1], attempts=2)
-            current = self._store(current, page, finished=False, up_to_id=bounds[-1])
-        except PAGE_ERRORS as error:
-            return self._narrow(current, bounds, error)
-        return self._halve(current, bounds[bisect_right(bounds, current.after_id) :] if page.has_next else [])
-
-    def _narrow(self, current: SweepPass, bounds: Sequence[int], error: Exception) -> SweepPass:
-        """Find what has just broken the page of `bounds` in one of its halves; of a single id, record it."""
-        if len(bounds) == 1:
-            return self._record(current, bounds[0], error)
-        half = len(bounds) // 2
-        return self._halve(self._halve(current, bounds[:half]), bounds[half:])
-
-    def _record(self, current: SweepPass, id: int, error: Exception) -> SweepPass:
-        failure = Failure(
-            error=type(error).__name__,
-            message=str(error),
-            object_id=id,
-            docket_id=id if self.stream.docket_filter == "id" else None,
-            after_id=current.after_id,
-            up_to_id=id,
-            requests=error.requests if isinstance(error, ApiError) else 1,
-        )
-        return self._keep(current, PageOfRecords([], [failure]), after_id=id, watermark=current.watermark)
 
 
 def _placed(failure: Failure, after_id: int, up_to_id: int) -> Failure:

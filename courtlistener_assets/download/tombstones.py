@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from courtlistener_assets.download.partitions import Selection
 from courtlistener_assets.download.stream import Stream, is_id, mapping
-from courtlistener_assets.download.sweep import PAGE_ERRORS, Sweeper
+from courtlistener_assets.download.sweep import Sweeper
+from courtlistener_assets.download.way_around import PAGE_ERRORS
 from resources.errors import Gone, NotFound, TransientApiError, UnusableRecord
 from resources.records.audit import RecordAudit
 from resources.records.model import Failure, SweepKey
@@ -65,13 +66,29 @@ def look_up_all(sweeper: Sweeper, stream: Stream, table: str, ids: Sequence[int]
 
     One that cannot be had is a failure of the sweeper's asset, or of the asset named like the stream.
     """
-    gone, key = 0, SweepKey(sweeper.asset or stream.name, str(partition), stream.sweeps[0].name)
+    # The sweep's place is taken by the table, if that is not the stream's own.
+    sweep = stream.sweeps[0].name if table == stream.name else table
+    gone, key = 0, SweepKey(sweeper.asset or stream.name, str(partition), sweep)
     for id in ids:
         try:
             gone += not look_up(sweeper, stream, table, id, partition)
+            sweeper.trouble.failed_lookups = 0
         except LOOKUP_ERRORS as error:
-            sweeper.store.record_failure(key, Failure(type(error).__name__, str(error), object_id=id))
+            check_server(sweeper, stream, table, error)
+            docket_id = id if stream.docket_filter == "id" else None
+            sweeper.store.record_failure(key, Failure(type(error).__name__, str(error), docket_id, id))
     return gone
+
+
+def check_server(sweeper: Sweeper, stream: Stream, table: str, error: Exception) -> None:
+    """Raise ServerDown if a lookup has failed for that reason; what fails next in a row does so by its own fault."""
+    if not isinstance(error, TransientApiError):
+        sweeper.trouble.failed_lookups = 0
+        return
+    if not sweeper.trouble.failed_lookups:
+        [of] = [each for each in stream.tables if each.name == table]
+        sweeper.check_server(of.endpoint or stream.endpoint, error)
+    sweeper.trouble.failed_lookups += 1
 
 
 def _successor(error: Gone | NotFound, endpoint: str) -> int | None:

@@ -24,6 +24,7 @@ from courtlistener_assets.operations.status import Status, read_status
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
+from resources.courtlistener.outage import Outage
 from resources.errors import NothingYet, StoreUnavailable
 from resources.quota.report import AccountReport
 from resources.telemetry import metrics
@@ -44,6 +45,11 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "courtlistener_quota_room_in_seconds": ("When the next request has room; 0 if now.", ("account",)),
     "courtlistener_quota_held_seconds": ("How long no permit is granted, after a 429.", ("account",)),
     "courtlistener_account_blocked": ("1 if CourtListener has blocked the account.", ("account",)),
+    "courtlistener_server_down": ("1 while CourtListener gives nothing, whatever is asked for.", ("account",)),
+    "courtlistener_server_down_seconds": ("For how long that has been so; 0 if it is up.", ("account",)),
+    "courtlistener_server_probe_in_seconds": ("When it is asked again; 0 if it is up, or now.", ("account",)),
+    "courtlistener_endpoint_down": ("1 for an endpoint that gives nothing while others do.", ("account", "endpoint")),
+    "courtlistener_endpoint_refused": ("1 for an endpoint that the account may not use.", ("account", "endpoint")),
     "courtlistener_permits_in_flight": ("Permits whose response has not come yet.", ("account",)),
     "courtlistener_ledger_epoch": ("Epoch of the ledger; each change of holder raises it.", ("account",)),
     "courtlistener_ledger_holder": ("1 for the store that grants permits now.", ("account", "holder")),
@@ -96,6 +102,7 @@ class PipelineCollector(Collector):
         yield "courtlistener_postgres_up", (), 1.0
         for account in status.accounts:
             yield from _of_account(account)
+            yield from _of_server(account.account, status.outages)
         yield from _of_pipeline(status)
 
     def _counters(self) -> Iterator[Metric]:
@@ -128,6 +135,17 @@ def _of_account(account: AccountReport) -> Iterator[Sample]:
     yield "courtlistener_ledger_epoch", mine, account.epoch
     for holder in ("redis", "postgres"):
         yield "courtlistener_ledger_holder", (account.account, holder), float(account.holder == holder)
+
+
+def _of_server(account: str, outages: Iterable[Outage]) -> Iterator[Sample]:
+    known = next((each for each in outages if each.account == account), None)
+    since = known.down_since if known else None
+    yield "courtlistener_server_down", (account,), float(since is not None)
+    yield "courtlistener_server_down_seconds", (account,), (known.now - since).total_seconds() if known and since else 0
+    yield "courtlistener_server_probe_in_seconds", (account,), known.probe_in_seconds if known and since else 0
+    for trouble in known.troubles if known else ():
+        name = "courtlistener_endpoint_refused" if trouble.refused else "courtlistener_endpoint_down"
+        yield name, (account, trouble.endpoint), 1.0
 
 
 def _of_pipeline(status: Status) -> Iterator[Sample]:

@@ -24,6 +24,7 @@ from courtlistener_assets.operations.rolling_refresh import RefreshCost
 from courtlistener_assets.settings import Settings
 from resources.backlog.progress import PipelineReport, Plan, full_walks, pipeline_report
 from resources.connections.postgres import Database
+from resources.courtlistener.outage import Outage, outages
 from resources.dagster_resources import account_of
 from resources.errors import NothingYet
 from resources.legacy.pipeline_state import PipelineState
@@ -44,6 +45,8 @@ class Status:
     #: Complete partitions, and the requests that it takes to walk all of them in full.
     full_walks: tuple[int, int] = (0, 0)
     refresh_days: int = 0
+    #: The accounts for which the server, or one of its endpoints, gives nothing now.
+    outages: tuple[Outage, ...] = ()
     #: Dockets that belong to no month, and what is stored of them; empty if they are not looked for.
     undated: Mapping[str, int] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ def read_status(
         tuple(state.last_runs() if state else ()),
         full_walks(database, _with_undated(plan, undated)),
         settings.refresh_days,
+        tuple(outages(database)),
         _undated(database, undated, settings.courts) if undated else {},
     )
 
@@ -151,6 +155,7 @@ def as_json(status: Status) -> str:
         "assets": assets,
         "failures": status.pipeline.failures,
         "deferrals": [asdict(deferral) for deferral in status.pipeline.deferrals],
+        "outages": [_outage(each) for each in status.outages],
         "requests_left": status.pipeline.requests_left,
         "seconds_left": status.seconds_left,
         "requests_a_docket": status.pipeline.requests_a_docket,
@@ -166,12 +171,20 @@ def as_json(status: Status) -> str:
     return json.dumps(body, indent=2, default=lambda value: value.isoformat())
 
 
+def _outage(outage: Outage) -> dict[str, Any]:
+    down = {"since": outage.down_since, "seen": outage.seen, "probes": outage.probes, "next_probe": outage.probe_at}
+    endpoints = [asdict(each) for each in outage.troubles]
+    return {"account": outage.account, "down": down if outage.down_since else None, "endpoints": endpoints}
+
+
 def show(status: Status, console: Console) -> None:
     """Print tables for a terminal."""
     if not status.accounts:
         console.print("No request has been made yet.")
     for account in status.accounts:
         _show_account(account, own=account is status.own, console=console)
+    for outage in status.outages:
+        _show_outage(outage, console)
     _show_pipeline(status.pipeline, console)
     if status.runs:
         _show_runs(status.runs, console)
@@ -209,6 +222,13 @@ def _show_account(account: AccountReport, *, own: bool, console: Console) -> Non
         console.print(f"[bold red]Blocked:[/] {account.blocked}")
     elif account.held_seconds:
         console.print(f"[yellow]After a 429 no permit is granted for {in_words(account.held_seconds)}.[/]")
+    console.print()
+
+
+def _show_outage(outage: Outage, console: Console) -> None:
+    said = ([str(outage)] if outage.down_since else []) + [str(each) for each in outage.troubles]
+    for each in said:
+        console.print(f"Account {outage.account}: {each}.", style="yellow", markup=False)
     console.print()
 
 

@@ -52,17 +52,20 @@ class Deferral:
 
 _COLUMNS = ", ".join(each.name for each in fields(Deferral))
 
-# A run that was to take the whole partition is not replaced by one that wanted a few of its dockets.
-_RECORD = """
+#: What the configuration of a run names that was to take a part of its partition only.
+SOME = ("docket_ids", "object_ids")
+_SOME = "ARRAY['docket_ids', 'object_ids']"
+# A run that was to take the whole partition is not replaced by one that wanted a few of its dockets or objects.
+_RECORD = f"""
 INSERT INTO courtlistener.deferrals AS kept
     (asset, partition, deferred_until, reason, run_id, config, downstream, eta_seconds)
 VALUES (%(asset)s, %(partition)s, now() + make_interval(secs => %(wait)s), %(reason)s, %(run_id)s, %(config)s,
         %(downstream)s, %(eta)s)
 ON CONFLICT (asset, partition) DO UPDATE SET
     deferred_until = excluded.deferred_until, reason = excluded.reason, eta_seconds = excluded.eta_seconds,
-    run_id = CASE WHEN kept.config ? 'docket_ids' OR NOT excluded.config ? 'docket_ids'
+    run_id = CASE WHEN kept.config ?| {_SOME} OR NOT excluded.config ?| {_SOME}
         THEN excluded.run_id ELSE kept.run_id END,
-    config = CASE WHEN kept.config ? 'docket_ids' OR NOT excluded.config ? 'docket_ids'
+    config = CASE WHEN kept.config ?| {_SOME} OR NOT excluded.config ?| {_SOME}
         THEN excluded.config ELSE kept.config END,
     downstream = ARRAY(SELECT DISTINCT unnest(kept.downstream || excluded.downstream)),
     times = kept.times + 1, deferred_at = now(), requested_at = NULL, request = NULL, attempts = 0
@@ -122,7 +125,7 @@ class Deferrals:
         with self._database.transaction() as connection:
             connection.execute(
                 "DELETE FROM courtlistener.deferrals WHERE asset = %(asset)s AND partition = %(partition)s "
-                "AND (NOT %(some)s OR config ? 'docket_ids') "
+                f"AND (NOT %(some)s OR config ?| {_SOME}) "
                 "AND (%(request)s::text IS NULL OR request = %(request)s)",
                 {"asset": asset, "partition": partition, "some": some_dockets, "request": request},
             )

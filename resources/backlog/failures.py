@@ -9,14 +9,17 @@ Waiting -> claimed by a run -> resolved, or waiting again with one more try -> d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from psycopg.rows import class_row
 
-from resources.backlog.failure_lists import LIST_TTL_SECONDS, FailureLists, OpenFailure
+from resources.backlog import adoption
+from resources.backlog.failure_entries import OpenFailure
+from resources.backlog.failure_lists import FailureLists
 from resources.connections.postgres import Connection, Database
 
 #: What was resolved stays to be looked at, in SQL, for so long.
@@ -36,6 +39,19 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Which dead failures a person means: those of any of these; all, if nothing is named."""
+
+    failure_ids: Sequence[int] = ()
+    docket_ids: Sequence[int] = ()
+    partitions: Sequence[str] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """What _CHOSEN takes."""
+        return {name: list(value) for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
 class PartitionFailures:
     """How many failures of a partition are not resolved, and how many of these are dead."""
 
@@ -52,20 +68,24 @@ class Unshown:
     states: dict[int, str]
 
 
-# The delay doubles with each try, up to 6 hours. Up to half of it is added, as a function of failure and try, so that
-# what failed together does not come back together.
-_DUE = """greatest(retry_after, last_at + make_interval(secs =>
-    least(21600, %(base)s * power(2.0, least(tries, 30) - 1))
-    * (1 + 0.5 * ((id * 7919 + tries * 104729) %% 1000) / 1000.0)))"""
+# The delay is four times as long with each try, up to 3 days. Up to half of it is added, as a function of failure and
+# try, so that what failed together does not come back together. With an hour at first, five tries are spread over 3.5
+# to 5.3 days: what breaks a page is mended by people at the server, if at all.
+_JITTER = "(1 + 0.5 * ((id * 7919 + tries * 104729) %% 1000) / 1000.0)"
+_DUE = f"""greatest(retry_after, last_at + make_interval(secs =>
+    least(259200, %(base)s * power(4.0, least(tries, 15) - 1)) * {_JITTER}))"""
+
+_CHOSEN = """(
+    cardinality(%(failure_ids)s::bigint[] || %(docket_ids)s::bigint[]) + cardinality(%(partitions)s::text[]) = 0
+    OR id = ANY(%(failure_ids)s) OR docket_id = ANY(%(docket_ids)s) OR partition = ANY(%(partitions)s))"""
+
+# What another program has met, or a person wants tried again, waits for nothing but the quota.
+_NEVER_TRIED = "(tries = 0 AND coalesce(retry_after <= coalesce(%(now)s, now()), true))"
 
 _COLUMNS = (
     "id, asset, partition, sweep, docket_id, object_id, after_id, up_to_id, error, message, tries, requests, first_at, "
     f"last_at, claimed_by, resolved_at, dead_at, {_DUE} AS due_at"
 )
-
-_HOUR = "'failed ' || to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD_HH24')"
-_PLACE = f"""CASE WHEN dead_at IS NOT NULL THEN 'dead' WHEN claimed_by IS NOT NULL THEN 'claimed ' || claimed_by
-    ELSE {_HOUR} END"""
 
 
 class Failures:
@@ -76,7 +96,7 @@ class Failures:
     """
 
     def __init__(
-        self, database: Database, lists: FailureLists, *, base_seconds: float = 60.0, max_tries: int = 5
+        self, database: Database, lists: FailureLists, *, base_seconds: float = 3600.0, max_tries: int = 5
     ) -> None:
         self._database = database
         self._lists = lists
@@ -101,7 +121,8 @@ class Failures:
             due = self._select(
                 connection,
                 "resolved_at IS NULL AND dead_at IS NULL AND claimed_by IS NULL "
-                f"AND {_DUE} <= coalesce(%(now)s, now()) ORDER BY last_at, id LIMIT 5000 FOR UPDATE SKIP LOCKED",
+                f"AND ({_DUE} <= coalesce(%(now)s, now()) OR {_NEVER_TRIED}) "
+                "ORDER BY last_at, id LIMIT 5000 FOR UPDATE SKIP LOCKED",
                 now=now,
             )
             groups: dict[tuple[str, str], list[OpenFailure]] = defaultdict(list)
@@ -137,7 +158,7 @@ class Failures:
         )
         resolved = [failure for failure in tried if failure.resolved_at]
         failed = [failure for failure in tried if not failure.resolved_at]
-        self._lists.resolve(claim_id, resolved)
+        self._lists.resolve(resolved, claim_id=claim_id)
         self._lists.file(failed, claim_id=claim_id)
         self.dead_letter_exhausted()
         with self._database.transaction() as connection:
@@ -156,11 +177,14 @@ class Failures:
         self.dead_letter_exhausted()
         return len(back)
 
-    def release(self, claim_id: str, asset: str, wait_seconds: float) -> int:
-        """Release what the quota had no room for, which counts as no try; returns how many."""
+    def release(self, claim_id: str, asset: str | None, wait_seconds: float) -> int:
+        """Release what nothing was found out about, of an asset or of all, which counts as no try; returns how many.
+
+        Up to half of the time is added to it, so that a server that is up again is not asked for everything at once.
+        """
         back = self._update(
-            "claimed_by = NULL, claimed_at = NULL, retry_after = now() + make_interval(secs => %(wait)s)",
-            "claimed_by = %(claim)s AND asset = %(asset)s AND resolved_at IS NULL",
+            f"claimed_by = NULL, claimed_at = NULL, retry_after = now() + make_interval(secs => %(wait)s * {_JITTER})",
+            "claimed_by = %(claim)s AND (%(asset)s::text IS NULL OR asset = %(asset)s) AND resolved_at IS NULL",
             claim=claim_id,
             asset=asset,
             wait=wait_seconds,
@@ -178,15 +202,54 @@ class Failures:
         self._lists.dead_letter(dead)
         return len(dead)
 
-    def requeue_dead(self, failure_ids: Sequence[int] | None = None) -> int:
-        """Retry dead failures (all, or these) from the first delay on; returns how many."""
+    def resolve(self, claim_id: str, failure_id: int, *, partition: str = "") -> int:
+        """Resolve one failure of a claim, while its run goes on; `partition` is where it belongs, if that is new."""
+        resolved = self._update(
+            "resolved_at = now(), claimed_by = NULL, claimed_at = NULL, "
+            "partition = coalesce(nullif(%(partition)s, ''), partition)",
+            "claimed_by = %(claim)s AND id = %(id)s AND resolved_at IS NULL",
+            claim=claim_id,
+            id=failure_id,
+            partition=partition,
+        )
+        self._lists.resolve(resolved, claim_id=claim_id)
+        return len(resolved)
+
+    def give_up(self, claim_id: str, reasons: Mapping[int, str]) -> int:
+        """Give up failures of a claim at once, each for its reason: no retry can help; returns how many."""
+        dead = self._update(
+            "dead_at = now(), claimed_by = NULL, claimed_at = NULL, message = reason",
+            "claimed_by = %(claim)s AND id = failure_id AND resolved_at IS NULL",
+            source="FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS given (failure_id, reason)",
+            claim=claim_id,
+            ids=list(reasons),
+            reasons=list(reasons.values()),
+        )
+        self._lists.dead_letter(dead, claim_id=claim_id)
+        return len(dead)
+
+    def requeue_dead(self, chosen: Chosen) -> int:
+        """Retry dead failures as if they had never been tried, at once; returns how many.
+
+        An entry that could not be read stays dead.
+        """
         back = self._update(
-            "dead_at = NULL, tries = 1, last_at = now(), retry_after = NULL",
-            "resolved_at IS NULL AND dead_at IS NOT NULL AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))",
-            ids=None if failure_ids is None else list(failure_ids),
+            "dead_at = NULL, tries = 0, last_at = now(), retry_after = NULL",
+            f"resolved_at IS NULL AND dead_at IS NOT NULL AND asset <> '' AND {_CHOSEN}",
+            **chosen.parameters(),
         )
         self._lists.file(back)
         return len(back)
+
+    def drop_dead(self, chosen: Chosen) -> int:
+        """Forget dead entries of other programs that belong to no partition; returns how many."""
+        dropped = self._update(
+            "resolved_at = now()",
+            f"resolved_at IS NULL AND dead_at IS NOT NULL AND partition = '' AND {_CHOSEN}",
+            **chosen.parameters(),
+        )
+        self._lists.resolve(dropped)
+        return len(dropped)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -197,6 +260,12 @@ class Failures:
             "WHERE claimed_by IS NOT NULL AND resolved_at IS NULL GROUP BY 1"
         )
         return {str(claim): made for claim, made in rows}
+
+    def of_claim(self, claim_id: str) -> list[OpenFailure]:
+        """List what a claim still holds."""
+        with self._database.transaction() as connection:
+            where = "claimed_by = %(claim)s AND resolved_at IS NULL ORDER BY id"
+            return self._select(connection, where, claim=claim_id)
 
     def open(self, *, limit: int = 1000) -> list[OpenFailure]:
         """Return what is not resolved: the dead first, then by when it is due."""
@@ -258,20 +327,22 @@ class Failures:
         """Count those that are `waiting`, `claimed` and `dead`."""
         return failure_counts(self._database)
 
+    # --- the Redis lists ------------------------------------------------------------------------------------------
+
+    def adopt(self, is_partition: adoption.IsPartition) -> adoption.Adopted:
+        """Let what other programs have pushed onto the lists become failures; without Redis nothing."""
+        return adoption.adopt(self._database, self._lists, is_partition)
+
     def refill(self) -> list[str]:
         """Rewrite the Redis lists that do not hold what Postgres knows; returns their places."""
-        wanted = {place: int(count) for place, count in self._database.rows(_PLACES, {"ttl": LIST_TTL_SECONDS})}
-        found = self._lists.lengths(list(wanted))
-        wrong = [place for place, length in found.items() if length != wanted[place]]
+        wrong = adoption.wrong_places(self._database, self._lists)
         if wrong:
-            contents: dict[str, list[OpenFailure]] = {place: [] for place in wrong}
             with self._database.transaction() as connection:
-                for failure in self._select(
-                    connection, f"resolved_at IS NULL AND {_PLACE} = ANY(%(places)s) ORDER BY id", places=wrong
-                ):
-                    contents[_place_of(failure)].append(failure)
-            self._lists.replace(contents)
-        return wrong
+                where = f"resolved_at IS NULL AND {adoption.PLACE} = ANY(%(places)s) ORDER BY id"
+                failures = self._select(connection, where, places=list(wrong))
+            for place, contents in adoption.contents_of(wrong, failures).items():
+                self._lists.refill(place, contents, gone=wrong[place])
+        return sorted(wrong)
 
     # --- SQL ------------------------------------------------------------------------------------------------------
 
@@ -280,8 +351,8 @@ class Failures:
             query = f"SELECT {_COLUMNS} FROM courtlistener.failures WHERE {where}"
             return cursor.execute(query.encode(), {"base": self._base_seconds, **params}).fetchall()
 
-    def _update(self, change: str, where: str, **params: object) -> list[OpenFailure]:
-        query = f"UPDATE courtlistener.failures SET {change} WHERE {where} RETURNING {_COLUMNS}"
+    def _update(self, change: str, where: str, *, source: str = "", **params: object) -> list[OpenFailure]:
+        query = f"UPDATE courtlistener.failures SET {change} {source} WHERE {where} RETURNING {_COLUMNS}"
         with (
             self._database.transaction() as connection,
             connection.cursor(row_factory=class_row(OpenFailure)) as cursor,
@@ -296,17 +367,6 @@ DELETE FROM courtlistener.failures WHERE id = ANY (ARRAY (
     ORDER BY resolved_at LIMIT %(most)s FOR UPDATE SKIP LOCKED))
 """
 
-# Lists whose failures are all resolved must be empty, so they are among the wanted ones.
-_PLACES = f"""
-SELECT place, sum(count) FROM (
-    SELECT {_PLACE}, 1 FROM courtlistener.failures WHERE resolved_at IS NULL
-    UNION ALL
-    SELECT {_HOUR}, 0 FROM courtlistener.failures WHERE resolved_at > now() - make_interval(secs => %(ttl)s)
-    UNION ALL
-    SELECT 'dead', 0
-) AS listed (place, count) GROUP BY 1
-"""
-
 
 def failure_counts(database: Database) -> dict[str, int]:
     """Count the failures that are `waiting`, `claimed` and `dead`."""
@@ -316,9 +376,3 @@ def failure_counts(database: Database) -> dict[str, int]:
         "FROM courtlistener.failures WHERE resolved_at IS NULL"
     )
     return dict(zip(("waiting", "claimed", "dead"), (int(count) for count in row), strict=True))
-
-
-def _place_of(failure: OpenFailure) -> str:
-    if failure.dead_at:
-        return "dead"
-    return f"claimed {failure.claimed_by}" if failure.claimed_by else f"failed {failure.hour}"

@@ -57,7 +57,7 @@ class RedisKeys:
         return f"{self.prefix}:scripts"
 
     def failed(self, hour: str) -> str:
-        """list: failed dockets of this hour, as JSON."""
+        """list: failed dockets of this hour, as JSON; other programs may push theirs."""
         return f"{self.prefix}:failed:{hour}"
 
     def claimed(self, run_id: str) -> str:
@@ -67,6 +67,14 @@ class RedisKeys:
     def dead(self) -> str:
         """list: failed dockets given up after the last attempt."""
         return f"{self.prefix}:dead"
+
+    def taken(self) -> str:
+        """list: entries that other programs have pushed, a token before each, until Postgres has them."""
+        return f"{self.prefix}:taken"
+
+    def unreadable(self, name: str) -> str:
+        """what stood in the place of a list of failed dockets and is none."""
+        return f"{self.prefix}:unreadable:{name}"
 
     def pipeline(self, run_id: str) -> str:
         """hash: state of a run."""

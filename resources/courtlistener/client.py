@@ -1,7 +1,8 @@
 """The client of CourtListener's REST API v4: every attempt under a permit of its own.
 
-Belongs here: connections, attempts, permits. Does not belong here: what a response means (`responses.py`), which pages
-to ask for (`courtlistener_assets/download/sweep.py`), who gets a permit (`resources/quota/limiter.py`).
+Belongs here: attempts, permits, probes. Does not belong here: connections (`transport.py`), what a response means
+(`responses.py`), whose turn it is while the server is down (`server_state.py`), which pages to ask for
+(`courtlistener_assets/download/sweep.py`), who gets a permit (`resources/quota/limiter.py`).
 """
 
 from __future__ import annotations
@@ -9,82 +10,77 @@ from __future__ import annotations
 import logging
 import math
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-import requests
-import urllib3
 from opentelemetry.trace import StatusCode
 
 from resources.courtlistener.address import checked_base_url
-from resources.courtlistener.responses import (
-    MASK,
-    Page,
-    Response,
-    asked_for,
-    count_of,
-    error_of_no_response,
-    object_of,
-    page_of,
-    raise_for_status,
-    server_windows_of,
-)
+from resources.courtlistener.answer import Response, asked_for
+from resources.courtlistener.refusals import raise_for_status
+from resources.courtlistener.responses import Page, count_of, object_of, page_of, server_windows_of
+from resources.courtlistener.server_state import ServerState, Turn
 from resources.courtlistener.token import REWRITE_SECONDS, ApiToken
+from resources.courtlistener.transport import Timeouts, Transport
 from resources.errors import (
+    ApiChanged,
+    ApiError,
     AuthenticationFailed,
+    BadRequest,
+    ForeignHost,
+    Gone,
+    NotFound,
+    PermissionDenied,
     QuotaError,
     ResponseTooLarge,
+    ServerDown,
     SettingError,
     Throttled,
     TransientApiError,
+    UntrustedServer,
     UnusableRecord,
 )
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Window
+from resources.stopping import Stopping
 from resources.telemetry import tracing
 
 #: Below the logger that Dagster takes over into the log of a run.
 _run_log = logging.getLogger("dagster.builtin.courtlistener")
-# urllib3 warns of headers that it cannot read, and quotes them: the token, if the server echoes it there.
-logging.getLogger("urllib3.connection").addFilter(lambda line: "Failed to parse headers" not in str(line.msg))
 _Result = TypeVar("_Result")
 
 #: api-usage costs no quota but has a throttle of its own; these hold until the server names others.
 API_USAGE_WINDOWS = (Window(10, 60), Window(120, 3600))
 
-_POOL_SIZE = 16
 #: The server has no more of a list that is paged by number.
 MOST_NUMBERED_PAGES = 100
-CONNECT_TIMEOUT_SECONDS = 5.0
-READ_TIMEOUT_SECONDS = 30.0
 #: How old the account's windows may be: rates change during a backfill.
 WINDOWS_MAX_AGE_SECONDS = 600.0
-#: From sending to the last byte; a server that drips a byte now and then must not hold a permit forever.
-ATTEMPT_SECONDS = 60.0
-#: Longer than any attempt can take, so that no permit ages while its request is in flight.
-PERMIT_TTL_SECONDS = CONNECT_TIMEOUT_SECONDS + ATTEMPT_SECONDS + READ_TIMEOUT_SECONDS + 25.0
+PERMIT_TTL_SECONDS = Timeouts().permit_ttl
+#: What api-usage may answer while pages can be had all the same.
+_NO_USAGE = (TransientApiError, ServerDown, Throttled, NotFound, PermissionDenied, QuotaError)
+#: What the API may say of one page while it answers.
+_SAID_OF_A_PAGE = (PermissionDenied, NotFound, Gone, BadRequest, ResponseTooLarge, ApiChanged)
+#: How often the other workers are told that the server answers.
+_NOTE_SECONDS = 30.0
+#: When so many workers in a row get no answer, none of their pages is to blame.
+_MOST_FAILURES = 3
+#: Every so many probes one more request is spent, should api-usage alone be out of order.
+_FREE_PROBES = 4
+#: A page that every account may have and that costs the server next to nothing.
+_NEUTRAL, _NEUTRAL_PAGE = "courts", {"fields": "id", "order_by": "id", "page": "1"}
 
 
-def _auth(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """As `auth`, not as a default header, since requests lets a .netrc file override the header."""
+class _Failing(threading.local):
+    """The endpoint of the last page that failed in a thread, and when it was asked for."""
 
-    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Token {token}"
-        return request
-
-    return add
-
-
-class _Session(requests.Session):
-    """A session without redirects. Those not followed are looked at too: their bodies are read without any limit."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """No redirect has a target."""
+    page = ("", -math.inf)
 
 
 class CourtListenerClient:
@@ -104,11 +100,13 @@ class CourtListenerClient:
         usage_limiter: RateLimiter,
         *,
         lane: Lane = Lane.BACKFILL,
-        max_attempts: int = 5,
+        max_attempts: int = 2,
         max_seconds: float = 300.0,
-        max_body_bytes: int = 64 * 2**20,
+        server: ServerState | None = None,
+        transport: Transport | None = None,
         windows_age_seconds: float = math.inf,
-        sleep: Callable[[float], None] = time.sleep,
+        stopping: Stopping | None = None,
+        sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Checked here as well as in the settings: the token must not go to any other kind of address.
@@ -119,16 +117,17 @@ class CourtListenerClient:
         self._lane = lane
         self._max_attempts = max_attempts
         self._max_seconds = max_seconds
-        self._max_body_bytes = max_body_bytes
-        self._sleep = sleep
+        #: Ends all waits of the client; afterwards it sends nothing.
+        self.stopping = stopping or Stopping()
+        self._sleep = sleep or self.stopping.sleep
+        self._server = server or ServerState()
+        self._transport = transport or Transport(base_url)
         self._clock = clock
-        self._session = _Session()
         self._token = ApiToken(token) if isinstance(token, str) else token
-        # Without TLS a proxy that the environment names would read the token.
-        self._session.trust_env = urlsplit(base_url).scheme == "https"
-        self._session.headers.update({"Accept": "application/json", "User-Agent": "courtlistener-assets"})
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_POOL_SIZE))
+        #: The names of this client's workers begin so; the thread's follows.
+        self._name = f"{secrets.token_hex(6)}:"
+        self._answered_at = self._noted_at = self._usage_answered_at = -math.inf
+        self._failing = _Failing()
         self._windows_read_at = clock() - windows_age_seconds
         self._counting = threading.Lock()
         self.requests_sent = 0
@@ -214,24 +213,157 @@ class CourtListenerClient:
         attempts: int | None = None,
     ) -> _Result:
         """Send a request, and retry after a pause while the error is one that can pass."""
-        if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:  # A long run outlives a change of rates.
-            self.refresh_quota()
-        started = self._clock()
-        last = attempts or self._max_attempts
+        last, started = attempts or self._max_attempts, self._clock()
         for attempt in range(1, last + 1):
+            alone = self._wait_for_turn(_endpoint_of(path))
+            # A long run outlives a change of rates.
+            if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:
+                self.refresh_quota()
+            sent_at = self._clock()
             try:
-                return read(self._ask(self.limiter, path, params, attempt))
-            except (TransientApiError, Throttled) as error:
-                if isinstance(error, Throttled):  # The limiter holds all workers; find out what the server counts.
-                    self.refresh_quota(max_age_seconds=0)
-                    pause = 0.0
-                else:
-                    pause = random.uniform(0.0, min(30.0, 2.0 ** (attempt - 1)))
-                error.requests = attempt
+                with self._heard(path, alone=alone):
+                    return read(self._ask(self.limiter, path, params, attempt))
+            except Throttled as error:  # The limiter holds all workers; find out what the server counts.
+                self.refresh_quota(max_age_seconds=0)
+                error.requests, pause = attempt, 0.0
+                if attempt == last:
+                    raise
+            except TransientApiError as error:
+                error.requests, pause = attempt, random.uniform(0.0, min(30.0, 2.0 ** (attempt - 1)))
+                self._failing.page = (_endpoint_of(path), sent_at)
+                self._doubt(error, again=attempt < last)
                 if attempt == last or self._clock() + pause - started > self._max_seconds:
                     raise
-                self._sleep(pause)
+            self._sleep(pause)
         raise ValueError("attempts must be at least 1")
+
+    @contextmanager
+    def _heard(self, path: str, *, alone: bool) -> Iterator[None]:
+        """Note for all workers whether the API answers in the block; raises ServerDown if something else does.
+
+        After a TransientApiError nobody knows, and the others wait until somebody does.
+        """
+        endpoint = _endpoint_of(path)
+        try:
+            yield
+        except ServerDown as error:
+            raise self._server.down(self._worker, str(error), named_seconds=error.wait_seconds) from error
+        except TransientApiError:
+            raise
+        except PermissionDenied as error:
+            self._note_answer(alone)
+            if error.said_by_api:
+                raise self._server.without(endpoint, str(error), refused=True) from error
+            raise
+        except (UntrustedServer, ForeignHost):
+            self._server.release(self._worker)
+            raise
+        except ApiError:
+            self._note_answer(alone, endpoint)
+            raise
+        except BaseException:  # No permit, most likely: somebody else may have one.
+            self._server.release(self._worker)
+            raise
+        self._note_answer(alone, endpoint)
+
+    @property
+    def _worker(self) -> str:
+        return f"{self._name}{threading.get_ident()}"
+
+    def _wait_for_turn(self, endpoint: str) -> bool:
+        """Return when this worker may ask, and whether others wait for it.
+
+        Raises ServerDown while the server or the endpoint is down, PermissionDenied while it is refused.
+        """
+        while (turn := self._server.turn(self._worker, endpoint)) is not Turn.FREE:
+            if turn is Turn.ALONE:
+                return True
+            if turn is Turn.PROBE:
+                self._probe()
+            else:
+                self._sleep(turn)
+        return False
+
+    def _probe(self) -> None:
+        """Find out whether a server that was down answers again; raises ServerDown if not.
+
+        api-usage costs no quota: only if it answers, or has failed often, a page is asked for that has nothing in it.
+        """
+        failed = self._fault_of_usage()
+        if failed and self._server.probes() % _FREE_PROBES != _FREE_PROBES - 1:
+            raise self._found_down(failed) from failed
+        try:
+            self._ask_neutrally()
+        except TransientApiError as error:
+            raise self._found_down(error, paid=True) from error
+        except _SAID_OF_A_PAGE as error:  # It has answered, and this is not what was asked for.
+            _run_log.info("a probe was answered: %s", error)
+
+    def _ask_neutrally(self) -> None:
+        with self._heard(f"{_NEUTRAL}/", alone=True):
+            page_of(self._ask(self.limiter, f"{_NEUTRAL}/", _NEUTRAL_PAGE))
+
+    def _found_down(self, error: ApiError, *, paid: bool = False) -> ServerDown:
+        named = error.wait_seconds if isinstance(error, ServerDown) else 0.0
+        return self._server.down(self._worker, str(error), named_seconds=named, paid=paid)
+
+    def _doubt(self, error: TransientApiError, *, again: bool) -> None:
+        """Find out whether it is the page or the server, before more is spent; raises ServerDown if it is the server.
+
+        Before a second attempt api-usage is asked, which costs no quota.
+        """
+        endpoint, sent_at = self._failing.page
+        if self._answered_at > sent_at:
+            return  # Others got answers meanwhile: it is this page.
+        failures = self._server.failed(self._worker, str(error), endpoint)
+        if failures >= _MOST_FAILURES or (failures == 1 and again and self._fault_of_usage()):
+            down = self._found_down(error)
+            down.requests = error.requests
+            raise down from error
+
+    def _fault_of_usage(self) -> ApiError | None:
+        """Ask api-usage, which costs no quota, without waiting; the error that shows that it is down, or None."""
+        if self._clock() - self._usage_answered_at < _NOTE_SECONDS:
+            return None
+        try:
+            body = object_of(self._ask(self._usage_limiter, "api-usage/", {}, max_wait_seconds=0.0))
+        except (TransientApiError, ServerDown) as error:
+            return error
+        except (ApiError, QuotaError) as error:
+            _run_log.info("api-usage tells nothing: %s", error)
+            return None
+        self._usage_answered_at = self._clock()
+        with suppress(TransientApiError, QuotaError):  # Windows that cannot be read are an answer, too.
+            self._observe(body)
+        return None
+
+    def _note_answer(self, alone: bool, endpoint: str = "") -> None:
+        """The API has answered. Others are told if they wait for it, and now and then."""
+        self._answered_at = self._clock()
+        if alone or self._answered_at - self._noted_at > _NOTE_SECONDS:
+            self._noted_at = self._answered_at
+            self._server.answered(self._worker, endpoint)
+
+    def report_outage(self, error: Exception) -> ApiError:
+        """The error to raise once the fault is known not to be the page's: an empty page of its endpoint fails too.
+
+        If other endpoints answer, it is this one that is out of order; that may take one more request to find out.
+        """
+        endpoint, sent_at = self._failing.page
+        try:
+            if self._server.shared and endpoint and not self._answered_at > sent_at:
+                self._ask_neutrally()
+        except ServerDown as down:
+            return down
+        except (TransientApiError, QuotaError):
+            return self._server.down(self._worker, str(error))
+        except ApiError:
+            pass
+        return self._server.without(endpoint, str(error))
+
+    def refused_endpoints(self) -> set[str]:
+        """The endpoints that the account may not use, as far as that is known."""
+        return self._server.refused()
 
     def refresh_quota(self, *, max_age_seconds: float = WINDOWS_MAX_AGE_SECONDS) -> None:
         """Read the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
@@ -243,7 +375,7 @@ class CourtListenerClient:
             return
         try:
             self.read_quota()
-        except (TransientApiError, Throttled, QuotaError) as error:  # Also when api-usage itself has no room.
+        except _NO_USAGE as error:  # Also when api-usage itself has no room.
             _run_log.warning("The account's windows could not be read: %s", error)
 
     @property
@@ -259,24 +391,38 @@ class CourtListenerClient:
 
     def read_quota(self) -> None:
         """Read the account's windows from api-usage now, in one request; raises as `page` does."""
-        body = object_of(self._ask(self._usage_limiter, "api-usage/", {}))
+        self._observe(object_of(self._ask(self._usage_limiter, "api-usage/", {})))
+
+    def _observe(self, body: Mapping[str, Any]) -> None:
         self.limiter.observe(server_windows_of(body, "user"))
         self._usage_limiter.observe(server_windows_of(body, "api_usage"))
 
     def close(self) -> None:
-        """Close all connections."""
-        self._session.close()
+        """Close all connections; nobody waits for this client any more."""
+        self._server.release(self._name)
+        self._transport.close()
 
-    def _ask(self, limiter: RateLimiter, path: str, params: Mapping[str, str], nth: int = 1) -> Response:
+    def _ask(
+        self,
+        limiter: RateLimiter,
+        path: str,
+        params: Mapping[str, str],
+        nth: int = 1,
+        *,
+        max_wait_seconds: float | None = None,
+    ) -> Response:
         """Send one request, the nth attempt, under a permit; raises unless its status is 200."""
         token = self._token.read(patience_seconds=REWRITE_SECONDS)
         url = self._root + path
         try:
-            with limiter.permit(self._lane):
+            with limiter.permit(self._lane, max_wait_seconds=max_wait_seconds):
+                self.stopping.check()
                 with tracing.span("request", _request_attributes(url, nth), outgoing=True) as span:
                     if limiter is self._usage_limiter:
                         self._sent_for_free += 1
-                    response = self._send(url, params, token)
+                    with self._counting:
+                        self.requests_sent += 1
+                    response = self._transport.get(url, params, token)
                     span.set_attribute("http.response.status_code", response.status)
                     if response.status >= 400:
                         span.set_attribute("error.type", str(response.status))
@@ -293,45 +439,9 @@ class CourtListenerClient:
         self._token.accepted(token)
         return response
 
-    def _send(self, url: str, params: Mapping[str, str], token: str) -> Response:
-        """One request and its whole response; raises the ApiError that fits if none comes."""
-        with self._counting:
-            self.requests_sent += 1
-        try:
-            return self._received(url, params, token)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            failure = error_of_no_response(f"{url}?{urlencode(params)}".rstrip("?"), error, masked=token)
-        # Without the library's errors behind it: they quote what the server wrote, and the token if that echoes it.
-        raise failure
 
-    def _received(self, url: str, params: Mapping[str, str], token: str) -> Response:
-        """Within ATTEMPT_SECONDS (and one more read) and the size limit; what echoes the token is masked."""
-        deadline = self._clock() + ATTEMPT_SECONDS
-        with self._session.get(
-            url,
-            params=dict(params),
-            auth=_auth(token),
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-            allow_redirects=False,  # It would be a request without a permit, and could leave the host.
-            stream=True,
-        ) as response:
-            body = bytearray()
-            # read1 gives what has arrived; iter_content would wait for a full part, however slowly it drips.
-            while part := response.raw.read1(64 * 1024, decode_content=True):
-                body += part
-                if len(body) > self._max_body_bytes:
-                    raise ResponseTooLarge(
-                        f"The response has more than {self._max_body_bytes} bytes: {asked_for(response.url)}"
-                    )
-                if self._clock() > deadline:
-                    raise requests.Timeout(f"the response took longer than {ATTEMPT_SECONDS:.0f} s")
-            headers = {name: value.replace(token, MASK) for name, value in response.headers.items()}
-            return Response(
-                response.url,
-                response.status_code,
-                requests.structures.CaseInsensitiveDict(headers),
-                bytes(body).replace(token.encode(), MASK.encode()),
-            )
+def _endpoint_of(path: str) -> str:
+    return path.partition("/")[0]
 
 
 def _request_attributes(url: str, nth: int) -> dict[str, str | int]:

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import redis
 
-from resources.backlog.failure_lists import LIST_TTL_SECONDS, OpenFailure
+from resources.backlog.failure_entries import OpenFailure
+from resources.backlog.failure_lists import LIST_TTL_SECONDS
 from resources.connections import scripts
 from resources.connections.best_effort_redis import BestEffortRedis
 from resources.connections.redis_keys import RedisKeys, hour_stamp

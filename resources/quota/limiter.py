@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from resources.errors import AccountBlocked, ApiError, LedgerUnavailable, QuotaDeferred, SettingError, Throttled
+from resources.errors import (
+    AccountBlocked,
+    ApiError,
+    LedgerUnavailable,
+    QuotaDeferred,
+    SettingError,
+    Stopped,
+    Throttled,
+)
 from resources.quota.failover import FailoverLedger
 from resources.quota.permits import Blocked, Fenced, Lane, Outcome, Permit, ServerWindow, Wait, WindowUsage
 from resources.telemetry import metrics, tracing
@@ -86,7 +94,7 @@ class RateLimiter:
         outcome = Outcome.COUNTED
         try:
             yield permit
-        except ApiError as error:
+        except (ApiError, Stopped) as error:
             outcome = Outcome.COUNTED if error.counted else Outcome.NOT_COUNTED
             if isinstance(error, Throttled):  # Before the permit is settled, which lets the next worker go.
                 self._hold(error)
@@ -184,7 +192,7 @@ class RateLimiter:
     def publish_metrics(self) -> None:
         """Add what this process has counted to the totals of all workers; call it before the process ends."""
         if self._publisher:
-            self._publisher.publish()
+            self._publisher.publish_last()
 
     def _hold(self, error: Throttled) -> None:
         metrics.REFUSED.inc()

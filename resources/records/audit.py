@@ -174,7 +174,7 @@ class RecordAudit:
     def as_of(self, asset: str, partition: str, sweeps: Sequence[str], court: str) -> datetime | None:
         """The time until which all changes that a date shows are stored of a partition; None if it is not complete.
 
-        That is the oldest watermark of its sweeps, or the last catch-up of its court if that was later.
+        That is the oldest watermark of its sweeps, or the last catch-up of its court if that was later and brought it.
         """
         as_of: datetime | None
         [(as_of,)] = self._database.rows(_AS_OF, {
@@ -196,11 +196,16 @@ WHERE asset = %(asset)s AND sweep = ANY(%(sweeps)s) AND walked_at IS NOT NULL
 GROUP BY partition HAVING count(*) = %(count)s
 """
 
-# Of a sweep that is being walked counts from where its last finished pass began: the present one asks from there on.
+# Of a sweep that is being walked counts from where its last finished pass began: the present one asks from there on. So
+# does a catch-up's own pass over the asset's stream, which stays unfinished while the account may not use its endpoint.
 _AS_OF = """
 SELECT CASE WHEN count(*) = %(count)s THEN greatest(
     min(CASE WHEN finished_at IS NOT NULL THEN watermark ELSE coalesce(since, walked_at) END),
-    (SELECT current_as_of FROM courtlistener.courts WHERE court_id = %(court)s)) END
+    (SELECT least(current_as_of, (
+        SELECT min(since) FROM courtlistener.sweeps WHERE asset = 'court_changes' AND finished_at IS NULL
+            AND split_part(sweep, '+', 1) = %(asset)s AND partition IN (
+                court_id, (SELECT jurisdiction FROM courtlistener.jurisdictions known WHERE known.court_id = %(court)s))
+    )) FROM courtlistener.courts WHERE court_id = %(court)s)) END
 FROM courtlistener.sweeps
 WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = ANY(%(sweeps)s)
     AND (walked_at IS NOT NULL OR since IS NOT NULL)

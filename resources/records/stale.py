@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
+from resources.connections.postgres import Database
 from resources.records.misfits import UNDATED
 from resources.records.model import Record
 from resources.records.rows import Row, Rows, key_of
@@ -53,6 +54,44 @@ class StaleMonths:
     def _note_month(self, court_id: str | None, day: date | None) -> None:
         if court_id:
             self._months.add((court_id, day.replace(day=1) if day else None))
+
+
+class StalePartitions:
+    """Reads and closes what was written down."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def partitions(self, *, quiet_seconds: float = 0.0) -> list[tuple[str, datetime]]:
+        """The partitions whose documents have changed since they were taken, and when last.
+
+        Left out are those that have changed within `quiet_seconds`, unless they have been waiting for ten times that.
+        """
+        return [(str(partition), last_at) for partition, last_at in self._database.rows(
+            "SELECT partition, last_at FROM courtlistener.stale_partitions "
+            "WHERE last_at <= now() - make_interval(secs => %(quiet)s) "
+            "OR first_at <= now() - make_interval(secs => %(quiet)s * 10) ORDER BY first_at, partition",
+            {"quiet": quiet_seconds},
+        )]  # fmt: skip
+
+    def at(self, partition: str) -> datetime | None:
+        """When the documents of a partition last changed, if they have since they were taken."""
+        rows = self._database.rows(
+            "SELECT last_at FROM courtlistener.stale_partitions WHERE partition = %(partition)s",
+            {"partition": partition},
+        )
+        return rows[0][0] if rows else None
+
+    def take(self, partition: str, last_at: datetime | None) -> None:
+        """Note that a partition's documents are taken as they were at `last_at`, which was asked before reading them.
+
+        If they have changed since, the partition stays stale.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM courtlistener.stale_partitions WHERE partition = %(partition)s AND last_at = %(last_at)s",
+                {"partition": partition, "last_at": last_at},
+            )
 
 
 def partition_of(court_id: str, day: date | None) -> str:

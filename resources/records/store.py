@@ -14,14 +14,18 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
 
 from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
 from resources.records import tables
 from resources.records.arrivals import Arrivals
-from resources.records.model import Failure, Lookup, Origin, PageOfRecords, Record, Scope, SweepKey, SweepPass
+from resources.records.endless import EndlessLists
+from resources.records.freshness import Freshness
+from resources.records.known_courts import KnownCourts
+from resources.records.lookups import Lookups
+from resources.records.model import Failure, Origin, PageOfRecords, Record, Scope, SweepKey, SweepPass
 from resources.records.pages import PageWriter, storable
+from resources.records.stale import StalePartitions
 from resources.records.strays import Strays
 from resources.records.tables import Members, Relations, Table
 
@@ -36,8 +40,14 @@ INSERT INTO courtlistener.failures AS open
 VALUES (%(asset)s, %(partition)s, %(sweep)s, %(docket_id)s, %(object_id)s, %(after_id)s, %(up_to_id)s, %(error)s,
         %(message)s, %(requests)s)
 ON CONFLICT (asset, partition, target) WHERE resolved_at IS NULL
-DO UPDATE SET tries = open.tries + 1, requests = open.requests + excluded.requests, last_at = now(),
-    error = excluded.error, message = excluded.message, up_to_id = excluded.up_to_id
+DO UPDATE SET
+    -- What one retry meets twice, by itself and in its docket, has failed once more.
+    tries = open.tries + CASE WHEN open.last_at > open.claimed_at THEN 0 ELSE 1 END,
+    requests = open.requests + excluded.requests, last_at = now(),
+    error = excluded.error, message = excluded.message,
+    -- Only a retry has asked for the whole range: another pass may have met less of it.
+    up_to_id = CASE WHEN open.claimed_by IS NULL AND (open.up_to_id IS NULL OR open.up_to_id > excluded.up_to_id)
+        THEN open.up_to_id ELSE excluded.up_to_id END
 """
 
 
@@ -49,6 +59,11 @@ class RecordStore:
         self._relations = Relations(tuple(tables))
         self.arrivals = Arrivals(database)
         self.strays = Strays(database)
+        self.lookups = Lookups(database)
+        self.freshness = Freshness(database)
+        self.endless = EndlessLists(database)
+        self.stale = StalePartitions(database)
+        self.courts = KnownCourts(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
         """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""
@@ -86,16 +101,18 @@ class RecordStore:
                     since = last.watermark - overlap
             return self._begin(connection, key, last, run_id=run_id, since=since, after_id=after_id)
 
-    def begin_pass_since(self, key: SweepKey, since: datetime, *, run_id: str) -> SweepPass:
+    def begin_pass_since(self, key: SweepKey, since: datetime, *, run_id: str, overlap: timedelta) -> SweepPass:
         """Resume the sweep's unfinished pass, or begin one that asks only for what was modified since a moment.
 
+        It begins earlier if the sweep's last pass did: others went on while the account might not use its endpoint.
         A pass that the same run began or finished is taken as it is.
         """
         with self._database.transaction() as connection:
             last, own = self._last_pass(connection, key, run_id)
             if last and last.since is not None and (own or not last.finished):
                 return last
-            return self._begin(connection, key, last, run_id=run_id, since=since)
+            known = [since, last.watermark] if last and last.watermark else [since]
+            return self._begin(connection, key, last, run_id=run_id, since=min(known) - overlap)
 
     def begin_increment(self, key: SweepKey, main: str, *, run_id: str, overlap: timedelta) -> SweepPass | None:
         """The same for a sweep that exists beside increments of the sweep `main` only, and has to be walked before it.
@@ -240,113 +257,12 @@ class RecordStore:
         with self._database.transaction() as connection:
             connection.execute(_RECORD_FAILURE, {**asdict(key), **storable(asdict(failure))})
 
-    # --- lookups --------------------------------------------------------------------------------------------------
-
-    def lookups(self, courts: Sequence[str], streams: Sequence[str], *, due_only: bool = True) -> list[Lookup]:
-        """What must be seen of some courts and streams, by docket; not what a first pass under way will bring."""
-        params = {"courts": list(courts), "streams": list(streams), "due_only": due_only}
-        with self._database.transaction() as connection, connection.cursor(row_factory=class_row(Lookup)) as cursor:
-            return cursor.execute(_LOOKUPS, params).fetchall()
-
-    def is_wanted(self, lookup: Lookup) -> bool:
-        """Whether a lookup still waits: another page, or another run, may have brought its object."""
-        return bool(self._database.rows(f"SELECT FROM courtlistener.lookups WHERE {_LOOKUP}", vars(lookup)))
-
-    def finish_lookup(self, lookup: Lookup) -> None:
-        """Remove a lookup that has been done."""
-        with self._database.transaction() as connection:
-            connection.execute(f"DELETE FROM courtlistener.lookups WHERE {_LOOKUP}", vars(lookup))
-
-    def postpone_lookup(self, lookup: Lookup) -> None:
-        """Try a lookup that failed again after an hour, the next time after two, up to a day."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE courtlistener.lookups SET tries = tries + 1, "
-                "due_at = now() + least(interval '1 day', interval '1 hour' * power(2, least(tries, 10))) "
-                f"WHERE {_LOOKUP}",
-                vars(lookup),
-            )
-
-    # --- how fresh ------------------------------------------------------------------------------------------------
-
-    def walked_by(self, run_id: str, partitions: Sequence[str]) -> set[str]:
-        """The assets of which this run has walked all of these partitions, and left nothing unfinished."""
-        rows = self._database.rows(
-            "SELECT asset FROM courtlistener.sweeps WHERE partition = ANY(%(partitions)s) AND run_id = %(run_id)s "
-            "GROUP BY asset HAVING bool_and(finished_at IS NOT NULL) AND count(DISTINCT partition) = %(count)s",
-            {"partitions": list(partitions), "run_id": run_id, "count": len(set(partitions))},
+    def last_id(self, stream: str) -> int:
+        """The largest id that is stored of a table, 0 if there is none."""
+        [(id,)] = self._database.rows(
+            "SELECT coalesce(max(id), 0) FROM courtlistener.records WHERE stream = %(stream)s", {"stream": stream}
         )
-        return {str(asset) for (asset,) in rows}
-
-    def current_as_of(self, courts: Sequence[str]) -> datetime | None:
-        """Until when all of some courts were caught up; None if one never was."""
-        rows = self._database.rows(
-            "SELECT min(current_as_of) FROM courtlistener.courts WHERE court_id = ANY(%(courts)s) "
-            "HAVING count(*) = %(count)s",
-            {"courts": list(courts), "count": len(set(courts))},
-        )
-        return rows[0][0] if rows else None
-
-    def catch_up_from(self, courts: Sequence[str]) -> datetime | None:
-        """From when changes of some courts may be missing; None if nothing of them was downloaded.
-
-        That is where the last catch-up of a court began, else its oldest pass.
-        """
-        since: datetime | None
-        [(since,)] = self._database.rows(_CATCH_UP_FROM, {"courts": list(courts)})
-        return since
-
-    def set_current(self, courts: Sequence[str], as_of: datetime) -> None:
-        """Note until when courts are caught up."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO courtlistener.courts AS known (court_id, current_as_of) "
-                "SELECT unnest(%(courts)s::text[]), %(as_of)s ON CONFLICT (court_id) DO UPDATE "
-                "SET current_as_of = greatest(known.current_as_of, excluded.current_as_of)",
-                {"courts": sorted(courts), "as_of": as_of},
-            )
-
-    # --- stale partitions -----------------------------------------------------------------------------------------
-
-    def stale_partitions(self, *, quiet_seconds: float = 0.0) -> list[tuple[str, datetime]]:
-        """The partitions whose documents have changed since they were taken, and when last.
-
-        Left out are those that have changed within `quiet_seconds`, unless they have been waiting for ten times that.
-        """
-        return [(str(partition), last_at) for partition, last_at in self._database.rows(
-            "SELECT partition, last_at FROM courtlistener.stale_partitions "
-            "WHERE last_at <= now() - make_interval(secs => %(quiet)s) "
-            "OR first_at <= now() - make_interval(secs => %(quiet)s * 10) ORDER BY first_at, partition",
-            {"quiet": quiet_seconds},
-        )]  # fmt: skip
-
-    def stale_at(self, partition: str) -> datetime | None:
-        """When the documents of a partition last changed, if they have since they were taken."""
-        rows = self._database.rows(
-            "SELECT last_at FROM courtlistener.stale_partitions WHERE partition = %(partition)s",
-            {"partition": partition},
-        )
-        return rows[0][0] if rows else None
-
-    def take_stale(self, partition: str, last_at: datetime | None) -> None:
-        """Note that a partition's documents are taken as they were at `last_at`, which was asked before reading them.
-
-        If they have changed since, the partition stays stale.
-        """
-        with self._database.transaction() as connection:
-            connection.execute(
-                "DELETE FROM courtlistener.stale_partitions WHERE partition = %(partition)s AND last_at = %(last_at)s",
-                {"partition": partition, "last_at": last_at},
-            )
-
-    def is_complete(self, asset: str, partition: str, sweeps: Sequence[str]) -> bool:
-        """Whether every one of the sweeps has been walked to its end at least once."""
-        [(count,)] = self._database.rows(
-            "SELECT count(*) FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition = %(partition)s "
-            "AND sweep = ANY(%(sweeps)s) AND walked_at IS NOT NULL",
-            {"asset": asset, "partition": partition, "sweeps": list(sweeps)},
-        )
-        return int(count) == len(set(sweeps))
+        return int(id)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -406,28 +322,6 @@ UPDATE courtlistener.sweeps SET
 WHERE asset = %(asset)s AND partition = %(partition)s AND sweep = %(sweep)s
     AND pass = %(pass)s AND after_id = %(from_id)s AND finished_at IS NULL
 RETURNING {_PASS_COLUMNS}
-"""
-
-_LOOKUP = "kind = %(kind)s AND stream = %(stream)s AND id = %(id)s"
-
-_LOOKUPS = """
-SELECT kind, stream, id, court_id, docket_id, partition FROM courtlistener.lookups wanted
-WHERE court_id = ANY(%(courts)s) AND stream = ANY(%(streams)s) AND (due_at <= now() OR NOT %(due_only)s)
-    AND NOT EXISTS (
-        SELECT FROM courtlistener.sweeps under_way WHERE under_way.asset = wanted.stream
-            AND under_way.partition = wanted.partition AND under_way.walked_at IS NULL
-            AND under_way.since IS NULL AND position(':' IN under_way.sweep) = 0)
-ORDER BY docket_id, stream, kind, id LIMIT 1000
-"""
-
-# A pass whose last page is not stored yet has its own watermark, too.
-_CATCH_UP_FROM = r"""
-SELECT min(coalesce(
-    (SELECT current_as_of FROM courtlistener.courts known WHERE known.court_id = wanted.court_id),
-    (SELECT min(watermark) FROM courtlistener.sweeps
-     WHERE partition ~>=~ (wanted.court_id || '|') AND partition ~<~ (wanted.court_id || '}')
-        AND position(':' IN sweep) = 0)))
-FROM unnest(%(courts)s::text[]) AS wanted (court_id)
 """
 
 

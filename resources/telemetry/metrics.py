@@ -23,6 +23,8 @@ from resources.errors import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS = 10.0
+#: A run that ends does not wait longer for Postgres.
+_PATIENCE_SECONDS = 3.0
 
 WORKER_REGISTRY = CollectorRegistry()
 
@@ -81,6 +83,12 @@ class Publisher:
         """As `publish`, unless it was done a moment ago."""
         if self._clock() - self._last >= _EVERY_SECONDS:
             self.publish()
+
+    def publish_last(self) -> None:
+        """As `publish`, before the process ends: it does not wait long for a Postgres that hangs."""
+        publishing = threading.Thread(target=self.publish, name="publish-metrics", daemon=True)
+        publishing.start()
+        publishing.join(_PATIENCE_SECONDS)
 
     def publish(self) -> None:
         """Add the increase since the last time; what cannot be written now is written with the next."""

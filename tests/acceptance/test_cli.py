@@ -28,7 +28,7 @@ def courtlistener(
 
 def test_every_subcommand_explains_itself(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
     shown = courtlistener("--help", cwd=checkout, environ=stranger_environ).stdout
-    for name in ("demo", "dev", "doctor", "env", "metrics", "migrate", "run", "status"):
+    for name in ("courts", "demo", "dev", "doctor", "env", "metrics", "migrate", "requeue", "run", "status"):
         assert name in shown
         explained = courtlistener(name, "--help", cwd=checkout, environ=stranger_environ)
         assert explained.returncode == 0
@@ -36,7 +36,7 @@ def test_every_subcommand_explains_itself(checkout: Path, stranger_environ: Mapp
 
 
 def test_a_wrong_setting_is_named_with_what_was_expected(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
-    ended = courtlistener("run", "true", cwd=checkout, environ=stranger_environ, COURTLISTENER_COURTS="scotsu")
+    ended = courtlistener("run", "true", cwd=checkout, environ=stranger_environ, COURTLISTENER_COURTS="SCOTUS")
     assert ended.returncode == 1
     assert "COURTLISTENER_COURTS" in ended.stderr
     assert "did you mean scotus" in ended.stderr

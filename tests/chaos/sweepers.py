@@ -72,8 +72,7 @@ class Sweepers(Backfill):
                     for stream in (stream for stream in chosen() if stream.name in ops):
                         config = DownloadConfig(**ops[stream.name]["config"])
                         sweeper = Sweeper(client, store, f"retry-{claim.id}", full_refresh=True)
-                        for sweep in config.sweeps(stream):
-                            sweeper.walk(stream, sweep, CourtMonth.parse(claim.partition))
+                        config.retry(sweeper, stream, CourtMonth.parse(claim.partition))
                         backlog.failures.acknowledge(claim.id, stream.name)
 
     def _start(self, number: int) -> None:

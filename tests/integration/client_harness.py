@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from resources.courtlistener.client import CourtListenerClient
+from resources.courtlistener.transport import Transport
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Outcome, Permit, ServerWindow
 
@@ -47,7 +48,9 @@ class RecordingLedger:
 class Bench:
     """A client with recording ledgers and a clock that only its own sleeps move; the windows were read just now."""
 
-    def __init__(self, url: str, *, token: str = "wide-token", stale: int = 0, **options: Any) -> None:
+    def __init__(
+        self, url: str, *, token: str = "wide-token", stale: int = 0, transport: Any = None, **options: Any
+    ) -> None:
         self.ledger, self.usage_ledger = RecordingLedger(stale), RecordingLedger()
         self.slept: list[float] = []
         self.client = CourtListenerClient(
@@ -55,6 +58,7 @@ class Bench:
             token,
             RateLimiter("account", self.ledger),  # type: ignore[arg-type]
             RateLimiter("account:api_usage", self.usage_ledger),  # type: ignore[arg-type]
+            transport=Transport(url, **(transport or {})),
             **{"sleep": self.slept.append, "clock": lambda: sum(self.slept), "windows_age_seconds": 0.0, **options},
         )
 

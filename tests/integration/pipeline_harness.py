@@ -77,7 +77,7 @@ class CodeLocation:
         """Let the delay of every failure that nobody is trying again, and of every deferral, pass."""
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE courtlistener.failures SET last_at = last_at - interval '1 day', retry_after = NULL "
+                "UPDATE courtlistener.failures SET last_at = last_at - interval '30 days', retry_after = NULL "
                 "WHERE claimed_by IS NULL"
             )
             connection.execute("UPDATE courtlistener.deferrals SET deferred_until = now() - interval '1 second'")

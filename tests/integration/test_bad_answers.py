@@ -30,9 +30,11 @@ from resources.errors import (
     BadRequest,
     ForeignHost,
     Gone,
+    NoSuchReference,
     NotFound,
     PermissionDenied,
     ResponseTooLarge,
+    ServerDown,
     Throttled,
     TransientApiError,
 )
@@ -42,6 +44,7 @@ from tests.integration.client_harness import Bench, hand_made_server, http
 
 JSON = "application/json"
 GOOD = json.dumps({"count": None, "next": None, "previous": None, "results": [{"id": 7}]}).encode()
+NO_SUCH_CHOICE = b'{"docket": ["Select a valid choice. That choice is not one of the available choices."]}'
 LIMIT = 200_000
 MODIFIED = datetime(2024, 2, 3, 12, tzinfo=UTC)
 
@@ -84,7 +87,24 @@ TABLE = [
     Row("good, with unknown fields in the envelope", ok(GOOD[:-1] + b', "new": {"a": 1}}'), None),
     Row("500 as text", http("500 Internal Server Error", b"Error", Content_Type="text/plain"), TransientApiError),
     Row("502 of a proxy", http("502 Bad Gateway", b"<html>", Content_Type="text/html"), TransientApiError),
-    Row("503 with Retry-After", http("503 Service Unavailable", b"", Retry_After="1"), TransientApiError),
+    Row("503 without Retry-After", http("503 Service Unavailable", b"<html>", Content_Type="text/html"),
+        TransientApiError),
+    Row("503 with Retry-After", http("503 Service Unavailable", b"", Retry_After="3600"), ServerDown, "left alone"),
+    Row("a page about maintenance", http("503 Service Unavailable", b"<html>Maintenance", Content_Type="text/html"),
+        ServerDown, "maintenance"),
+    Row("405 of a firewall", http("405 Not Allowed", b"<html>", Content_Type="text/html"), ServerDown, "A firewall"),
+    Row("202 of a firewall", http("202 Accepted", b""), ServerDown, "A firewall"),
+    Row("403 of a firewall", http("403 Forbidden", b"<html>Request blocked", Content_Type="text/html"), ServerDown,
+        "A firewall", Outcome.NOT_COUNTED),
+    Row("302 to a page to sign in", http("302 Found", Location="/sign-in/?next=/api/rest/v4/dockets/"), ServerDown,
+        "sign in"),
+    Row("302 to another host to sign in", http("302 Found", Location="https://sso.example/login?next=x"), ServerDown,
+        "sign in"),
+    Row("405 of the API", detail("405 Method Not Allowed", "Method not allowed."), BadRequest),
+    Row("a reference that does not exist", http("400 Bad Request", NO_SUCH_CHOICE, Content_Type=JSON), NoSuchReference,
+        "no such docket"),
+    Row("a choice that does not exist", http("400 Bad Request", NO_SUCH_CHOICE.replace(b"That choice", b"999"),
+        Content_Type=JSON), BadRequest, "999"),
     Row("504", http("504 Gateway Timeout"), TransientApiError),
     Row("408", http("408 Request Timeout"), TransientApiError),
     Row("connection reset", RESET, TransientApiError, "did not answer"),
@@ -103,6 +123,8 @@ TABLE = [
     Row("a JSON list", ok(b"[]"), TransientApiError, "not an object"),
     Row("no results", ok(b'{"next": null}'), TransientApiError, "has no list of results"),
     Row("results are no list", ok(b'{"next": null, "results": {"id": 7}}'), TransientApiError, "list of results"),
+    Row("more objects than a page has", ok(json.dumps({"next": None, "results": [{"id": 7}] * 21}).encode()),
+        ApiChanged, "a page has 21 objects, not 20"),
     Row("broken gzip", ok(b"\x1f\x8b\x08\x00garbage", Content_Encoding="gzip"), TransientApiError),
     Row("gzip bomb", ok(gzip.compress(b" " * 50_000_000), Content_Encoding="gzip"), ResponseTooLarge),
     Row("body over the limit", ok(b" " * (LIMIT + 1)), ResponseTooLarge),
@@ -147,7 +169,7 @@ def answering(*answers: bytes) -> Callable[[socket.socket, bytes], None]:
 @pytest.mark.parametrize("row", TABLE, ids=str)
 def test_every_answer_has_its_outcome(row: Row) -> None:
     with hand_made_server(answering(row.answer)) as (url, received):
-        bench = Bench(url, max_attempts=3, max_body_bytes=LIMIT)
+        bench = Bench(url, max_attempts=3, transport={"max_body_bytes": LIMIT})
         if row.raises is None:
             assert bench.client.page("dockets", {}).objects == [{"id": 7}]
         else:
@@ -164,7 +186,7 @@ def test_every_answer_has_its_outcome(row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row in TABLE if row.raises is TransientApiError], ids=str)
 def test_what_is_transient_is_followed_by_a_good_answer(row: Row) -> None:
     with hand_made_server(answering(row.answer, ok(GOOD))) as (url, received):
-        assert Bench(url, max_body_bytes=LIMIT).client.page("dockets", {}).objects == [{"id": 7}]
+        assert Bench(url, transport={"max_body_bytes": LIMIT}).client.page("dockets", {}).objects == [{"id": 7}]
         assert len(received) == 2
 
 

@@ -37,12 +37,18 @@ def evaluations(pipeline: Pipeline, asset: str, partition: str | None = MONTH) -
     return found
 
 
-def shown(pipeline: Pipeline, asset: str, partition: str | None = MONTH) -> tuple[bool, dg.AssetCheckSeverity | None]:
-    """Whether the newest evaluation of a partition passed, and how severe it is if not, as the UI looks it up."""
+def latest(pipeline: Pipeline, asset: str, partition: str | None) -> dg.AssetCheckEvaluation:
+    """The newest evaluation of a partition, as the UI looks it up."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), COMPLETE_AND_CURRENT)
     storage = pipeline.instance.event_log_storage
     newest = storage.get_latest_asset_check_execution_by_key([key], PartitionKeyFilter(key=partition))[key].evaluation
     assert newest
+    return newest
+
+
+def shown(pipeline: Pipeline, asset: str, partition: str | None = MONTH) -> tuple[bool, dg.AssetCheckSeverity | None]:
+    """Whether the newest evaluation of a partition passed, and how severe it is if not."""
+    newest = latest(pipeline, asset, partition)
     assert newest == evaluations(pipeline, asset, partition)[0]
     return newest.passed, None if newest.passed else newest.severity
 
@@ -157,11 +163,11 @@ def test_the_check_is_evaluated_again_whenever_failures_die_are_requeued_or_reso
     assert len(evaluations(pipeline, "clusters")) == said  # nothing has changed since
 
     assert pipeline.run("requeue_dead_dockets").success
-    pipeline.tick("retry_failed_dockets")
+    [request] = pipeline.tick("retry_failed_dockets")
     assert shown(pipeline, "clusters") == (False, WARN)
 
     pipeline.simulator.faults.clear()
-    retry(pipeline)
+    assert pipeline.launch(request).success
     assert shown(pipeline, "clusters") == (True, None)
     said = len(evaluations(pipeline, "clusters"))
     pipeline.tick("retry_failed_dockets")
@@ -210,3 +216,82 @@ def test_what_the_server_counted_is_shown_and_held_against_what_is_stored(pipeli
 
     download(pipeline, "clusters", full_refresh=True)
     assert shown(pipeline, "clusters") == (True, None)
+
+
+# --- whenever something dies ------------------------------------------------------------------------------------------
+
+
+def observations(pipeline: Pipeline, asset: str, partition: str | None) -> list[dg.AssetObservation]:
+    """What was observed of a partition outside of runs, the newest first."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition] if partition else None)
+    records = pipeline.instance.fetch_observations(wanted, limit=100).records
+    return [each.asset_observation for each in records if each.asset_observation]
+
+
+def backlog_is_shown_red(pipeline: Pipeline) -> bool | None:
+    key = dg.AssetCheckKey(dg.AssetKey("failed_dockets"), "nothing_is_dead")
+    newest = pipeline.instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    return not newest.evaluation.passed if newest and newest.evaluation else None
+
+
+def let_die(pipeline: Pipeline) -> None:
+    with pipeline.database.transaction() as connection:
+        connection.execute("UPDATE courtlistener.failures SET tries = 1000")
+
+
+def test_one_tick_after_a_death_the_partition_and_the_backlog_are_red_and_show_it(pipeline: Pipeline) -> None:
+    poisoned_cluster(pipeline)
+    download(pipeline, "clusters")
+    pipeline.tick("retry_failed_dockets")
+    assert backlog_is_shown_red(pipeline) is None
+    let_die(pipeline)
+    pipeline.tick("retry_failed_dockets")
+    assert shown(pipeline, "clusters") == (False, ERROR)
+    assert backlog_is_shown_red(pipeline)
+    [(bad,)] = pipeline.rows("SELECT object_id FROM courtlistener.failures")
+    newest = observations(pipeline, "clusters", MONTH)[0]
+    assert f"clusters object {bad}" in str(newest.metadata["failures"].value)
+    assert newest.metadata["dead_failures"].value == 1
+    assert "given up" in (newest.description or "")
+    assert f"clusters object {bad}" in str(
+        observations(pipeline, "failed_dockets", None)[0].metadata["dead_dockets"].value
+    )
+    assert observations(pipeline, "clusters", FEBRUARY) == []
+
+    pipeline.tick("retry_failed_dockets")  # Nothing is new, so nothing is said.
+    assert len(observations(pipeline, "failed_dockets", None)) == 1
+    assert pipeline.run("requeue_dead_dockets").success
+    pipeline.tick("retry_failed_dockets")
+    assert backlog_is_shown_red(pipeline) is False
+
+
+def test_what_dies_in_a_partition_that_no_run_has_to_do_with_is_shown_each_time(pipeline: Pipeline) -> None:
+    key = dg.AssetKey("clusters")
+    for id in (7, 8):
+        with pipeline.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO courtlistener.failures (asset, partition, sweep, object_id, error, message, tries) "
+                "VALUES ('clusters', %s, 'dated', %s, 'TransientApiError', '500', 1000)",
+                (MONTH, id),
+            )
+        pipeline.tick("retry_failed_dockets")
+        newest = latest(pipeline, "clusters", MONTH)
+        assert (newest.passed, newest.severity, values(newest)["dead_failures"]) == (False, ERROR, id - 6)
+    assert len(observations(pipeline, "clusters", MONTH)) == 2
+    assert not pipeline.instance.get_materialized_partitions(key)
+
+
+def test_one_docket_or_one_partition_is_requeued_by_the_job(pipeline: Pipeline) -> None:
+    for docket_id, partition in ((7, MONTH), (8, MONTH), (9, FEBRUARY)):
+        with pipeline.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO courtlistener.failures (asset, partition, sweep, docket_id, error, message, dead_at) "
+                "VALUES ('dockets', %s, 'filed', %s, 'TransientApiError', '500', now())",
+                (partition, docket_id),
+            )
+    for config, left in (({"docket_ids": [8]}, [7, 9]), ({"partitions": [FEBRUARY]}, [7])):
+        run_config = {"ops": {"requeue_dead": {"config": config}}}
+        assert pipeline.run("requeue_dead_dockets", run_config=run_config).success
+        dead = pipeline.rows("SELECT docket_id FROM courtlistener.failures WHERE dead_at IS NOT NULL ORDER BY 1")
+        assert [id for (id,) in dead] == left
+    assert {request.partition_key for request in pipeline.tick("retry_failed_dockets")} == {MONTH, FEBRUARY}

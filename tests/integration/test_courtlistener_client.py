@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,10 +39,30 @@ def test_a_page_takes_one_permit_and_settles_it(simulator: Simulator) -> None:
 def test_every_attempt_takes_a_permit_of_its_own(simulator: Simulator, kind: str) -> None:
     simulator.faults.add(Fault(kind, times=2))
     bench = Bench(simulator.url)
-    assert len(bench.client.page("dockets", PARAMS).objects) == 20
+    assert len(bench.client.page("dockets", PARAMS, attempts=3).objects) == 20
     assert bench.ledger.granted == 3
     assert bench.ledger.settled == [Outcome.COUNTED] * 3
     assert len(bench.slept) == 2
+
+
+def test_a_page_is_retried_once_unless_told_otherwise(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("500"))
+    bench = Bench(simulator.url)
+    with pytest.raises(TransientApiError):
+        bench.client.page("dockets", PARAMS)
+    assert bench.ledger.granted == 2
+
+
+def test_a_server_without_api_usage_serves_pages_all_the_same() -> None:
+    def answer(connection: socket.socket, head: bytes) -> None:
+        if b"/api-usage/" in head:
+            connection.sendall(http("404 Not Found", b'{"detail": "Not found."}', Content_Type="application/json"))
+        else:
+            connection.sendall(http("200 OK", b'{"next": null, "results": []}', Content_Type="application/json"))
+
+    with hand_made_server(answer) as (url, received):
+        assert Bench(url, windows_age_seconds=1e9).client.page("dockets", {}).objects == []
+        assert len(received) == 2
 
 
 def test_attempts_are_bounded(simulator: Simulator) -> None:
@@ -182,26 +203,55 @@ def test_a_body_over_the_limit_is_not_read_to_its_end(status: str) -> None:
             connection.sendall(b" " * 1_000_000)
 
     with hand_made_server(answer) as (url, _):
-        bench = Bench(url, max_body_bytes=1_000_000)
+        bench = Bench(url, transport={"max_body_bytes": 1_000_000})
         with pytest.raises(ResponseTooLarge):
             bench.client.page("dockets", {})
         assert bench.ledger.settled == [Outcome.COUNTED]
 
 
-def test_a_server_that_drips_does_not_hold_a_worker_for_ever() -> None:
-    looked_at_the_clock = threading.Semaphore(0)
-    moments = iter(range(0, 10_000, 7))
+class Alarm:
+    """A timer that rings when it is told to."""
 
-    def clock() -> float:
-        looked_at_the_clock.release()
-        return float(next(moments))
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.cancelled = False
+
+    def __call__(self, seconds: float, ring: Callable[[], None]) -> Alarm:
+        self.seconds, self.ring = seconds, ring
+        return self
+
+    def start(self) -> None:
+        self.started.release()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+DRIPS = {
+    "headers": HEADERS + b"X-Slow: ",
+    "body": HEADERS + b"Content-Length: 1000\r\n\r\n",
+    "body without a length": HEADERS + b"\r\n",
+    "line of a chunk": HEADERS + b"Transfer-Encoding: chunked\r\n\r\n",
+    "chunk": HEADERS + b"Transfer-Encoding: chunked\r\n\r\n400\r\n",
+}
+
+
+@pytest.mark.parametrize("drips", DRIPS)
+def test_a_server_that_drips_does_not_hold_a_worker_for_ever(drips: str) -> None:
+    alarm = Alarm()
 
     def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
-        while looked_at_the_clock.acquire(timeout=5):
-            connection.sendall(b" ")
+        connection.sendall(DRIPS[drips])
+        alarm.started.acquire(timeout=5)
+        connection.sendall(b"0")
+        alarm.ring()
+        connection.settimeout(5)
+        assert connection.recv(1) == b""  # It is the client that has had enough.
 
     with hand_made_server(answer) as (url, _):
-        bench = Bench(url, max_attempts=1, clock=clock)
-        with pytest.raises(TransientApiError, match="longer than 60 s"):
+        bench = Bench(url, max_attempts=1, transport={"timer": alarm})
+        with pytest.raises(TransientApiError, match="No whole response within 90 s: /dockets/"):
             bench.client.page("dockets", {})
+        assert (alarm.seconds, alarm.cancelled) == (90.0, True)
+        assert bench.ledger.settled == [Outcome.COUNTED]

@@ -245,3 +245,21 @@ def test_a_deferred_backfill_can_be_cancelled(pipeline: Pipeline, redis_client: 
     give_quota(pipeline, redis_client, 100)
     assert deferrals(pipeline) == []
     assert pipeline.tick("resume_deferred") == []
+
+
+@pytest.mark.parametrize("some", [{"docket_ids": [5]}, {"object_ids": [5]}])
+def test_a_run_for_single_objects_does_not_take_the_place_of_a_whole_partition(
+    pipeline: Pipeline, some: dict[str, Any]
+) -> None:
+    deferred = pipeline.backlog.deferrals
+    now: dict[str, Any] = {"wait_seconds": 0.0, "reason": "no room"}
+    deferred.record("dockets", [MONTH], **now, run_id="whole")
+    deferred.record("dockets", [MONTH], **now, run_id="some", config=some)
+    assert [(each.run_id, each.config) for each in deferred.all()] == [("whole", {})]
+    deferred.clear("dockets", MONTH, some_dockets=True)
+    assert len(deferred.all()) == 1
+
+    deferred.forget([MONTH])
+    deferred.record("dockets", [MONTH], **now, run_id="some", config=some)
+    deferred.clear("dockets", MONTH, some_dockets=True)
+    assert deferred.all() == []

@@ -18,14 +18,17 @@ import pytest
 import redis
 import trustme
 from click.testing import CliRunner
+from dagster._core.storage.dagster_run import DagsterRun
 from dagster._daemon.types import DaemonHeartbeat
 
 from courtlistener_assets.cli import main
+from courtlistener_assets.defs.assets.download_step import API_POOL
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import free_port
 from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.devkit.simulator.shapes import known_courts
 from courtlistener_assets.operations.doctor import clock_checks, dagster_checks, postgres_checks
 from courtlistener_assets.operations.doctor.examination import as_json, examine, is_healthy
 from courtlistener_assets.operations.doctor.findings import Finding, Severity
@@ -85,7 +88,8 @@ def world(
     admin.close()
     with psycopg.connect(postgres_server.url) as connection:
         if connection.execute("SELECT to_regclass('daemon_heartbeats')").fetchone() != (None,):
-            connection.execute("DELETE FROM daemon_heartbeats")
+            for table in ("daemon_heartbeats", "pending_steps", "concurrency_slots", "concurrency_limits"):
+                connection.execute(f"DELETE FROM {table}".encode())
 
 
 def port_of(url: str) -> int:
@@ -230,8 +234,17 @@ def silent_api(world: World) -> None:
     world.environ["COURTLISTENER_BASE_URL"] = f"http://127.0.0.1:{free_port()}"
 
 
+def court_in_capitals(world: World) -> None:
+    world.environ["COURTLISTENER_COURTS"] = "SCOTUS"
+
+
 def unknown_court(world: World) -> None:
     world.environ["COURTLISTENER_COURTS"] = "scotsu"
+
+
+def too_many_partitions(world: World) -> None:
+    world.environ["COURTLISTENER_COURTS"] = ",".join(each["id"] for each in known_courts())
+    world.environ["COURTLISTENER_FIRST_MONTH"] = "1900-01"
 
 
 def misspelt_setting(world: World) -> None:
@@ -274,6 +287,23 @@ def retries_of_lasting_failures(world: World) -> None:
     )
 
 
+def places_that_are_not_freed(world: World) -> None:
+    text = (world.home / "dagster.yaml").read_text()
+    (world.home / "dagster.yaml").write_text(text.replace('"free_slots_after_run_end_seconds": 60', '"enabled": true'))
+
+
+def killed_run_that_others_wait_for(world: World) -> None:
+    with dg.DagsterInstance.from_config(str(world.home)) as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots(API_POOL, 1)
+        runs = [DagsterRun(job_name="court_month", status=dg.DagsterRunStatus.STARTED) for _ in range(2)]
+        claimed = []
+        for run in runs:
+            instance.add_run(run)
+            claimed.append(storage.claim_concurrency_slot(API_POOL, run.run_id, "dockets").is_claimed)
+        assert claimed == [True, False]
+
+
 CASES = [
     (redis_stopped, Severity.ERROR, "redis", "Start Redis"),
     (wrong_redis_password, Severity.ERROR, "redis", "user and password in REDIS_URL"),
@@ -300,7 +330,9 @@ CASES = [
     (no_token, Severity.ERROR, "token", "CourtListener profile"),
     (server_that_is_not_courtlistener, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
     (silent_api, Severity.ERROR, "CourtListener", "COURTLISTENER_BASE_URL"),
-    (unknown_court, Severity.ERROR, "settings", "COURTLISTENER_COURTS"),
+    (court_in_capitals, Severity.ERROR, "settings", "COURTLISTENER_COURTS"),
+    (unknown_court, Severity.ERROR, "courts", "courtlistener courts"),
+    (too_many_partitions, Severity.WARNING, "partitions", "COURTLISTENER_FIRST_MONTH"),
     (misspelt_setting, Severity.WARNING, "settings", "Did you mean COURTLISTENER_WORKERS?"),
     (month_in_the_future, Severity.ERROR, "first month", "Set it to a month"),
     (no_dagster_home, Severity.ERROR, "DAGSTER_HOME", "courtlistener env"),
@@ -309,6 +341,8 @@ CASES = [
     (clock_of_this_machine_ahead, Severity.ERROR, "clocks", "chrony"),
     (two_daemons, Severity.ERROR, "dagster daemon", "but one"),
     (no_daemon, Severity.WARNING, "dagster daemon", "dagster-daemon run"),
+    (places_that_are_not_freed, Severity.WARNING, "dagster pools", "free_slots_after_run_end_seconds"),
+    (killed_run_that_others_wait_for, Severity.WARNING, "dagster pools", "Force termination"),
     (retries_of_lasting_failures, Severity.WARNING, "dagster retries", "false"),
 ]
 
@@ -343,7 +377,7 @@ def test_the_examination_costs_no_quota(world: World, simulator: Simulator) -> N
 
 
 def test_several_wrong_settings_are_all_named(world: World) -> None:
-    world.environ |= {"COURTLISTENER_COURTS": "scotsu", "COURTLISTENER_WORKERS": "many", "REDIS_URL": "ftp://x"}
+    world.environ |= {"COURTLISTENER_COURTS": "Scotus", "COURTLISTENER_WORKERS": "many", "REDIS_URL": "ftp://x"}
     findings = [finding for finding in world.examine() if finding.check == "settings"]
     assert sorted(finding.remedy.partition(":")[0] for finding in findings) == [
         "Correct COURTLISTENER_COURTS",

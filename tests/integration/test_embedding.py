@@ -209,10 +209,10 @@ def test_another_project_runs_our_assets_below_its_own_prefix(project: Project, 
 
 def test_a_wrong_attribute_is_named_with_what_was_expected(project: Project) -> None:
     project.write({"src/legal_research/definitions.py": DEFINITIONS, "src/legal_research/defs/__init__.py": ""})
-    wrong = COMPONENT.replace("[scotus, ca9]", "[scotos]")
+    wrong = COMPONENT.replace("[scotus, ca9]", "[SCOTUS]")
     project.write({"src/legal_research/defs/courts/defs.yaml": wrong})
     said = " ".join(project.dg("check", "defs", status=1).split())
-    assert "courts: there is no court 'scotos'; did you mean scotus" in said
+    assert "courts: 'SCOTUS' is not the id of a court such as ca9; did you mean scotus" in said
     assert "defs.yaml" in said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,10 @@ import redis
 
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.backlog.failure_lists import FailureLists
-from resources.backlog.failures import Failures
+from resources.backlog.failures import Chosen, Failures
 from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
-from resources.connections.redis_keys import RedisKeys
+from resources.connections.redis_keys import RedisKeys, hour_stamp
 from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
 
@@ -54,20 +55,35 @@ def test_nothing_is_due_before_the_first_delay_and_everything_after_it(failed: F
     assert (claim.partition, [one.docket_id for one in claim.failures]) == (PARTITION, [1, 2])
 
 
+def test_the_tries_are_spread_over_days(database: Database, redis_server: RedisServer) -> None:
+    failed = Failures(database, FailureLists(connect(redis_server.url)))
+    fail(database, *range(1, 30))
+    delays = {one.due_at - one.last_at for one in failed.open()}
+    assert timedelta(hours=1) <= min(delays) < max(delays) <= timedelta(hours=1.5)
+    assert len(delays) == 29  # What failed together does not come back together.
+    spent = timedelta()
+    for tries in range(1, 5):
+        database.rows(f"UPDATE courtlistener.failures SET tries = {tries} RETURNING id")
+        delays = {one.due_at - one.last_at for one in failed.open()}
+        assert timedelta(hours=4 ** (tries - 1)) <= min(delays) <= max(delays) <= timedelta(days=4.5)
+        spent += min(delays)
+    assert timedelta(days=3) < spent
+
+
 def test_what_is_claimed_cannot_be_claimed_again(failed: Failures, database: Database) -> None:
     fail(database, 1)
     assert len(failed.claim_due(now=later(100))) == 1
     assert failed.claim_due(now=later(100_000)) == []
 
 
-def test_the_delay_doubles_and_differs_between_failures(failed: Failures, database: Database) -> None:
+def test_the_delay_grows_and_differs_between_failures(failed: Failures, database: Database) -> None:
     fail(database, *range(1, 9))
     first = {one.docket_id: (one.due_at - one.last_at).total_seconds() for one in failed.open()}
     fail(database, *range(1, 9))
     second = {one.docket_id: (one.due_at - one.last_at).total_seconds() for one in failed.open()}
     assert len(set(first.values())) == 8
     assert all(60 <= delay < 90 for delay in first.values())
-    assert all(120 <= delay < 180 for delay in second.values())
+    assert all(240 <= delay < 360 for delay in second.values())
 
 
 def test_each_partition_becomes_one_claim(failed: Failures, database: Database) -> None:
@@ -112,7 +128,7 @@ def test_no_room_in_the_quota_costs_no_try(failed: Failures, database: Database)
     [claim] = failed.claim_due(now=later(100))
     failed.release(claim.id, "dockets", 3600)
     assert failed.claim_due(now=later(3500)) == []
-    [again] = failed.claim_due(now=later(3700))
+    [again] = failed.claim_due(now=later(5500))
     assert (again.failures[0].tries, again.number) == (1, 2)
 
 
@@ -133,9 +149,9 @@ def test_after_the_last_try_it_is_dead_until_it_is_requeued(failed: Failures, da
         failed.release_orphaned(claim.id)
     assert failed.counts() == {"waiting": 0, "claimed": 0, "dead": 1}
     assert failed.claim_due(now=later(1_000_000)) == []
-    assert failed.requeue_dead() == 1
-    [claim] = failed.claim_due(now=later(100))
-    assert claim.failures[0].tries == 1
+    assert failed.requeue_dead(Chosen()) == 1
+    [claim] = failed.claim_due()
+    assert claim.failures[0].tries == 0
 
 
 def test_the_lists_follow_a_failure_through_its_life(
@@ -157,7 +173,7 @@ def test_the_lists_follow_a_failure_through_its_life(
     failed.release_orphaned(claim.id)
     assert (listed(redis_client, hour), listed(redis_client, KEYS.dead())) == ([], [2])
 
-    failed.requeue_dead()
+    failed.requeue_dead(Chosen())
     assert (listed(redis_client, hour), listed(redis_client, KEYS.dead())) == ([2], [])
     assert failed.refill() == []
 
@@ -179,7 +195,7 @@ def test_a_list_that_missed_a_success_is_emptied(
     failed.refill()
     hour = hour_key(failed)
     without_redis = Failures(database, FailureLists(connect("redis://127.0.0.1:1/0")))
-    [claim] = without_redis.claim_due(now=later(100))
+    [claim] = without_redis.claim_due(now=later(5500))
     without_redis.acknowledge(claim.id, "dockets")
     failed.refill()
     assert listed(redis_client, hour) == []
@@ -206,3 +222,46 @@ def test_two_sensors_share_out_what_is_due(failed: Failures, database: Database)
     other = failed.claim_due(now=later(100), max_failures=50)
     ids = [failure.docket_id for claim in one + other for failure in claim.failures]
     assert sorted(ids, key=int) == list(range(1, 11))  # type: ignore[arg-type]
+
+
+def refuse_writes(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 1)
+
+
+def hold_no_lists(client: redis.Redis) -> None:
+    for key in (hour_stamp(datetime.now(UTC)), "count"):
+        client.set(KEYS.failed(key), "no list")
+    client.mset({KEYS.dead(): "no list", KEYS.taken(): "no list"})
+
+
+@pytest.mark.parametrize("break_lists", [refuse_writes, hold_no_lists])
+def test_a_list_that_cannot_be_written_fails_nothing(
+    database: Database, fresh_redis_server: RedisServer, break_lists: Callable[[redis.Redis], None]
+) -> None:
+    client = connect(fresh_redis_server.url)
+    client.rpush(KEYS.failed("2024-01-31_13"), '{"docket_id": 5}', "garbage")
+    break_lists(client)
+    failed = Failures(database, FailureLists(connect(fresh_redis_server.url)), base_seconds=60, max_tries=3)
+    fail(database, 1, 2, 3)
+    [claim] = failed.claim_due(now=later(1000), max_failures=2)
+    failed.adopt(lambda asset, partition: True)
+    failed.refill()
+    assert failed.resolve(claim.id, claim.failures[0].id) == 1
+    assert failed.give_up(claim.id, {claim.failures[1].id: "no use"}) == 1
+    assert failed.requeue_dead(Chosen()) == 1
+    [claim] = failed.claim_due(now=later(1000))
+    assert failed.release(claim.id, "dockets", 1) == 2
+    [claim] = failed.claim_due(now=later(1000))
+    assert failed.acknowledge(claim.id, "dockets") == (2, 0)
+    pushed = [entry for entry in client.lrange(KEYS.failed("2024-01-31_13"), 0, -1) if "docket_id" in entry]
+    assert len(pushed) == 1
+
+
+def test_a_range_stands_in_its_list_as_postgres_names_it(
+    failed: Failures, database: Database, redis_client: redis.Redis
+) -> None:
+    for sweep in ("filed", "decided:10-20", "docket:5"):
+        key = SweepKey("dockets", PARTITION, sweep)
+        RecordStore(database).record_failure(key, Failure("TransientApiError", "500", after_id=10, up_to_id=20))
+    assert failed.refill() != []
+    assert failed.refill() == []

@@ -70,7 +70,7 @@ def page(
     """Store records as the only page of a pass that began at `watermark`."""
     key = SweepKey(asset, partition, sweep)
     if since:
-        begun = store.begin_pass_since(key, since, run_id=f"{asset} {watermark} {since}")
+        begun = store.begin_pass_since(key, since, run_id=f"{asset} {watermark} {since}", overlap=timedelta(0))
     else:
         begun = store.begin_pass(key, run_id=f"{asset} {watermark}", full_refresh=True, overlap=timedelta(0))
     return store.store_page(begun, PageOfRecords(records), after_id=1, watermark=watermark, finished=True, scope=scope)
@@ -81,9 +81,9 @@ def noted(database: Database) -> set[tuple[str, str, int]]:
 
 
 def stale(store: RecordStore) -> set[str]:
-    found = store.stale_partitions()
+    found = store.stale.partitions()
     for partition, last_at in found:
-        store.take_stale(partition, last_at)
+        store.stale.take(partition, last_at)
     return {partition for partition, _ in found}
 
 
@@ -223,7 +223,7 @@ def test_of_two_bodies_the_younger_one_stays_but_for_clocks_that_differ(store: R
         return name
 
     key = SweepKey("dockets", JANUARY, "filed")
-    begun = store.begin_pass_since(key, OLD, run_id="one")
+    begun = store.begin_pass_since(key, OLD, run_id="one", overlap=timedelta(0))
 
     def store_named(name: str, modified: datetime, tolerance: timedelta) -> None:
         record = docket(7, modified=modified, case_name=name)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from courtlistener_assets.cli import main
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.simulator.faults import Fault
-from resources.backlog.failure_lists import OpenFailure
+from resources.backlog.failure_entries import OpenFailure
 from resources.connections.redis_address import connect
 from resources.connections.redis_keys import RedisKeys
 from resources.legacy.pipeline_state import PipelineState

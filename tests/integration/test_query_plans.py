@@ -30,6 +30,7 @@ from courtlistener_assets.download.stream import all_kinds, all_members
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
+from resources.backlog.failures import Chosen
 from resources.backlog.progress import FULL_WALKS, PROGRESS
 from resources.connections.postgres import Database
 from resources.dagster_resources import RedisRateLimitResource, account_of
@@ -255,7 +256,8 @@ def live_through_failures(store: Store) -> None:
     backlog.failures.acknowledge(first.id, first.failures[0].asset)
     backlog.failures.release_orphaned(first.id)
     backlog.failures.release(second.id, second.failures[0].asset, 60)
-    backlog.failures.requeue_dead([failure.id for failure in backlog.failures.open(limit=10)])
+    backlog.failures.requeue_dead(Chosen([failure.id for failure in backlog.failures.open(limit=10)]))
+    backlog.failures.adopt(lambda asset, partition: True)
     backlog.failures.of_partition(first.failures[0].asset, first.partition)
     assert backlog.failures.counts()["dead"]
     backlog.failures.claims()

@@ -95,12 +95,12 @@ def test_everything_asks_for_all_again_and_survives_a_retry_of_its_run(store: Re
 
 
 def test_a_sweep_counts_as_complete_while_it_is_brought_up_to_date(store: RecordStore) -> None:
-    assert not store.is_complete("dockets", KEY.partition, ["filed"])
+    assert not store.freshness.is_complete("dockets", KEY.partition, ["filed"])
     put(store, begin(store), docket(7), after_id=7, finished=True)
-    assert store.is_complete("dockets", KEY.partition, ["filed"])
-    assert not store.is_complete("dockets", KEY.partition, ["filed", "decided"])
+    assert store.freshness.is_complete("dockets", KEY.partition, ["filed"])
+    assert not store.freshness.is_complete("dockets", KEY.partition, ["filed", "decided"])
     begin(store, run_id="run-2")
-    assert store.is_complete("dockets", KEY.partition, ["filed"])
+    assert store.freshness.is_complete("dockets", KEY.partition, ["filed"])
 
 
 def test_a_newer_row_is_never_replaced_by_an_older_one(store: RecordStore, database: Database) -> None:
@@ -170,3 +170,31 @@ def test_documents_of_a_partition_are_its_decisions_and_its_filings(store: Recor
         "docket_entries": 1,
         "recap_documents": 1,
     }
+
+
+def ranges(database: Database) -> list[Any]:
+    return database.rows("SELECT sweep, after_id, up_to_id FROM courtlistener.failures ORDER BY id")
+
+
+def test_ranges_of_two_sweeps_are_two_failures_wherever_they_begin(store: RecordStore, database: Database) -> None:
+    for sweep, up_to_id in (("filed", 200), ("decided", 900), ("docket:5", None), ("docket:6", None)):
+        key = SweepKey(KEY.asset, KEY.partition, sweep)
+        store.record_failure(key, Failure("TransientApiError", "500", after_id=0, up_to_id=up_to_id))
+    assert ranges(database) == [("filed", 0, 200), ("decided", 0, 900), ("docket:5", 0, None), ("docket:6", 0, None)]
+    retried = SweepKey(KEY.asset, KEY.partition, "decided:0-900")
+    store.record_failure(retried, Failure("TransientApiError", "500", after_id=0, up_to_id=900))
+    assert database.rows("SELECT tries FROM courtlistener.failures ORDER BY id") == [(1,), (2,), (1,), (1,)]
+
+
+def test_only_a_retry_narrows_a_range(store: RecordStore, database: Database) -> None:
+    def fail(up_to_id: int | None) -> list[Any]:
+        store.record_failure(KEY, Failure("TransientApiError", "500", after_id=0, up_to_id=up_to_id))
+        return ranges(database)
+
+    assert fail(200) == [("filed", 0, 200)]
+    # A later pass saw only what was modified, of which the last id may be less.
+    assert fail(150) == [("filed", 0, 200)]
+    assert fail(None) == fail(150) == [("filed", 0, None)]
+    with database.transaction() as connection:
+        connection.execute("UPDATE courtlistener.failures SET claimed_by = 'claim', claimed_at = now()")
+    assert fail(150) == [("filed", 0, 150)]

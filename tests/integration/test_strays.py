@@ -53,9 +53,7 @@ def test_what_is_deleted_there_becomes_a_tombstone(pipeline: Pipeline, corpus: C
     corpus.delete("dockets", docket)
     refresh(pipeline)
     assert pipeline.rows(FOUND) == [(0,)]
-    alive = pipeline.rows(
-        f"SELECT count(*) FROM courtlistener.records WHERE docket_id = {docket} AND gone_at IS NULL"
-    )
+    alive = pipeline.rows(f"SELECT count(*) FROM courtlistener.records WHERE docket_id = {docket} AND gone_at IS NULL")
     assert alive == [(0,)]
     refresh(pipeline)
     assert pipeline.rows(STRAYS) == []

@@ -58,7 +58,7 @@ class History:
             self.step()
             for partition in self.chance.sample(PARTITIONS, self.chance.choice([0, 0, 1, 2])):
                 self.build_or_be_killed(partition)
-        while stale := {partition for partition, _ in self.store.stale_partitions()} & set(PARTITIONS):
+        while stale := {partition for partition, _ in self.store.stale.partitions()} & set(PARTITIONS):
             self.build(self.chance.choice(sorted(stale)))
 
     def step(self) -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.defs import steps
 from resources.errors import StoreUnavailable
 from resources.records.store import RecordStore
 from tests.integration.pipeline_harness import MONTH, Pipeline
@@ -109,7 +110,7 @@ def test_an_opinion_that_changes_gives_only_its_own_chunks_anew(pipeline: Pipeli
 
 
 def test_a_rebuild_outlives_a_blip_of_postgres(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0)
+    monkeypatch.setattr(steps, "pause", lambda seconds: None)
     counts, lost = RecordStore.counts, [StoreUnavailable()]
 
     def counts_after_a_blip(store: RecordStore, *args: Any) -> Any:

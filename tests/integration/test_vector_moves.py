@@ -280,7 +280,7 @@ def test_what_a_killed_run_left_is_deleted_by_the_next_one_but_nothing_that_is_i
 
 
 def stale(world: World) -> list[str]:
-    return [partition for partition, _ in world.store.stale_partitions()]
+    return [partition for partition, _ in world.store.stale.partitions()]
 
 
 def make_stale(world: World, partition: str) -> None:

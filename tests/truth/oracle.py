@@ -221,6 +221,10 @@ class Oracle:
         """Whether an object may differ until it is fetched."""
         return key in self.dirt
 
+    def is_below_excused(self, key: Key) -> bool:
+        """Whether an object hangs on one that may be in another place: so may it, although it came later."""
+        return any(each.about_place for above in self.above(key) for each in self.dirt.get(above, ()))
+
     def history_of(self, key: Key) -> tuple[str, ...]:
         """What has happened to an object, and to what it hangs on or ever hung on."""
         others = sorted({*self.above(key), *self.last_above.get(key, ())})

@@ -256,7 +256,7 @@ class Round:
         key = difference.key
         if key is None:
             return False
-        if self.oracle.excused(key):
+        if self.oracle.excused(key) or (difference.kind.startswith("ghost") and self.oracle.is_below_excused(key)):
             return True
         # What the chunks of a document say of its case comes from its parents; a docket's months from its decisions.
         in_file = difference.kind.endswith("in a file")

@@ -144,6 +144,8 @@ THRESHOLDS = [
     ("CourtListenerPostgresDown", {"postgres_up": 1}, {"postgres_up": 0}),
     ("CourtListenerRefused", {"requests_refused_total": 0}, {"requests_refused_total": 1}),
     ("CourtListenerAccountBlocked", {"account_blocked": 0}, {"account_blocked": 1}),
+    # More than two hours.
+    ("CourtListenerDown", {"server_down_seconds": 7200}, {"server_down_seconds": 7201}),
     ("CourtListenerDeadFailures", {"failures__state__open": 9, "failures__state__dead": 0},
      {"failures__state__dead": 1}),
     ("CourtListenerExporterDown", {"scrape_seconds": 0.1}, {}),

@@ -143,6 +143,14 @@ def test_crashed_runs_are_retried_as_on_one_machine(tmp_path: Path) -> None:
     assert DAGSTER["run_monitoring"]["enabled"] is True
 
 
+def test_the_places_of_killed_steps_in_the_pool_are_freed_everywhere(tmp_path: Path) -> None:
+    write_instance(tmp_path, workers=4)
+    local = loaded(tmp_path / "dagster.yaml")
+    for monitoring in (DAGSTER["run_monitoring"], local["run_monitoring"]):
+        assert monitoring["free_slots_after_run_end_seconds"] == 60
+    assert VALUES["dagsterDaemon"]["runMonitoring"]["freeSlotsAfterRunEndSeconds"] == 60
+
+
 def test_the_workspace_names_the_code_server_of_compose() -> None:
     [location] = loaded(DOCKER / "workspace.yaml")["load_from"]
     assert location["grpc_server"]["host"] in SERVICES
@@ -252,7 +260,9 @@ CHART: dict[str, Any] = {
         "runCoordinator": {"enabled": bool, "type": str, "config": {"queuedRunCoordinator": {
             "maxConcurrentRuns": int, "dequeueUseThreads": bool, "dequeueNumWorkers": int,
         }}},
-        "runMonitoring": {"enabled": bool, "startTimeoutSeconds": int, "pollIntervalSeconds": int},
+        "runMonitoring": {
+            "enabled": bool, "startTimeoutSeconds": int, "pollIntervalSeconds": int, "freeSlotsAfterRunEndSeconds": int,
+        },
         "runRetries": {"enabled": bool, "maxRetries": int, "retryOnAssetOrOpFailure": bool},
         "sensors": {"useThreads": bool, "numWorkers": int},
         "schedules": {"useThreads": bool, "numWorkers": int},

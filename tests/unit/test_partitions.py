@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from courtlistener_assets.download.partitions import CourtMonth, check_courts
-from resources.errors import InvalidPartitionKey, SettingError
+from courtlistener_assets.download.partitions import CourtMonth
+from resources.errors import InvalidPartitionKey
 
 
 def test_a_key_parses_and_prints_itself() -> None:
@@ -27,12 +27,3 @@ def test_a_key_of_another_form_is_named(key: str) -> None:
 )
 def test_a_month_ends_where_the_next_begins(month: date, following: date) -> None:
     assert CourtMonth("ca9", month).next_month == following
-
-
-def test_known_courts_pass_unchanged() -> None:
-    assert check_courts(("scotus", "ca9", "nysd")) == ("scotus", "ca9", "nysd")
-
-
-def test_a_mistyped_court_is_answered_with_the_nearest() -> None:
-    with pytest.raises(SettingError, match=r"no court 'scotsu'; did you mean scotus"):
-        check_courts(("scotsu",))

@@ -8,7 +8,8 @@ import pytest
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from resources.courtlistener.responses import Response, error_of_no_response, object_of, page_of, server_windows_of
+from resources.courtlistener.answer import Response
+from resources.courtlistener.responses import error_of_no_response, object_of, page_of, server_windows_of
 from resources.errors import (
     ApiError,
     AuthenticationFailed,
@@ -18,6 +19,7 @@ from resources.errors import (
     NotFound,
     NotSent,
     PermissionDenied,
+    ResponseTooLarge,
     Throttled,
     TransientApiError,
 )
@@ -175,3 +177,15 @@ def test_only_a_request_without_a_connection_was_never_sent() -> None:
     nowhere = MaxRetryError(MagicMock(), URL, NewConnectionError(MagicMock(), "refused"))
     assert type(error_of_no_response(URL, requests.exceptions.SSLError(broken), masked="token")) is TransientApiError
     assert type(error_of_no_response(URL, requests.ConnectionError(nowhere), masked="token")) is NotSent
+
+
+@pytest.mark.parametrize("item", ["{}", "[]", "0"])
+def test_a_page_of_millions_of_values_is_refused_before_they_are_made(item: str) -> None:
+    body = b'{"next": null, "results": [' + f"{item},".encode() * 4_000_001 + item.encode() + b"]}"
+    with pytest.raises(ResponseTooLarge, match="more than 4000000 values: /dockets/"):
+        page_of(answer(200, body))
+
+
+def test_a_long_text_is_no_page_of_millions_of_values() -> None:
+    text = "He said, [as follows], that the motion, brought by {the} appellant, is denied. " * 100_000
+    assert len(page_of(answer(200, {"next": None, "results": [{"id": 1, "plain_text": text}]})).objects) == 1

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from courtlistener_assets.defs.assets.download_config import DownloadConfig, IdRange
-from courtlistener_assets.defs.assets.failed_dockets import table
+from courtlistener_assets.defs.assets.failed_dockets import failures_table, table
 from courtlistener_assets.defs.jobs import ForgetConfig
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.sensors.resume_deferred import resume_request
@@ -19,7 +18,7 @@ from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.streams import STREAMS
 from resources.backlog.deferrals import Deferral
-from resources.backlog.failure_lists import OpenFailure
+from resources.backlog.failure_entries import OpenFailure
 from resources.backlog.failures import Claim
 
 MOMENT = datetime(2024, 1, 31, 13, 5, tzinfo=UTC)
@@ -47,32 +46,29 @@ def config(*failures: OpenFailure, asset: str = "dockets") -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("failure", "dockets", "ranges"),
+    ("failure", "dockets", "objects", "ranges"),
     [
-        (replace(PLAIN, docket_id=17), [17], []),
-        (replace(PLAIN, docket_id=17, object_id=99), [17], []),
-        (replace(PLAIN, sweep="docket:17", object_id=99), [17], []),
-        (replace(PLAIN, object_id=99), [], [("filed", 98, 99)]),
-        (replace(PLAIN, sweep="filed:90-99", object_id=99), [], [("filed", 98, 99)]),
-        (replace(PLAIN, after_id=40, up_to_id=60), [], [("filed", 40, 60)]),
+        (replace(PLAIN, docket_id=17), [17], [], []),
+        (replace(PLAIN, sweep="docket:17", after_id=3, up_to_id=9), [17], [], []),
+        (replace(PLAIN, docket_id=17, object_id=99), [], [99], []),
+        (replace(PLAIN, sweep="docket:17", object_id=99), [], [99], []),
+        (replace(PLAIN, sweep="filed:90-99", object_id=99), [], [99], []),
+        (replace(PLAIN, sweep="recap_documents", object_id=99), [], [], [("recap_documents", 98, 99)]),
+        (replace(PLAIN, after_id=40, up_to_id=60), [], [], [("filed", 40, 60)]),
     ],
 )
-def test_a_retry_asks_for_the_docket_or_for_the_ids_in_the_sweep(
-    failure: OpenFailure, dockets: list[int], ranges: list[tuple[str, int, int]]
+def test_a_retry_asks_for_the_one_object_or_for_its_docket_or_for_a_range_of_the_sweep(
+    failure: OpenFailure, dockets: list[int], objects: list[int], ranges: list[tuple[str, int, int]]
 ) -> None:
     wanted = [{"sweep": sweep, "after_id": after, "up_to_id": up_to} for sweep, after, up_to in ranges]
-    assert config(failure) == {"docket_ids": dockets, "id_ranges": wanted}
-
-
-def test_a_docket_that_failed_in_many_objects_is_asked_for_once() -> None:
-    failures = [replace(PLAIN, id=id, docket_id=17, object_id=id) for id in (5, 6, 7)]
-    assert config(*failures)["docket_ids"] == [17]
+    assert config(failure) == {"docket_ids": dockets, "object_ids": objects, "id_ranges": wanted}
 
 
 def test_a_courts_changes_are_asked_for_by_ids_even_where_the_docket_is_known() -> None:
     failure = replace(PLAIN, asset=COURT_CHANGES, sweep="clusters", docket_id=17, object_id=99)
     found = config(failure, asset=COURT_CHANGES)
-    assert found == {"docket_ids": [], "id_ranges": [{"sweep": "clusters", "after_id": 98, "up_to_id": 99}]}
+    ranges = [{"sweep": "clusters", "after_id": 98, "up_to_id": 99}]
+    assert found == {"docket_ids": [], "object_ids": [], "id_ranges": ranges}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +78,12 @@ def test_a_courts_changes_are_asked_for_by_ids_even_where_the_docket_is_known() 
 )  # fmt: skip
 def test_each_kind_of_partition_has_its_job(partition: str, job: str) -> None:
     assert retry_request(Claim("claim", partition, 1, (replace(PLAIN, partition=partition),)), Names()).job_name == job
+
+
+def test_dockets_whose_court_is_not_known_are_looked_up() -> None:
+    request = retry_request(Claim("claim", "", 1, (replace(PLAIN, partition="", docket_id=17),)), Names(("mine",)))
+    assert (request.job_name, request.partition_key) == ("mine__look_up_failed_dockets", None)
+    assert request.run_config == {"ops": {"mine__look_up_dockets": {"config": {"claim_id": "claim"}}}}
 
 
 @pytest.mark.parametrize("key", [MONTH, "ca9|2024-05-17", "ca9|undated", "ca9", "F", "FD", "all"])
@@ -123,8 +125,8 @@ def test_the_run_key_differs_between_attempts_and_between_sets_of_failures() -> 
 
 @pytest.mark.parametrize("stream", [each for each in STREAMS if each.docket_filter], ids=lambda each: each.name)
 def test_the_sweeps_of_a_retry_stay_within_the_court(stream: Stream) -> None:
-    ranges = [IdRange(sweep=sweep.name, after_id=98, up_to_id=99) for sweep in stream.sweeps]
-    for sweep in DownloadConfig(docket_ids=[17], id_ranges=ranges).sweeps(stream):
+    parts = [sweep.part(98, 99) for sweep in stream.sweeps]
+    for sweep in (stream.docket_sweep(17), stream.object_sweep(99), *parts):
         assert "ca9" in sweep.params(CourtMonth("ca9", date(2024, 1, 1))).values()
 
 
@@ -133,3 +135,11 @@ def test_a_table_survives_whatever_a_cell_holds() -> None:
     [_, _, first, second] = text.split("\n")
     assert first == "| a \\| b c &lt;script> |"
     assert len(second) < 200
+
+
+def test_the_table_of_failures_has_three_narrow_columns() -> None:
+    url = "500 Internal Server Error: /opinions/?cluster__docket__court=ca9&cluster__date_filed__gte=2024-02-01"
+    [header, _, row] = failures_table([replace(PLAIN, object_id=36, message=url)]).split("\n")
+    assert header == "| failure | error | tries |"
+    assert row.startswith("| 1: dockets object 36 | TransientApiError: 500 Internal Server Error: /opinions/?cluste… |")
+    assert max(map(len, row.split())) <= 18

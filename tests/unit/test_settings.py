@@ -31,7 +31,7 @@ def test_values_in_code_are_read_as_those_of_the_environment() -> None:
     ("name", "value", "expected"),
     [
         ("base_url", "http://example.com", "use https"),
-        ("courts", ["ca99"], "did you mean"),
+        ("courts", ["CA9"], "did you mean ca9"),
         ("courts", [], "names no court"),
         ("first_month", date(2015, 1, 15), "not a month such as 2015-01"),
         ("account", "our account", "letters, digits"),
@@ -203,7 +203,7 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_BASE_URL", "ftp://example.com", "must be like https://"),
         ("COURTLISTENER_BASE_URL", "https://user:pw@example.com", "without path or user"),
         ("COURTLISTENER_BASE_URL", "https://example.com/other", "without path or user"),
-        ("COURTLISTENER_COURTS", "ca99", "did you mean"),
+        ("COURTLISTENER_COURTS", "Scotus", "did you mean scotus"),
         ("COURTLISTENER_FIRST_MONTH", "January", "not a month such as 2015-01"),
         ("COURTLISTENER_FIRST_MONTH", "2015-13", "not a month such as 2015-01"),
         ("COURTLISTENER_RATE_LIMITS", "5 per minute", "not like 5/min"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ def control(simulator: Simulator, path: str, **body: Any) -> Any:
         ("crash", 500, "text/html; charset=utf-8"),
         ("502", 502, "text/html; charset=utf-8"),
         ("503", 503, "text/html; charset=utf-8"),
+        ("504", 504, "text/html; charset=utf-8"),
         ("html", 200, "text/html; charset=utf-8"),
         ("empty", 200, "application/json"),
     ],
@@ -123,6 +126,87 @@ def test_a_poison_object_spoils_every_answer_that_shows_it(simulator: Simulator)
     assert simulator.summary()["faults"] == {"poison": 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "header"),
+    [
+        ("maintenance", 503, ("Retry-After", "3600")),
+        ("firewall_202", 202, ("x-amzn-waf-action", "challenge")),
+        ("firewall_403", 403, ("X-Cache", "Error from cloudfront")),
+        ("firewall_405", 405, ("x-amzn-waf-action", "captcha")),
+        ("login", 302, ("Location", "{url}/sign-in/?next=/api/rest/v4/opinions/")),
+        ("missing", 404, ("Vary", "origin, Cookie")),
+    ],
+)
+def test_what_is_in_front_of_the_api_answers_people_and_costs_no_quota(
+    simulator: Simulator, kind: str, status: int, header: tuple[str, str]
+) -> None:
+    strike(simulator, kind, retry_after_seconds=3600)
+    bad = requests.get(simulator.api_url + PATH, timeout=10, allow_redirects=False)
+    name, value = header
+    assert (bad.status_code, bad.headers[name]) == (status, value.format(url=simulator.url))
+    assert bad.headers["Content-Type"].startswith("text/html")
+    (entry,) = simulator.log
+    assert (entry.status, entry.admitted, entry.fault) == (status, False, kind)
+
+
+def test_an_account_may_be_forbidden_one_endpoint(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("forbidden", path_prefix="/api/rest/v4/opinions/"))
+    bad = get(simulator)
+    assert (bad.status_code, bad.json()["detail"]) == (403, "You do not have permission to perform this action.")
+    assert get(simulator, "clusters/?id__gt=0").status_code == 200
+    assert [entry.admitted for entry in simulator.log] == [False, True]
+
+
+def test_a_timeout_is_counted_and_says_nothing(simulator: Simulator) -> None:
+    strike(simulator, "timeout")
+    headers = {"Authorization": "Token wide-token"}
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(simulator.api_url + PATH, headers=headers, timeout=0.1)
+    (entry,) = simulator.log
+    assert (entry.status, entry.admitted, entry.fault) == (0, True, "timeout")
+
+
+@pytest.mark.parametrize("kind", ["drip_headers", "drip_chunks"])
+def test_a_response_that_drips_never_lets_a_read_time_out(simulator: Simulator, kind: str) -> None:
+    strike(simulator, kind, seconds=0.4)
+    started = time.monotonic()
+    with contextlib.suppress(requests.exceptions.ChunkedEncodingError):
+        requests.get(simulator.api_url + PATH, headers={"Authorization": "Token wide-token"}, timeout=0.2)
+    assert time.monotonic() - started >= 0.35
+
+
+def test_a_page_can_have_too_many_objects_or_one_that_is_too_deep(simulator: Simulator) -> None:
+    strike(simulator, "many", count=21)
+    assert len(get(simulator).json()["results"]) == 21
+    strike(simulator, "nested", count=100)
+    assert "[" * 100 + "]" * 100 in get(simulator).text
+
+
+def test_an_open_page_fails_where_ids_of_others_are_left(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("unbounded", endpoint="clusters", by="504"))
+    last = max(cluster["id"] for cluster in simulator.corpus.clusters)
+    court = "clusters/?docket__court=scotus&order_by=id&id__gt="
+    own = [cluster["id"] for cluster in get(simulator, f"{court}0&id__lte={last}").json()["results"]]
+    assert own
+    asked = [f"{court}{own[-1]}", f"{court}{own[-1]}&id__lte={last}", f"{court}{last}", f"{court}0&count=on"]
+    assert [get(simulator, path).status_code for path in asked] == [504, 200, 200, 200]
+    assert simulator.summary()["faults"] == {"unbounded": 1}
+
+
+def test_what_spoils_a_page_may_be_a_timeout(simulator: Simulator) -> None:
+    shown = get(simulator).json()["results"][3]["id"]
+    simulator.faults.add(Fault("poison", endpoint="opinions", object_id=shown, by="timeout", seconds=0.01))
+    with pytest.raises(requests.ConnectionError):
+        get(simulator)
+    assert simulator.log[-1].fault == "poison"
+
+
+def test_the_id_of_a_poison_object_can_be_listed(simulator: Simulator) -> None:
+    shown = get(simulator).json()["results"][3]["id"]
+    simulator.faults.add(Fault("poison", endpoint="opinions", object_id=shown))
+    assert {"id": shown} in get(simulator, f"{PATH}&fields=id").json()["results"]
+
+
 def test_a_poison_document_spoils_the_entry_that_nests_it(simulator: Simulator) -> None:
     entry = next(entry for entry in simulator.corpus.docket_entries if entry["recap_documents"])
     bad = entry["recap_documents"][0]["id"]
@@ -150,6 +234,8 @@ def test_a_probability_strikes_about_so_often_and_the_same_way_each_time() -> No
 def test_a_fault_that_makes_no_sense_is_named() -> None:
     with pytest.raises(SettingError, match="501"):
         Fault("501")
+    with pytest.raises(SettingError, match="login"):
+        Fault("poison", by="login")
 
 
 @pytest.mark.parametrize(

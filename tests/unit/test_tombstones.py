@@ -11,7 +11,8 @@ import pytest
 from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import CLUSTERS
-from resources.courtlistener.responses import Response, raise_for_status
+from resources.courtlistener.answer import Response
+from resources.courtlistener.refusals import raise_for_status
 from resources.errors import ApiError, TransientApiError
 
 MONTH = CourtMonth("ca9", date(2024, 1, 1))

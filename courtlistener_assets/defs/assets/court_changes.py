@@ -16,14 +16,16 @@ import dagster as dg
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.partitioning import selected_keys
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import catch_up, membership
 from courtlistener_assets.download.catch_up import Courts
 from courtlistener_assets.download.jurisdictions import grouping_of
 from courtlistener_assets.download.membership import COURT_CHANGES
+from courtlistener_assets.download.retry import Retry
 from courtlistener_assets.download.stream import Stream, all_tables
 from courtlistener_assets.download.sweep import Sweeper
-from resources.errors import SettingError
+from resources.errors import PermissionDenied, SettingError
 from resources.quota.permits import Lane
 from resources.records.model import Scope, SweepPass
 
@@ -47,9 +49,10 @@ def court_changes_asset(
     """
 
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Changes:
+        keys = selected_keys(context, partitions_def)
         return _Changes(
             context=context,
-            partitions=[Courts(key, first_month, jurisdiction=key in grouped) for key in context.partition_keys],
+            partitions=[Courts(key, first_month, jurisdiction=key in grouped) for key in keys],
             sweeps=[sweep.name for stream in streams for sweep in stream.changes],
             tables=all_tables(streams),
             streams=streams,
@@ -85,8 +88,9 @@ class _Changes(DownloadStep[Courts]):
 
         Raises SettingError for a configuration that only months know.
         """
-        if self.config.full_refresh or self.config.docket_ids:
-            raise SettingError(f"{COURT_CHANGES} knows neither full_refresh nor docket_ids; give them to court months")
+        if self.config.full_refresh or self.config.docket_ids or self.config.object_ids:
+            wrong = "neither full_refresh, docket_ids nor object_ids"
+            raise SettingError(f"{COURT_CHANGES} knows {wrong}; give them to court months")
         for each in self.partitions:
             with steps.bound(self.context, each):
                 metadata = self._retry(each) if self.config.selective else self._catch_up(each)
@@ -98,13 +102,16 @@ class _Changes(DownloadStep[Courts]):
     def _catch_up(self, selection: Courts) -> dict[str, Any]:
         """Bring all that was modified since the last time; return what to tell of it."""
         sent, courts = self.client.quota_requests, self._served(selection)
-        since = self.store.catch_up_from(courts) or datetime.now(UTC)
+        since = self.store.freshness.catch_up_from(courts) or datetime.now(UTC)
         sweeper = self._sweeper(selection, courts)
-        passes = catch_up.catch_up(sweeper, self.streams, selection, courts, since) if courts else {}
+        refusals: list[PermissionDenied] = []
+        passes = catch_up.catch_up(sweeper, self.streams, selection, courts, since, refusals.append) if courts else {}
+        for refusal in refusals:
+            self.leave_out(refusal, [stream.endpoint for stream in self.streams])
         settled = self._settle(selection, courts)
         as_of = catch_up.current_as_of(list(passes.values())) if passes else None
         if as_of:
-            self.store.set_current(courts, as_of)
+            self.store.freshness.set_current(courts, as_of)
         return {
             **({"current_as_of": dg.MetadataValue.timestamp(as_of)} if as_of else {}),
             "modified_since": dg.MetadataValue.timestamp(since),
@@ -113,6 +120,7 @@ class _Changes(DownloadStep[Courts]):
             "courts": len(courts),
             "requests": self.client.quota_requests - sent,
             "failed_objects": self.failed_objects(selection),
+            **({"left_out": "; ".join(map(str, refusals))} if refusals else {}),
         }
 
     def _retry(self, selection: Courts) -> dict[str, Any]:
@@ -120,11 +128,19 @@ class _Changes(DownloadStep[Courts]):
         courts = self._served(selection)
         sweeper = replace(self._sweeper(selection, courts), full_refresh=True)
         sweeps = {sweep.name: (stream, sweep) for stream in self.streams for sweep in selection.sweeps(stream)}
-        if unknown := {each.sweep for each in self.config.id_ranges} - set(sweeps):
+        nested = {table: stream.name for stream in self.streams for table in stream.stores[1:]}
+        unknown = {each.sweep for each in self.config.id_ranges} - {*sweeps, *nested}
+        if unknown and not self.config.claim_id:
             raise SettingError(f"id_ranges names {min(unknown)!r}, a sweep that {COURT_CHANGES} does not have")
+        retries = {stream.name: Retry(sweeper, stream, selection) for stream in self.streams}
         for each in self.config.id_ranges:
-            stream, sweep = sweeps[each.sweep]
-            sweeper.walk(stream, sweep.part(each.after_id, each.up_to_id), selection)
+            if each.sweep in unknown:
+                retries[self.streams[0].name].unknown(each.sweep, each.after_id, each.up_to_id)
+            elif each.sweep in nested:
+                retries[nested[each.sweep]].objects([each.up_to_id], table=each.sweep)
+            else:
+                stream, sweep = sweeps[each.sweep]
+                retries[stream.name].range(sweep, each.after_id, each.up_to_id)
         return self._settle(selection, courts)
 
     def _served(self, selection: Courts) -> Sequence[str]:
@@ -141,7 +157,9 @@ class _Changes(DownloadStep[Courts]):
 
     def _settle(self, selection: Courts, courts: Sequence[str]) -> dict[str, int]:
         sweeper, due_only = self._sweeper(selection, courts), not self.config.claim_id
-        return membership.settle(sweeper, self.streams, courts, scope=sweeper.scope, due_only=due_only)
+        refused = self.client.refused_endpoints()
+        streams = [stream for stream in self.streams if stream.endpoint not in refused]
+        return membership.settle(sweeper, streams, courts, scope=sweeper.scope, due_only=due_only)
 
     def _sweeper(self, selection: Courts, courts: Sequence[str]) -> Sweeper:
         scope = Scope(frozenset(courts), selection.first_month)

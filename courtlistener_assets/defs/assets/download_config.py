@@ -12,10 +12,14 @@ from typing import Annotated, Any
 import dagster as dg
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
+from courtlistener_assets.download.courts import is_known_id
 from courtlistener_assets.download.jurisdictions import CODES
-from courtlistener_assets.download.partitions import Everything, check_courts
-from courtlistener_assets.download.stream import Stream, Sweep
+from courtlistener_assets.download.partitions import Everything, Selection
+from courtlistener_assets.download.retry import Retry
+from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.download.sweep import Sweeper
 from resources.errors import SettingError
+from resources.records.model import SweepPass
 
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -30,12 +34,7 @@ def _partition_key(key: str) -> str:
 
 def _is_court_or_group(key: str) -> bool:
     """Whether a key is one word that is known; any other word may be a password."""
-    if key == Everything.KEY or key in CODES:
-        return True
-    try:
-        return bool(check_courts((key,)))
-    except SettingError:
-        return False
+    return key == Everything.KEY or key in CODES or is_known_id(key)
 
 
 #: A key of a court's month, `scotus|2024-01-01`, a court, `scotus`, a group of courts, `F`, or `all` where there are no
@@ -103,6 +102,11 @@ class DownloadConfig(StepConfig):
         default_factory=list,
         description="Download only these dockets of the partition's court, with all that belongs to them.",
     )
+    object_ids: list[Id] = Field(
+        default_factory=list,
+        description="Download only these objects of the asset, by their ids, each in one request: the retry of objects "
+        "that failed.",
+    )
     id_ranges: list[Annotated[IdRange, AfterValidator(_range)]] = Field(
         default_factory=list,
         description="Download only these ranges of ids: the retry of failures whose docket is not known.",
@@ -121,16 +125,29 @@ class DownloadConfig(StepConfig):
     @property
     def selective(self) -> bool:
         """Whether only a part of the partition is wanted."""
-        return bool(self.docket_ids or self.id_ranges)
+        return bool(self.docket_ids or self.object_ids or self.id_ranges)
 
-    def sweeps(self, stream: Stream) -> list[Sweep]:
-        """Return the sweeps of a stream that this selects."""
-        if {each.sweep for each in self.id_ranges} - {sweep.name for sweep in (*stream.sweeps, *stream.increments)}:
+    def retry(self, sweeper: Sweeper, stream: Stream, partition: Selection) -> list[SweepPass]:
+        """Ask for what this selects of a stream, each by itself; return the finished passes.
+
+        A range names one of its sweeps or, for single objects that come nested in others, their table.
+        """
+        sweeps = {sweep.name: sweep for sweep in (*stream.sweeps, *stream.increments)}
+        unknown = {each.sweep for each in self.id_ranges} - {*sweeps, *stream.stores[1:]}
+        if unknown and not self.claim_id:
             raise SettingError(f"id_ranges names a sweep that {stream.name} does not have")
-        return [stream.docket_sweep(docket_id) for docket_id in dict.fromkeys(self.docket_ids)] + [
-            stream.range_sweep(each.sweep, each.after_id, each.up_to_id) for each in self.id_ranges
-        ]
+        retry = Retry(sweeper, stream, partition)
+        retry.objects(self.object_ids)
+        retry.dockets(self.docket_ids)
+        for each in self.id_ranges:
+            if each.sweep in unknown:
+                retry.unknown(each.sweep, each.after_id, each.up_to_id)
+            elif each.sweep in sweeps:
+                retry.range(sweeps[each.sweep], each.after_id, each.up_to_id)
+            else:
+                retry.objects([each.up_to_id], table=each.sweep)
+        return retry.passes
 
     def carried_over(self) -> dict[str, object]:
         """Return what a run that resumes this one must be told."""
-        return self.model_dump(include={"full_refresh", "docket_ids"}, exclude_defaults=True)
+        return self.model_dump(include={"full_refresh", "docket_ids", "object_ids"}, exclude_defaults=True)

@@ -10,7 +10,7 @@ waits for it ends, and a sensor resumes it when its time has come.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -22,19 +22,25 @@ from courtlistener_assets.defs.assets.download_config import DownloadConfig
 from courtlistener_assets.defs.assets.tables import records_table
 from courtlistener_assets.defs.materializations import all_logged, log_materialization
 from courtlistener_assets.defs.names import OWNERS, TEXT_ASSETS, Names, name_of
-from courtlistener_assets.defs.steps import NO_RUN_RETRY, translated
+from courtlistener_assets.defs.steps import INTERRUPTS, NO_RUN_RETRY, RETRY_SECONDS, translated
 from courtlistener_assets.download.choice import known_tables
+from courtlistener_assets.download.courts import confirmed
 from courtlistener_assets.download.partitions import Selection, dagster_key
 from resources.backlog.backlog import Backlog
 from resources.courtlistener.client import CourtListenerClient
+from resources.courtlistener.outage import DAY_SECONDS
 from resources.dagster_resources import BacklogResource, CourtListenerResource, RecordStoreResource
 from resources.errors import (
     ApiChanged,
     ApiError,
     BadRequest,
     CourtListenerAssetsError,
+    PermissionDenied,
     QuotaDeferred,
     QuotaError,
+    ServerDown,
+    Stopped,
+    Throttled,
     TransientApiError,
 )
 from resources.legacy.pipeline_state import PipelineState
@@ -47,17 +53,21 @@ from resources.records.store import RecordStore
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits.
 API_POOL = "courtlistener_api"
 #: When the server or Postgres was down; after these the step fails, and if it was the server, it is deferred.
-STEP_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-#: The op's retries have taken minutes; a server that is still down is retried after this.
+STEP_RETRIES = len(RETRY_SECONDS)
+#: The step's retries have taken minutes; a server that is still down is retried after this.
 OUTAGE_SECONDS = 900.0
-#: A token that is not accepted needs a person.
+#: A token that is not accepted needs a person; one has stopped the run that retried something.
 STOPPED_SECONDS = 3600.0
 #: On a run that has found that the API has changed: its own id.
 API_CHANGED_TAG = "courtlistener/api_changed"
 #: Raised when the same objects are stored in another way, so that the UI tells which partitions were made before.
 STORED_VERSION = "1"
+_ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 #: A long run of many partitions does not need an event for each.
 _MOST_OBSERVATIONS = 100
+
+#: What names the time until which there is no point in trying.
+_LATER = (QuotaDeferred, ServerDown)
 
 Partition = TypeVar("Partition", bound=Selection)
 
@@ -108,6 +118,18 @@ class DownloadStep(Generic[Partition]):
             "quota_left": left,
         }
 
+    def leave_out(self, error: PermissionDenied, endpoints: Iterable[str]) -> None:
+        """Say that the account may not use an endpoint, which is no reason to stop; it is looked at again daily.
+
+        Raises `error` if the account may use none of `endpoints`, if it was not the API that said so, or in a retry.
+        """
+        if not error.said_by_api or self.config.claim_id or set(endpoints) <= self.client.refused_endpoints():
+            raise error
+        logs.run_log.warning(f"{self.asset} leaves something out: {error}", extra={"event": "stream_refused"})
+        self.context.log_event(
+            dg.AssetObservation(self.context.asset_key, description=str(error), metadata={"left_out": str(error)})
+        )
+
     def report_totals(self) -> None:
         """Log the totals of the step, and show them on the asset as an observation: they belong to no partition."""
         totals = self.run_totals()
@@ -141,26 +163,39 @@ class DownloadStep(Generic[Partition]):
             data_version=data_version or self.context.run.run_id,
         )
 
-    def stop_if_api_changed(self) -> None:
-        """Raise ApiChanged if another step of this run did: what is left of the run would find the same, or be useless.
+    def stop_if_told(self) -> None:
+        """Raise Stopped if the run is to end and its signal was lost, and ApiChanged if another step of the run did.
 
-        A run that is executed again has the tags of the first one; they hold its id.
+        What is left of the run would find the same, or be useless. A run that is executed again has the tags of the
+        first one; they hold its id.
         """
-        run = self.context.instance.get_run_by_id(self.context.run.run_id)
+        run = self._stop_if_canceled()
         if run and run.tags.get(API_CHANGED_TAG) == run.run_id:
             raise ApiChanged("The API has changed: the first step of this run that failed says how.")
 
+    def _stop_if_canceled(self) -> dg.DagsterRun | None:
+        run: dg.DagsterRun | None = self.context.instance.get_run_by_id(self.context.run.run_id)
+        if run and run.status in _ENDING:
+            raise Stopped
+        return run
+
     @contextmanager
     def deferring(self) -> Iterator[None]:
-        """End the step so that a later run resumes it, if only time can mend the error; other errors pass."""
+        """End the step so that a later run resumes it, if only time can mend the error; other errors pass.
+
+        Of a step that was told to stop nothing is deferred, and what it was to retry has not failed again.
+        """
         try:
             yield
+        except (*INTERRUPTS, Stopped):
+            self._give_claim_back()
+            raise
         except CourtListenerAssetsError as error:
             if isinstance(error, ApiChanged):
                 self.context.instance.add_run_tags(self.context.run.run_id, {API_CHANGED_TAG: self.context.run.run_id})
             if self.config.claim_id:
                 failure = self._release_claim(error)
-            elif is_deferrable(error, STEP_RETRIES.max_retries - self.context.retry_number):
+            elif is_deferrable(error, STEP_RETRIES - self.context.retry_number):
                 failure = self._defer(error)
             else:
                 failure = None
@@ -174,6 +209,7 @@ class DownloadStep(Generic[Partition]):
 
         What the run was to make from the finished ones is skipped with the rest, so it is recorded too.
         """
+        self._stop_if_canceled()
         left = [str(each) for each in self.partitions if each not in self.walked]
         wait_seconds, usage = _wait_seconds(error), self.client.limiter.usage()
         requests = self.backlog.deferrals.estimated_requests(self.asset, left, self.sweeps)
@@ -212,10 +248,18 @@ class DownloadStep(Generic[Partition]):
         if isinstance(error, BadRequest) or not isinstance(error, (ApiError, QuotaError)):
             return None
         wait_seconds = _wait_seconds(error) if error.retryable else STOPPED_SECONDS
+        if isinstance(error, PermissionDenied) and error.said_by_api:  # It is known, and looked at again daily.
+            wait_seconds = DAY_SECONDS
         count = self.backlog.failures.release(self.config.claim_id, self.asset, wait_seconds)
         what = f"{count} failed dockets are retried in {in_words(wait_seconds)} at the earliest"
         name = type(error).__name__
         return dg.Failure(f"{name}: {error}; {what}.", metadata={"error": name}, allow_retries=False)
+
+    def _give_claim_back(self) -> None:
+        """Release the run's claim without counting a try; if that fails, a sensor does it later."""
+        if self.config.claim_id:
+            with suppress(CourtListenerAssetsError):
+                self.backlog.failures.release(self.config.claim_id, self.asset, STOPPED_SECONDS)
 
     def _downstream(self) -> list[str]:
         """Our assets of the run that are made from this one: they are skipped now and wanted later."""
@@ -267,7 +311,6 @@ def downloading_asset(
         metadata=records_table(table),
         code_version=STORED_VERSION,
         output_required=False,
-        retry_policy=STEP_RETRIES,
         freshness_policy=freshness_policy,
     )
     def download(
@@ -278,7 +321,8 @@ def downloading_asset(
         courtlistener_backlog: BacklogResource,
     ) -> Iterable[dg.MaterializeResult[Any]]:
         # Retries may use the part of the quota that is kept back from backfills.
-        with translated(context), courtlistener.open(Lane.PRIORITY if config.claim_id else lane) as client:
+        lane_of_run = Lane.PRIORITY if config.claim_id else lane
+        with translated(context, retries=STEP_RETRIES), courtlistener.open(lane_of_run) as client:
             step = make_step(
                 context=context,
                 config=config,
@@ -290,9 +334,10 @@ def downloading_asset(
                 state=courtlistener.rate_limit.pipeline_state(),
             )
             with step.deferring():
-                step.stop_if_api_changed()
+                step.stop_if_told()
                 step.store.prepare([table.name for table in known_tables()])
-                complete = step.download()
+                with confirmed(client, step.store.courts, [each.court for each in step.partitions]):
+                    complete = step.download()
             step.acknowledge()
             step.report_totals()
             if complete:
@@ -302,9 +347,11 @@ def downloading_asset(
 
 
 def is_deferrable(error: CourtListenerAssetsError, retries_left: int) -> bool:
-    """Whether to try later: no room in the quota, or a server that is still down when the op's retries are used up."""
-    return isinstance(error, QuotaDeferred) or (isinstance(error, TransientApiError) and retries_left <= 0)
+    """Whether to try later: no room in the quota, a server that is down, or what is the same after the op's retries."""
+    return isinstance(error, _LATER) or (isinstance(error, (TransientApiError, Throttled)) and retries_left <= 0)
 
 
 def _wait_seconds(error: CourtListenerAssetsError) -> float:
-    return error.wait_seconds if isinstance(error, QuotaDeferred) else OUTAGE_SECONDS
+    if isinstance(error, Throttled) and error.retry_after_seconds:
+        return error.retry_after_seconds
+    return error.wait_seconds if isinstance(error, _LATER) else OUTAGE_SECONDS

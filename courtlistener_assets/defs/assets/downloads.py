@@ -4,10 +4,9 @@ Belongs here: how a run of Dagster becomes walks over sweeps, and what it tells 
 stream is (`streams.py`), how a sweep is walked (`sweep.py`), how a step ends early (`download_step.py`).
 """
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,8 @@ import dagster as dg
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.partitioning import selected_keys
+from courtlistener_assets.defs.assets.threads import each_in_threads
 from courtlistener_assets.defs.names import Names, name_of
 from courtlistener_assets.download import tombstones
 from courtlistener_assets.download.membership import settle
@@ -24,7 +25,7 @@ from courtlistener_assets.download.strays import refresh_strays
 from courtlistener_assets.download.stream import Stream, all_members
 from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
-from resources.errors import QuotaDeferred, TransientApiError
+from resources.errors import PermissionDenied, QuotaDeferred, ServerDown, Stopped, TransientApiError
 from resources.quota.permits import Lane
 from resources.records.model import PageOfRecords, Scope, SweepPass
 
@@ -48,7 +49,9 @@ def download_asset(
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Downloads:
         return _Downloads(
             context=context,
-            partitions=sorted(map(CourtMonth.parse, context.partition_keys)) if stream.by_month else [Everything()],
+            partitions=sorted(map(CourtMonth.parse, selected_keys(context, months)))
+            if stream.by_month
+            else [Everything()],
             sweeps=[sweep.name for sweep in stream.sweeps],
             tables=stream.stores,
             stream=stream,
@@ -91,7 +94,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
     settled: Counter[str] = field(default_factory=Counter)
 
     def download(self) -> bool:
-        """Walk all partitions; return whether every one is complete.
+        """Walk all partitions; return whether every one is complete, or the account may not use the stream.
 
         One that fails does not stop the others, unless the reason is common to all: quota, token.
         Raises one of the errors when all have ended.
@@ -102,7 +105,11 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         names = Counter(type(error).__name__ for error in errors)
         self.state.update(self.run_id, errors=names, api_calls=self.client.newly_sent())
         if errors:
-            raise min(errors, key=lambda error: getattr(error, "retryable", False))
+            worst = min(errors, key=lambda error: getattr(error, "retryable", False))
+            if not isinstance(worst, PermissionDenied):
+                raise worst
+            self.leave_out(worst, [stream.endpoint for stream in self.streams if stream.by_month])
+            return True
         if self.stream.by_month:
             self._settle()
         return all(map(self._is_complete, self.partitions))
@@ -110,18 +117,20 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
     def _settle(self) -> None:
         """Look up what does not fit together in the courts of the run, but for what the run is still to walk."""
         selected = {name_of(key) for key in self.context.job_def.asset_layer.selected_asset_keys}
-        later = selected - {self.asset} - self.store.walked_by(self.run_id, [str(each) for each in self.partitions])
+        refused = self.client.refused_endpoints()
+        walked = self.store.freshness.walked_by(self.run_id, [str(each) for each in self.partitions])
+        later = selected - {self.asset} - walked
         try:
             with self.client.in_lane(Lane.PRIORITY):
                 counts = settle(
                     self._sweeper(lambda: False),
-                    [stream for stream in self.streams if stream.by_month],
+                    [stream for stream in self.streams if stream.by_month and stream.endpoint not in refused],
                     sorted({each.court for each in self.partitions}),
                     scope=self.scope,
                     later=later,
                     due_only=not self.config.claim_id,
                 )
-        except (QuotaDeferred, TransientApiError) as error:
+        except (PermissionDenied, QuotaDeferred, ServerDown, TransientApiError) as error:
             logs.run_log.warning(
                 f"{self.asset}: what does not fit together is looked up by a later run: {error}",
                 extra={"event": "lookups_deferred", "error": type(error).__name__},
@@ -145,31 +154,38 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         )
 
     def _walk_all(self) -> list[BaseException]:
-        """Walk the partitions, some at once; return the errors."""
-        stopping = threading.Event()
-        sweeper = self._sweeper(stopping.is_set)
-        errors = []
-        with ThreadPoolExecutor(self.workers, thread_name_prefix=self.asset) as pool:
-            walks = {pool.submit(self._walk, sweeper, partition): partition for partition in self.partitions}
-            try:
-                for walk in as_completed(walks):
-                    error = walk.exception()
-                    if error is None:
-                        self._report(walks[walk], walk.result())
-                    elif not isinstance(error, SweepStopped):
-                        errors.append(error)
-                        if not isinstance(error, TransientApiError):
-                            stopping.set()
-            except BaseException:  # Cancelled, most likely: no thread may outlive the run.
-                stopping.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        """Walk the partitions, some at once; return the errors.
+
+        Raises Stopped if a walk has found that the run is to end, and no error says more.
+        """
+        stopping, errors, stopped = self.client.stopping, [], False
+        sweeper = self._sweeper(lambda: stopping.stopped)
+        walks = each_in_threads(
+            lambda partition: self._walk(sweeper, partition),
+            self.partitions,
+            threads=self.workers,
+            name=self.asset,
+            stopping=stopping,
+        )
+        with closing(walks):
+            for partition, walk in walks:
+                error = walk.exception()
+                if error is None:
+                    self._report(partition, walk.result())
+                elif isinstance(error, Stopped | SweepStopped):
+                    stopped = True
+                else:
+                    errors.append(error)
+                if error is not None and not isinstance(error, TransientApiError):
+                    stopping.stop()
+        if stopped and not errors:
+            raise Stopped
         return errors
 
     def _walk(self, sweeper: Sweeper, partition: CourtMonth | Everything) -> list[SweepPass]:
         with steps.bound(self.context, partition):
             if self.config.selective:
-                return [sweeper.walk(self.stream, sweep, partition) for sweep in self.config.sweeps(self.stream)]
+                return self.config.retry(sweeper, self.stream, partition)
             passes = sweeper.walk_partition(self.stream, partition)
             if self.config.full_refresh:
                 gone = tombstones.mark_missing(sweeper, self.audit, self.stream, partition)
@@ -188,7 +204,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         return refresh_strays(sweeper, self.stream, partition, self.scope, all_members(of_dockets))
 
     def _note_page(self, before: SweepPass, page: PageOfRecords) -> None:
-        self.stop_if_api_changed()
+        self.stop_if_told()
         failures = self.backlog.failures.of_partition(self.asset, before.key.partition) if page.failures else []
         self.state.note_page(self.run_id, page, failures, api_calls=self.client.newly_sent())
 
@@ -211,7 +227,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
             )
 
     def _is_complete(self, partition: CourtMonth | Everything) -> bool:
-        return self.store.is_complete(self.asset, str(partition), self.sweeps)
+        return self.store.freshness.is_complete(self.asset, str(partition), self.sweeps)
 
     def _rows(self, partition: CourtMonth | Everything, brought: int) -> dict[str, int]:
         """Return how many rows of a partition its tables have now.

@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from courtlistener_assets.defs.names import OWNERS, Names
+from resources.backlog.backlog import Backlog
 from resources.backlog.deferrals import Deferral
-from resources.backlog.failure_lists import OpenFailure
+from resources.backlog.failure_entries import OpenFailure
 from resources.dagster_resources import BacklogResource
 from resources.quota.eta import in_words
 
 FAILED_DOCKETS = "failed_dockets"
 _MOST_ROWS = 200
+_LONGEST_CELL = 160
+#: On a page of 1500 px the UI gives a table about 420: three columns, if no word of an address makes one wide.
+_LONGEST_WORD = 18
 _Row = TypeVar("_Row")
 
 
@@ -26,29 +30,34 @@ def failed_dockets_asset(names: Names) -> dg.AssetsDefinition:
     @dg.asset(
         key=names.key(FAILED_DOCKETS),
         description="What could not be downloaded, what is deferred, and what will be retried. Materialize it to see "
-        "the present state; the job requeue_dead_dockets tries dead dockets again.",
+        "the present state; the job requeue_dead_dockets tries dead dockets again. The sensor retry_failed_dockets "
+        "reports an observation with the same tables whenever something was given up.",
         group_name="operations",
         owners=OWNERS,
         kinds={"postgres"},
     )
     def failed_dockets(courtlistener_backlog: BacklogResource) -> dg.MaterializeResult[Any]:
-        listed = courtlistener_backlog.open()
-        counts = listed.failures.counts()
-        failures = listed.failures.open(limit=_MOST_ROWS)
-        deferrals = listed.deferrals.all(limit=_MOST_ROWS)
-        return dg.MaterializeResult(
-            metadata={
-                **counts,
-                "deferred": len(deferrals),
-                "waiting_or_claimed_dockets": dg.MetadataValue.md(
-                    table(_ALIVE, [each for each in failures if each.dead_at is None])
-                ),
-                "dead_dockets": dg.MetadataValue.md(table(_DEAD, [each for each in failures if each.dead_at])),
-                "deferred_partitions": dg.MetadataValue.md(table(_DEFERRED, deferrals)),
-            }
-        )
+        return dg.MaterializeResult(metadata=shown_backlog(courtlistener_backlog.open()))
 
     return failed_dockets
+
+
+def shown_backlog(backlog: Backlog) -> dict[str, Any]:
+    """Return counts and tables of what is in the backlog, as metadata."""
+    failures = backlog.failures.open(limit=_MOST_ROWS)
+    deferrals = backlog.deferrals.all(limit=_MOST_ROWS)
+    tables: dict[str, str] = {
+        "dockets_to_retry": table(_FAILURE, [each for each in failures if each.dead_at is None]),
+        "dead_dockets": table(_FAILURE, [each for each in failures if each.dead_at]),
+        "deferred_partitions": table(_DEFERRED, deferrals),
+    }
+    shown = {name: dg.MetadataValue.md(text) for name, text in tables.items()}
+    return {**backlog.failures.counts(), "deferred": len(deferrals), **shown}
+
+
+def failures_table(failures: Sequence[OpenFailure]) -> str:
+    """Return the table of some failures of one partition."""
+    return table({"failure": _what, **_WHY, "tries": _tries}, failures)
 
 
 def table(columns: dict[str, Callable[[_Row], object]], rows: Sequence[_Row]) -> str:
@@ -63,41 +72,54 @@ def table(columns: dict[str, Callable[[_Row], object]], rows: Sequence[_Row]) ->
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     text = " ".join(str(value).split())
-    text = text if len(text) <= 160 else text[:159] + "…"
+    text = text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _what(failure: OpenFailure) -> str:
+    if not failure.asset:
+        return f"{failure.id}: an entry of a list"
     if failure.docket_id is not None:
-        return f"docket {failure.docket_id}"
+        return f"{failure.id}: {failure.asset} docket {failure.docket_id}"
     if failure.object_id is not None:
-        return f"object {failure.object_id}"
-    return f"ids above {failure.after_id or 0} up to {failure.up_to_id}"
+        return f"{failure.id}: {failure.asset} object {failure.object_id}"
+    return f"{failure.id}: {failure.asset} ids above {failure.after_id or 0} up to {failure.up_to_id}"
 
 
-_FAILURE: dict[str, Callable[[OpenFailure], object]] = {
-    "id": lambda one: one.id,
-    "asset": lambda one: one.asset,
-    "partition": lambda one: one.partition,
-    "sweep": lambda one: one.sweep,
-    "what": _what,
-    "error": lambda one: one.error,
-    "message": lambda one: one.message,
-    "tries": lambda one: one.tries,
-    "first failed": lambda one: one.first_at,
-    "last failed": lambda one: one.last_at,
-}
-_ALIVE = {**_FAILURE, "retry after": lambda one: "being retried" if one.claimed_by else one.due_at}
-_DEAD = {**_FAILURE, "given up": lambda one: one.dead_at}
+def _where(failure: OpenFailure) -> str:
+    return f"{_what(failure)} of {failure.partition}" if failure.partition else _what(failure)
+
+
+def _tries(failure: OpenFailure) -> str:
+    if failure.dead_at:
+        return f"{failure.tries}, given up {_minute(failure.dead_at)}"
+    if failure.claimed_by:
+        return f"{failure.tries}, being retried"
+    return f"{failure.tries}, next {_minute(failure.due_at)}" if failure.tries else "0, next at once"
+
+
+def _rest(deferral: Deferral) -> str:
+    times = "once" if deferral.times == 1 else f"{deferral.times} times"
+    if deferral.requested_at:
+        return f"deferred {times}, run requested {_minute(deferral.requested_at)}"
+    left = "" if deferral.eta_seconds is None else f", then about {in_words(deferral.eta_seconds)}"
+    return f"deferred {times}, next {_minute(deferral.deferred_until)}{left}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _short_words(text: str) -> str:
+    """A text without words, such as addresses, that would make a column wide; Postgres has all of it."""
+    return " ".join(word if len(word) <= _LONGEST_WORD else f"{word[: _LONGEST_WORD - 1]}…" for word in text.split())
+
+
+_WHY: dict[str, Callable[[OpenFailure], object]] = {"error": lambda one: _short_words(f"{one.error}: {one.message}")}
+_FAILURE: dict[str, Callable[[OpenFailure], object]] = {"failure": _where, **_WHY, "tries": _tries}
 _DEFERRED: dict[str, Callable[[Deferral], object]] = {
-    "asset": lambda one: one.asset,
-    "partition": lambda one: one.partition,
-    "not before": lambda one: one.deferred_until,
-    "reason": lambda one: one.reason,
-    "times": lambda one: one.times,
-    "time left in its run": lambda one: None if one.eta_seconds is None else in_words(one.eta_seconds),
-    "run requested": lambda one: one.requested_at,
+    "deferral": lambda one: f"{one.asset} of {one.partition}",
+    "reason": lambda one: _short_words(one.reason),
+    "next": _rest,
 }

@@ -13,6 +13,7 @@ import dagster as dg
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.partitioning import selected_keys
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import membership, tombstones
 from courtlistener_assets.download.membership import UNDATED_DOCKETS
@@ -21,6 +22,7 @@ from courtlistener_assets.download.stream import Stream, all_members, all_tables
 from courtlistener_assets.download.streams import CLUSTERS, DOCKETS
 from courtlistener_assets.download.sweep import Sweeper
 from courtlistener_assets.download.undated import Undated
+from resources.errors import PermissionDenied
 from resources.quota.permits import Lane
 from resources.records.model import Scope
 from resources.records.tables import Members
@@ -37,7 +39,7 @@ def undated_dockets_asset(
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _UndatedDockets:
         return _UndatedDockets(
             context=context,
-            partitions=sorted(map(Undated.parse, context.partition_keys)),
+            partitions=sorted(map(Undated.parse, selected_keys(context, partitions_def))),
             sweeps=[sweep.name for sweep in stream.sweeps],
             tables=all_tables(streams),
             stream=stream,
@@ -67,14 +69,18 @@ class _UndatedDockets(DownloadStep[Undated]):
     scope: Scope
 
     def download(self) -> bool:
-        """Walk the courts one after the other; return whether every one is complete."""
+        """Walk the courts one after the other; return whether every one is complete, or may not be asked for."""
         for court in self.partitions:
             with steps.bound(self.context, court):
-                metadata = self._walk(court)
+                try:
+                    metadata = self._walk(court)
+                except PermissionDenied as error:
+                    self.leave_out(error, [stream.endpoint for stream in self.streams])
+                    return True
             self.note_walked(court, metadata)
-            if self.store.is_complete(self.asset, str(court), self.sweeps):
+            if self.store.freshness.is_complete(self.asset, str(court), self.sweeps):
                 self.turn_green(court, metadata)
-        return all(self.store.is_complete(self.asset, str(court), self.sweeps) for court in self.partitions)
+        return all(self.store.freshness.is_complete(self.asset, str(court), self.sweeps) for court in self.partitions)
 
     def _mark_missing(self, sweeper: Sweeper, court: Undated) -> int:
         """Look up what was not met, and the dockets, which no sweep of theirs brings; return how many are gone.
@@ -95,7 +101,7 @@ class _UndatedDockets(DownloadStep[Undated]):
         sent = self.client.quota_requests
         sweeper = Sweeper(self.client, self.store, self.run_id, full_refresh=self.full_refresh, asset=self.asset)
         if self.config.selective:
-            passes = [sweeper.walk(self.stream, sweep, court) for sweep in self.config.sweeps(self.stream)]
+            passes = self.config.retry(sweeper, self.stream, court)
         else:
             passes = sweeper.walk_partition(self.stream, court)
         gone = 0

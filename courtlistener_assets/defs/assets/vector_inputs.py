@@ -24,11 +24,13 @@ from courtlistener_assets.chunks.report import ChunkReport, cost, read_report
 from courtlistener_assets.chunks.rows import Tally, partition_rows
 from courtlistener_assets.chunks.table import MAX_TOKENS, SCHEMA, write_partition
 from courtlistener_assets.defs.assets.download_step import STEP_RETRIES
+from courtlistener_assets.defs.assets.partitioning import selected_keys
 from courtlistener_assets.defs.assets.tables import parquet_columns
 from courtlistener_assets.defs.materializations import all_logged, log_materialization
 from courtlistener_assets.defs.names import OWNERS, UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.choice import without_parents
+from courtlistener_assets.download.courts import name_of_court
 from courtlistener_assets.download.membership import UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream, all_kinds, all_members, all_tables
@@ -109,20 +111,20 @@ def _chunks_asset(
         kinds={"parquet"},
         tags={"source": "courtlistener"},
         metadata=parquet_columns(SCHEMA),
-        retry_policy=STEP_RETRIES,
         code_version=f"cleaner-{CLEANER_VERSION}-chunker-{CHUNKER_VERSION}",
     )
     def chunks(
         context: dg.AssetExecutionContext, config: ChunkConfig, courtlistener_records: RecordStoreResource
     ) -> Iterable[dg.MaterializeResult[Any]]:
-        partitions = sorted(map(partition_of, context.partition_keys), key=str)
-        with translated(context):
+        with translated(context, retries=STEP_RETRIES):
+            partitions = sorted(map(partition_of, selected_keys(context, partitions_def)), key=str)
             store = courtlistener_records.open()
             store.prepare(all_tables(streams))
             if missing:
                 logs.run_log.warning(missing, extra={"event": "streams_missing"})
+            left_out = _left_out(courtlistener_records, streams)
             for partition in partitions:
-                metadata = build_partition(store, streams, partition, data_dir, config)
+                metadata = {**build_partition(store, streams, partition, data_dir, config), **left_out}
                 logs.run_log.info(
                     f"{name_of(key)} {partition}: {metadata['chunks']} chunks, {metadata['change']}",
                     extra={"event": "chunks_written", "partition": str(partition), "chunks": metadata["chunks"]},
@@ -131,6 +133,15 @@ def _chunks_asset(
             yield all_logged()
 
     return chunks
+
+
+def _left_out(records: RecordStoreResource, streams: Sequence[Stream]) -> dict[str, str]:
+    """Return what the metadata says of streams that the account may not use: the files hold what there is."""
+    endpoints = {stream.endpoint for stream in streams}
+    refused = [str(each) for each in records.refused_endpoints() if each.endpoint in endpoints]
+    for each in refused:
+        logs.run_log.warning(f"Made from what there is: {each}", extra={"event": "stream_refused"})
+    return {"left_out": "; ".join(refused)} if refused else {}
 
 
 def chunks_path(data_dir: Location, partition: CourtMonth | Undated) -> Location:
@@ -148,7 +159,7 @@ def build_partition(
 ) -> dict[str, Any]:
     """Make a partition's file; return the metadata. Unless that succeeds, the partition stays stale."""
     # Both before the documents are read: what changes in between belongs to the next time.
-    stale_at, arrivals = store.stale_at(str(partition)), store.arrivals.of(str(partition))
+    stale_at, arrivals = store.stale.at(str(partition)), store.arrivals.of(str(partition))
     kinds = {kind.name: kind for kind in all_kinds(streams)}
     moves = Moves(
         store=store,
@@ -161,7 +172,7 @@ def build_partition(
     )
     metadata = _write(store, kinds, partition, chunks_path(data_dir, partition), config, moves)
     store.arrivals.forget(list(arrivals))
-    store.take_stale(str(partition), stale_at)
+    store.stale.take(str(partition), stale_at)
     months_only = all_members(streams) if isinstance(partition, CourtMonth) else {}
     return {**store.counts(months_only, partition.filter_values), **metadata} if months_only else metadata
 
@@ -182,7 +193,7 @@ def _write(
         finder = CitationFinder(known) if known else None
         diff = write_partition(
             partition_rows(
-                _documents(rows, kinds, partition.court),
+                _documents(rows, kinds, partition.court, name_of_court(partition.court, store.courts)),
                 tally,
                 max_tokens=config.max_tokens,
                 overlap_sentences=config.overlap_sentences,
@@ -237,7 +248,9 @@ def _metadata(tally: Tally, diff: Diff, report: ChunkReport, path: Location, pri
     }
 
 
-def _documents(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, DocumentKind], court: str) -> Iterator[Document]:
+def _documents(
+    rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, DocumentKind], court: str, court_name: str
+) -> Iterator[Document]:
     for row in rows:
         cluster, docket, body = row["cluster"] or {}, row["docket"] or {}, row["body"]
         kind = kinds[row["kind"]]
@@ -247,7 +260,7 @@ def _documents(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, DocumentKi
             docket_id=row["docket_id"],
             cluster_id=row["cluster_id"],
             court_id=court,
-            court_name=_court_names().get(court, ""),
+            court_name=court_name,
             case_name=cluster.get("case_name") or docket.get("case_name") or body.get("case_name") or "",
             docket_number=docket.get("docket_number") or "",
             date_filed=kind.date(row),
@@ -258,10 +271,3 @@ def _documents(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, DocumentKi
             ),
             author=body.get("author_str") or "",
         )
-
-
-@cache
-def _court_names() -> dict[str, str]:
-    import courts_db  # Reads half a megabyte of JSON; only who builds chunks pays for it.
-
-    return {court["id"]: court["name"] for court in courts_db.courts}

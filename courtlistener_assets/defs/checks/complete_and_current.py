@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 
 # What the instance's own method for the newest evaluation of a check takes; there is no public one for a partition.
 from dagster._core.event_api import PartitionKeyFilter
 
+from courtlistener_assets.defs.assets.failed_dockets import failures_table
 from courtlistener_assets.defs.assets.partitioning import month_or_everything
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.partitions import Everything, dagster_key
 from courtlistener_assets.download.stream import Stream
+from resources.backlog.failure_entries import OpenFailure
 from resources.backlog.failures import Failures, PartitionFailures
 from resources.dagster_resources import BacklogResource, RecordStoreResource
 from resources.records.audit import ServerCount
@@ -30,6 +33,9 @@ from resources.records.tables import Members
 COMPLETE_AND_CURRENT = "complete_and_current"
 #: Partitions that are evaluated again by one tick of the sensor; the next tick takes the rest.
 MOST_REFRESHED = 100
+_MOST_SHOWN = 20
+#: Where an evaluation is kept that no run has to do with.
+_NO_RUN = str(UUID(int=0))
 
 
 @dataclass(frozen=True)
@@ -175,32 +181,50 @@ def refresh(
     for changed in failures.unshown(limit=MOST_REFRESHED):
         one = checked.get(changed.asset)
         if one and _is_partition(one, changed.partition):
-            key = names.key(changed.asset)
-            refreshed += _report(instance, _evaluated(one, key, changed.partition, records, failures))
+            evaluation = _evaluated(one, names.key(changed.asset), changed.partition, records, failures)
+            _report(instance, evaluation)
+            _observe(instance, evaluation, failures.of_partition(changed.asset, changed.partition, dead_too=True))
+            refreshed += 1
         failures.mark_shown([changed])
     return refreshed
 
 
-def _report(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> bool:
-    """Report an evaluation outside of any run; returns whether there is a place for it.
+def _report(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:
+    """Report an evaluation outside of any run.
 
     `report_runless_asset_event` takes one evaluation of a partition, ever. So it is told as what is new of the run that
-    last was to evaluate the check, or made the partition; without either, nothing is shown that could be wrong.
+    last was to evaluate the check, or made the partition; if no run ever had to do with it, of one that never was.
     """
     key, partition = evaluation.asset_check_key, evaluation.partition
     said = instance.event_log_storage.get_latest_asset_check_execution_by_key([key], PartitionKeyFilter(key=partition))
     wanted = dg.AssetRecordsFilter(key.asset_key, asset_partitions=[partition] if partition else None)
     made = instance.fetch_materializations(wanted, limit=1).records
-    if not (run_id := said[key].run_id if key in said else made[0].run_id if made else ""):
-        return False
+    run_id = said[key].run_id if key in said else made[0].run_id if made else ""
+    if not run_id and key not in said:
+        instance.report_runless_asset_event(evaluation)
+        return
     event = dg.DagsterEvent(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
         job_name="",
         event_specific_data=evaluation,
         message=f"{key.asset_key.to_user_string()} {partition or ''} was checked again: its failures have changed.",
     )
-    instance.report_dagster_event(event, run_id)
-    return True
+    instance.report_dagster_event(event, run_id or _NO_RUN)
+
+
+def _observe(
+    instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation, failures: Sequence[OpenFailure]
+) -> None:
+    """Show beside the partition what failed in it, or that nothing is left of that."""
+    shown = dg.MetadataValue.md(failures_table(failures[:_MOST_SHOWN]))
+    instance.report_runless_asset_event(
+        dg.AssetObservation(
+            evaluation.asset_key,
+            partition=evaluation.partition,
+            description=evaluation.description,
+            metadata={**evaluation.metadata, "failures": shown},
+        )
+    )
 
 
 def _is_partition(checked: Checked, key: str) -> bool:

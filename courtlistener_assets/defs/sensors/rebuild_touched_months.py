@@ -36,7 +36,7 @@ def rebuild_touched_months_sensor(names: Names, jobs: Jobs, is_partition: IsPart
     def rebuild_touched_months(
         context: dg.SensorEvaluationContext, courtlistener_records: RecordStoreResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        stale = courtlistener_records.open().stale_partitions(quiet_seconds=QUIET_SECONDS)
+        stale = courtlistener_records.open().stale.partitions(quiet_seconds=QUIET_SECONDS)
         built = {
             asset: context.instance.get_materialized_partitions(names.key(asset)) if stale else set()
             for asset in (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)

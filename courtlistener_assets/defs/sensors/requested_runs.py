@@ -12,6 +12,7 @@ from dagster import DagsterInstance
 
 from courtlistener_assets.defs.jobs import CATCH_UP, UNDATED, WHOLE_STREAMS
 from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.steps import SIGNAL_TAG
 from courtlistener_assets.download.partitions import dagster_key
 from resources.records.misfits import UNDATED as UNDATED_MONTH
 
@@ -36,6 +37,12 @@ def is_over(
     if not runs:
         return (now or datetime.now(UTC)) - requested_at > LAUNCH_GRACE
     return all(run.is_finished for run in runs)
+
+
+def was_canceled(instance: DagsterInstance, tags: dict[str, str]) -> bool:
+    """Whether somebody has cancelled the last run with these tags, or its backfill; a signal alone may be a restart."""
+    runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
+    return any(run.status == dg.DagsterRunStatus.CANCELED and SIGNAL_TAG not in run.tags for run in runs)
 
 
 def run_request(

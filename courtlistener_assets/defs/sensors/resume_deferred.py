@@ -7,6 +7,7 @@ gone. Does not belong here: what is deferred and until when (`resources/backlog/
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -21,9 +22,11 @@ from courtlistener_assets.defs.sensors.requested_runs import (
     IsPartition,
     is_over,
     run_request,
+    was_canceled,
 )
 from resources.backlog.backlog import Backlog
-from resources.backlog.deferrals import Deferral
+from resources.backlog.deferrals import SOME, Deferral
+from resources.courtlistener.outage import Outage
 from resources.dagster_resources import BacklogResource, CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
 
@@ -35,7 +38,8 @@ RESUME_PAUSE_SECONDS = 600.0
 def release_ended_requests(instance: DagsterInstance, backlog: Backlog, *, now: datetime | None = None) -> int:
     """Release the deferrals whose run has ended without success, so that they are requested again; return how many.
 
-    A download clears its own deferral when it is complete; what is made from downloads is cleared here.
+    A download clears its own deferral when it is complete; what is made from downloads is cleared here. Of a run that
+    somebody has cancelled nothing is requested again.
     """
     by_request: dict[str, list[Deferral]] = defaultdict(list)
     for deferral in backlog.deferrals.requested():
@@ -46,9 +50,10 @@ def release_ended_requests(instance: DagsterInstance, backlog: Backlog, *, now: 
         requested_at = max(each.requested_at for each in group if each.requested_at)
         if not is_over(instance, tags, requested_at, now=now):
             continue
-        if instance.get_runs(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])):
+        succeeded = instance.get_runs(dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]))
+        if succeeded or was_canceled(instance, tags):
             for each in group:
-                some_dockets = "docket_ids" in each.config
+                some_dockets = bool(each.config.keys() & set(SOME))
                 backlog.deferrals.clear(each.asset, each.partition, some_dockets=some_dockets, request=request)
         else:
             released += backlog.deferrals.defer_again(group, wait_seconds=RESUME_PAUSE_SECONDS)
@@ -77,14 +82,22 @@ def _tag_value(run_key: str) -> str:
     return hashlib.sha256(run_key.encode()).hexdigest()[:16]
 
 
-def _no_room(courtlistener: CourtListenerResource) -> str | None:
+def _no_room(courtlistener: CourtListenerResource, down: Outage | None) -> str | None:
     """Return why it makes no sense to resume now, or None."""
+    if down and down.probe_in_seconds:
+        return str(down)
     try:
         with courtlistener.open() as client:
             full = [use.window for use in client.limiter.usage() if use.remaining == 0]
     except (LedgerUnavailable, SettingError) as error:
         return str(error)
     return f"The quota has no room: {full[0].limit} per {full[0].seconds} s are used." if full else None
+
+
+def _outage(courtlistener: CourtListenerResource) -> Outage | None:
+    with suppress(SettingError):  # Which says itself why nothing can be resumed.
+        return courtlistener.outage()
+    return None
 
 
 def _next_deferral(backlog: Backlog) -> str:
@@ -120,10 +133,14 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
         backlog = courtlistener_backlog.open()
         release_ended_requests(context.instance, backlog)
         due = backlog.deferrals.due()
-        if reason := _no_room(courtlistener) if due else _next_deferral(backlog):
+        down = _outage(courtlistener) if due else None
+        if reason := _no_room(courtlistener, down) if due else _next_deferral(backlog):
             yield dg.SkipReason(reason)
             return
-        requested = 0
+        requested, most = (
+            0,
+            1 if down else MOST_RUNS,
+        )  # While the server is down the first run asks whether it still is.
         for group in _by_partition(due):
             known = [each for each in group if is_partition(each.asset, each.partition)]
             unknown = [each for each in group if each not in known]
@@ -136,7 +153,7 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
             backlog.deferrals.mark_requested(known, str(request.run_key))
             yield request
             requested += 1
-            if requested == MOST_RUNS:
+            if requested == most:
                 break
 
     return resume_deferred

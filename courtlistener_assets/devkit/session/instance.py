@@ -91,7 +91,8 @@ def _configuration(home: Path, workers: int) -> dict[str, Any]:
         },
         # A run whose process died is started again; a step that failed on its own has said why.
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
-        "run_monitoring": {"enabled": True},
+        # A step that was killed cannot give its place in the pool back.
+        "run_monitoring": {"enabled": True, "poll_interval_seconds": 30, "free_slots_after_run_end_seconds": 60},
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},
         "backfills": {"use_threads": True, "num_workers": 2},

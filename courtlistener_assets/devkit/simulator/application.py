@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import parse_qs
 
-from courtlistener_assets.devkit.simulator import responses
+from courtlistener_assets.devkit.simulator import damage, responses
 from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, Rejected, usage_body
 from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.endpoints import ENDPOINTS, ROOT_NAMES
@@ -49,6 +49,8 @@ class _Outcome:
     account: str = ""
     admitted: bool = False
     refused: bool = False
+    #: The fault that struck, if it was not drawn but is one of the objects that were to be shown.
+    spoiled_by: Fault | None = None
 
 
 class Application:
@@ -70,9 +72,9 @@ class Application:
         now_us = round(self.clock() * MICROSECONDS)
         route = _route(request.path)
         outcome = self._decide(request, route, fault, now_us)
-        response, name = responses.rendered(outcome.response, _form(request)), fault.kind if fault else None
-        if outcome.response.status == 500 and not fault:
-            name = "poison"
+        response = responses.rendered(outcome.response, _form(request))
+        struck = fault or outcome.spoiled_by
+        name = struck.kind if struck else None
         status = 0 if fault and fault.kind.startswith("reset") else response.status
         endpoint = (route.name or "root") if route else ""
         path = request.path + (f"?{request.query}" if request.query else "")
@@ -87,8 +89,8 @@ class Application:
         return response
 
     def _decide(self, request: Request, route: _Route | None, fault: Fault | None, now_us: int) -> _Outcome:
-        if fault and fault.kind == "reset_before":
-            return _Outcome(Response(0, {}))
+        if front := damage.in_front(request, fault):
+            return _Outcome(front)
         if route is None:
             return _Outcome(self._outside(request))
         account = self.accounts.authenticate(request.headers.get("Authorization"))
@@ -96,15 +98,20 @@ class Application:
         name = account.name if isinstance(account, Account) else ""
         if refusal or not isinstance(account, Account):
             return _Outcome(refusal or responses.internal_error(), name)
+        if fault and fault.kind == "forbidden":
+            return _Outcome(responses.forbidden(route.allow), name)
         if fault and fault.kind == "429":
             return _Outcome(responses.injected_429(fault, route.allow), name)
         full = account.admit(now_us, api_usage=route.name == "api-usage")
         if full:
             return _Outcome(responses.throttled(full, route.allow), name, refused=True)
-        response = responses.struck(fault) or self._answer(request, route, account, now_us)
+        response, spoiled_by = damage.struck(fault), None
+        if response is None:
+            response, spoiled_by = self._answer(request, route, account, now_us)
+            response = damage.crowded(response, fault)
         if response.status < 400 and route.name != "api-usage":
             account.record_success(now_us)
-        return _Outcome(response, name, admitted=True)
+        return _Outcome(response, name, admitted=True, spoiled_by=spoiled_by)
 
     def _outside(self, request: Request) -> Response:
         """Respond to an address that is not the API's: a slash is missing, or nothing exists there."""
@@ -114,23 +121,31 @@ class Application:
             return responses.moved(f"{request.path}/{query}", headers)
         return responses.site_page(404, "Page not found")
 
-    def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> Response:
+    def _answer(self, request: Request, route: _Route, account: Account, now_us: int) -> tuple[Response, Fault | None]:
+        """Return the response, and the fault that strikes it for what it would have shown."""
         if request.method not in _SAFE_METHODS:
-            return responses.detail(405, f'Method "{request.method}" not allowed.', route.allow)
+            return responses.detail(405, f'Method "{request.method}" not allowed.', route.allow), None
         if route.name == "":
             names = {name: f"{request.base_url}{API_ROOT}{name}/" for name in ROOT_NAMES}
-            return responses.json_response(200, names, route.allow)
+            return responses.json_response(200, names, route.allow), None
         if route.name == "api-usage":
-            return responses.json_response(200, usage_body(account, now_us), route.allow)
+            return responses.json_response(200, usage_body(account, now_us), route.allow), None
         endpoint = ENDPOINTS[route.name]
         if request.method == "OPTIONS":
             body = options_body(endpoint, self.corpus, detail=route.key is not None)
-            return responses.json_response(200, body, route.allow)
+            return responses.json_response(200, body, route.allow), None
         if route.key is None:
             response, shown = self._views.listing(endpoint, request)
         else:
             response, shown = self._views.single(endpoint, route.key, request)
-        return responses.crash() if self.faults.poisoned(endpoint.name, shown) else response
+        asked = parse_qs(request.query) if response.status == 200 and route.key is None else {}
+        if "count" in asked:
+            asked = {}  # A count does not look for a page.
+        fault = self.faults.spoiling(endpoint.name, asked, shown, lambda: self._last_id(endpoint.name))
+        return (damage.spoiled(fault) if fault else response), fault
+
+    def _last_id(self, endpoint: str) -> int:
+        return max((int(record["id"]) for record in self.corpus.served.table(endpoint)), default=0)
 
 
 def _route(path: str) -> _Route | None:
@@ -159,7 +174,7 @@ def _before_throttle(request: Request, route: _Route, account: Account | Rejecte
         return responses.detail(401, text, route.allow, www_authenticate=challenge)
     forbidden = request.method not in _SAFE_METHODS and route.name in ENDPOINTS
     if forbidden or route.name == _FORBIDDEN:
-        return responses.detail(403, "You do not have permission to perform this action.", route.allow)
+        return responses.forbidden(route.allow)
     return None
 
 

@@ -7,26 +7,53 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from courtlistener_assets.devkit.simulator.pagination import PAGE_SIZE
 from courtlistener_assets.devkit.simulator.shapes import Record
 from resources.errors import SettingError
 
-#: What can happen. All but two strike after the throttle has logged the request, so that it costs quota.
-KINDS = (
+#: What the API itself gives; it strikes after the throttle has logged the request, so that it costs quota.
+_OF_THE_API = (
     "500",  # text/plain, connection closed: the database is down
     "crash",  # 500 with a page of 32 KB
     "502",  # HTML of a proxy
     "503",
+    "504",
     "html",  # HTML with status 200
     "empty",  # status 200, no body
     "cut",  # Content-Length larger than what is sent
+    "timeout",  # nothing at all for `seconds`, then the connection is closed
+    "drip_headers",  # the headers come a byte at a time
+    "drip_chunks",  # the length of a chunk does
+    "many",  # a page of `count` objects
+    "nested",  # an object of `count` lists within each other
     "reset_after",  # connection reset instead of a response
-    "reset_before",  # connection reset before the request reaches the throttle
-    "429",  # a refusal although the account has room; not logged
-    "poison",  # "crash" for every page that shows one object
 )
+#: What something in front of the API gives: the throttle never sees the request.
+IN_FRONT = (
+    "maintenance",  # 503, HTML, Retry-After
+    "firewall_202",  # a riddle for browsers, as HTML
+    "firewall_403",  # HTML
+    "firewall_405",  # a riddle for people, as HTML
+    "login",  # 302 to the page on which people sign in
+    "missing",  # 404, HTML: no such address
+    "reset_before",  # connection reset
+)
+#: What strikes only requests for certain objects, in the manner that `by` names.
+_SPOILING = (
+    "poison",  # every page that shows one object
+    "unbounded",  # every page that is not full and sets no upper bound to ids: the search runs to the end of the table
+)
+KINDS = (
+    *_OF_THE_API,
+    *IN_FRONT,
+    *_SPOILING,
+    "429",  # a refusal although the account has room; not logged
+    "forbidden",  # 403 of the API: this account may not use what `path_prefix` names; not logged
+)
+_BOUNDS = ("id", "id__in", "id__lt", "id__lte", "id__range")
 
 
 @dataclass
@@ -34,8 +61,9 @@ class Fault:
     """One thing that goes wrong.
 
     It strikes requests whose path starts with `path_prefix`: the next `times` of them (None: all), each with
-    `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`.
-    `retry_after_seconds` is for `429`; None sends no header.
+    `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`, an `unbounded` every
+    open page of `endpoint`; `by` says with what. `retry_after_seconds` is for `429` and `maintenance`; None sends no
+    header. `seconds` is how long a client is kept waiting that does not leave.
     """
 
     kind: str
@@ -45,10 +73,15 @@ class Fault:
     endpoint: str = ""
     object_id: int = 0
     retry_after_seconds: int | None = 1
+    by: str = "crash"
+    seconds: float = 60.0
+    count: int = 21
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SettingError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.by not in _OF_THE_API:
+            raise SettingError(f"a fault by {self.by!r} is none by {', '.join(_OF_THE_API)}")
 
 
 class FaultPlan:
@@ -68,10 +101,10 @@ class FaultPlan:
             self._faults.clear()
 
     def draw(self, path: str) -> Fault | None:
-        """Return the fault that strikes a request to `path`, if any; poison is not drawn."""
+        """Return the fault that strikes a request to `path`, if any; what spoils certain objects is not drawn."""
         with self._lock:
             for fault in self._faults:
-                if fault.kind == "poison" or fault.times == 0 or not path.startswith(fault.path_prefix):
+                if fault.kind in _SPOILING or fault.times == 0 or not path.startswith(fault.path_prefix):
                     continue
                 if fault.probability < 1 and self._random.random() >= fault.probability:
                     continue
@@ -80,14 +113,33 @@ class FaultPlan:
                 return fault
         return None
 
-    def poisoned(self, endpoint: str, shown: list[Record]) -> bool:
-        """Return whether a response that shows these objects falls over."""
+    def spoiling(
+        self, endpoint: str, asked: Mapping[str, list[str]], shown: list[Record], last_id: Callable[[], int]
+    ) -> Fault | None:
+        """Return the fault that strikes a response that shows these objects, if any."""
         with self._lock:
-            bad = {(one.endpoint, one.object_id) for one in self._faults if one.kind == "poison"}
-        nested = (document for record in shown for document in record.get("recap_documents", ()))
-        return any((endpoint, record["id"]) in bad for record in shown) or any(
-            ("recap-documents", document["id"]) in bad for document in nested
-        )
+            for fault in self._faults:
+                # What is poisonous of an object is its text, not its id.
+                if fault.kind == "poison" and asked.get("fields") != ["id"] and _shows(endpoint, shown, fault):
+                    return fault
+                if fault.kind == "unbounded" and fault.endpoint == endpoint and _is_open(asked, shown, last_id):
+                    return fault
+        return None
+
+
+def _shows(endpoint: str, shown: list[Record], fault: Fault) -> bool:
+    if fault.endpoint == "recap-documents" and endpoint != "recap-documents":
+        shown = [document for record in shown for document in record.get("recap_documents", ())]
+    elif fault.endpoint != endpoint:
+        return False
+    return any(record["id"] == fault.object_id for record in shown)
+
+
+def _is_open(asked: Mapping[str, list[str]], shown: list[Record], last_id: Callable[[], int]) -> bool:
+    """Whether the search for a full page has to run through ids that are there and are none of the list's."""
+    if len(shown) >= PAGE_SIZE or "id__gt" not in asked or any(bound in asked for bound in _BOUNDS):
+        return False
+    return int(asked["id__gt"][-1] or 0) < last_id()
 
 
 class Latency:

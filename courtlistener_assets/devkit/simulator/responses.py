@@ -42,12 +42,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What the server says. `close` ends the connection after it."""
+    """What the server says. `close` ends the connection after it.
+
+    `held_by` is the fault that keeps the client waiting for it.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
     close: bool = False
+    held_by: Fault | None = None
 
 
 def json_response(status: int, body: Any, allow: str, **headers: str) -> Response:
@@ -65,6 +69,11 @@ def compact_json(body: Any) -> str:
 def detail(status: int, text: str, allow: str, **headers: str) -> Response:
     """Return a response with nothing but a `detail`."""
     return json_response(status, {"detail": text}, allow, **headers)
+
+
+def forbidden(allow: str) -> Response:
+    """Return the API's own refusal of what an account may not use."""
+    return detail(403, "You do not have permission to perform this action.", allow)
 
 
 def html(status: int, title: str, content: str = "") -> Response:
@@ -139,16 +148,3 @@ def injected_429(fault: Fault, allow: str) -> Response:
         return detail(429, "Request was throttled.", allow)
     text = f"Request was throttled. Expected available in {fault.retry_after_seconds} seconds."
     return detail(429, text, allow, retry_after=str(fault.retry_after_seconds))
-
-
-def struck(fault: Fault | None) -> Response | None:
-    """Return the response that a fault gives instead of the real one; None where that is damaged or not sent."""
-    responses = {
-        "500": internal_error(),
-        "crash": crash(),
-        "502": html(502, "502 Bad Gateway"),
-        "503": html(503, "503 Service Temporarily Unavailable"),
-        "html": html(200, "We will be right back"),
-        "empty": Response(200, {"Content-Type": "application/json"}),
-    }
-    return responses.get(fault.kind) if fault else None

@@ -27,6 +27,8 @@ from courtlistener_assets.devkit.simulator.responses import Request, Response
 from courtlistener_assets.devkit.simulator.truth import Entry, TruthLog
 
 _IDLE_SECONDS = 2.0
+#: Between two bytes of a response that comes one by one.
+_DRIP_SECONDS = 0.02
 _LARGEST_BODY = 4_000_000
 
 
@@ -159,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._wait(after_seconds)
         if fault and fault.kind.startswith("reset"):
             self._reset()
+        elif response.held_by:
+            self._hold(response, response.held_by)
         else:
             self._send(response, cut=bool(fault and fault.kind == "cut"))
 
@@ -187,6 +191,20 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(response.body[: len(response.body) // 2] if cut else response.body)
         self.wfile.flush()
+
+    def _hold(self, response: Response, fault: Fault) -> None:
+        """Keep the client waiting until it leaves, or the fault ends; then leave as well, without a whole response."""
+        self.close_connection = True
+        if fault.kind == "timeout":
+            self._wait(fault.seconds)
+            return
+        begun = b"HTTP/1.1 200 OK\r\nX-Request: "
+        if fault.kind == "drip_chunks":
+            begun += b"1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+        self.connection.sendall(begun)
+        for _ in range(int(fault.seconds / _DRIP_SECONDS)):
+            self._wait(_DRIP_SECONDS)
+            self.connection.sendall(b"x")
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

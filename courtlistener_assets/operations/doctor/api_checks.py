@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from courtlistener_assets.operations.api import courtlistener
 from courtlistener_assets.operations.doctor.findings import Finding, error, notice, ok, warning
 from courtlistener_assets.settings import Settings
 from resources.connections import pools
-from resources.dagster_resources import (
-    CourtListenerResource,
-    PostgresResource,
-    RedisRateLimitResource,
-    RedisResource,
-    account_of,
-)
+from resources.dagster_resources import account_of
 from resources.errors import (
     AuthenticationFailed,
     CourtListenerAssetsError,
     LedgerUnavailable,
+    NotFound,
     QuotaDeferred,
     StoreUnavailable,
     UntrustedServer,
@@ -34,15 +30,7 @@ def check_api(settings: Settings) -> Iterator[Finding]:
     if not settings.token:
         return
     account = settings.account or account_of(settings.token)
-    rate_limit = RedisRateLimitResource(
-        redis=RedisResource(url=settings.redis_url, prefix=settings.redis_prefix),
-        postgres=PostgresResource(url=settings.postgres_url),
-        rate_limits=settings.rate_limits,
-        max_wait_seconds=5.0,
-    )
-    api = CourtListenerResource(
-        base_url=settings.base_url, api_token=settings.token, account=account, rate_limit=rate_limit
-    )
+    api = courtlistener(settings, max_wait_seconds=5.0)
     try:
         database = pools.database(settings.postgres_url)
         if database.pending():  # The doctor only looks: it does not migrate, as the first permit would.
@@ -58,6 +46,9 @@ def check_api(settings: Settings) -> Iterator[Finding]:
     except UntrustedServer as problem:
         remedy = "Never turn verification off: the token would go to an unknown server. See docs/security.md."
         yield error("CourtListener TLS", str(problem), remedy)
+    except NotFound as problem:
+        remedy = "Nothing to do, as long as COURTLISTENER_RATE_LIMITS are the account's."
+        yield notice("CourtListener", f"There is no api-usage, so the settings' windows count: {problem}", remedy)
     except QuotaDeferred as problem:
         yield notice("token", "api-usage was requested very often just now.", f"Wait {problem.wait_seconds:.0f} s.")
     except (LedgerUnavailable, StoreUnavailable) as problem:

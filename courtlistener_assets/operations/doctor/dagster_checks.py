@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: A daemon writes a heartbeat every 30 s.
 _ALIVE_SECONDS = 90.0
 _LOOK_SECONDS = 2.0
+#: A run that holds a place that others wait for, and has said nothing for so long, may be dead.
+_SILENT_SECONDS = 900.0
 _ONE_DAEMON = (
     "Stop all daemons but one (`dagster dev` and `courtlistener dev` start one each); if a daemon was just restarted, "
     "look again in a minute."
@@ -36,6 +38,7 @@ def check_dagster(environ: Mapping[str, str], watch_seconds: float) -> Iterator[
         with dg.DagsterInstance.from_config(home) as instance:
             yield _storage(instance)
             yield from _retries(instance)
+            yield from _places(instance)
             yield _daemons(instance, watch_seconds)
     except Exception as problem:  # Dagster, SQLAlchemy and the driver each raise their own.
         text = " ".join(str(problem).split())[:500]
@@ -59,6 +62,35 @@ def _retries(instance: dg.DagsterInstance) -> Iterator[Finding]:
             "run_retries.retry_on_asset_or_op_failure is on: a run that failed for a lasting reason is started again.",
             "Set it to false in dagster.yaml; failed dockets have their own sensor.",
         )
+
+
+def _places(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """A step that is killed cannot give its place in the pool back, and the next one waits without a word."""
+    settings = instance.run_monitoring_settings
+    if not (instance.run_monitoring_enabled and settings.get("free_slots_after_run_end_seconds")):
+        yield warning(
+            "dagster pools",
+            "Runs that were killed keep their places in the pool courtlistener_api: later ones wait for ever.",
+            "In dagster.yaml, below `run_monitoring:`, set `enabled: true` and `free_slots_after_run_end_seconds: 60`.",
+        )
+    for run_id, silent_seconds in _silent_holders(instance):
+        yield warning(
+            "dagster pools",
+            f"Steps wait for a place in a pool, and run {run_id[:8]}, which holds one, has said nothing for "
+            f"{silent_seconds / 60:.0f} minutes.",
+            "If its process is gone, terminate the run in the UI with `Force termination immediately`.",
+        )
+
+
+def _silent_holders(instance: dg.DagsterInstance) -> Iterator[tuple[str, float]]:
+    storage = instance.event_log_storage
+    for pool in sorted(storage.get_concurrency_keys()):
+        found = storage.get_concurrency_info(pool)
+        for run_id in sorted(found.active_run_ids) if found.pending_run_ids else ():
+            run, said = instance.get_run_by_id(run_id), storage.get_logs_for_run(run_id, limit=1, ascending=False)
+            silent_seconds = time.time() - said[-1].timestamp if said else _SILENT_SECONDS
+            if run and not run.is_finished and silent_seconds >= _SILENT_SECONDS:
+                yield run_id, silent_seconds
 
 
 def _daemons(instance: dg.DagsterInstance, watch_seconds: float) -> Finding:

@@ -17,6 +17,7 @@ from rich.table import Table
 from courtlistener_assets.operations.doctor import settings_checks as of_settings
 from courtlistener_assets.operations.doctor.api_checks import check_api
 from courtlistener_assets.operations.doctor.clock_checks import check_clocks
+from courtlistener_assets.operations.doctor.courts_checks import check_courts
 from courtlistener_assets.operations.doctor.dagster_checks import check_dagster
 from courtlistener_assets.operations.doctor.findings import Finding, Severity, error, without_secrets
 from courtlistener_assets.operations.doctor.postgres_checks import check_postgres
@@ -29,7 +30,8 @@ Check = Callable[[], Iterable[Finding]]
 def examine(environ: Mapping[str, str], *, watch_seconds: float = 0.0) -> list[Finding]:
     """Run all checks for the settings in `environ`; never raises because of what they find.
 
-    Sends one request, to api-usage. `watch_seconds` is how long to look for a second Dagster daemon.
+    Sends one request, to api-usage, and one for each of a few courts of which nothing is known. `watch_seconds` is how
+    long to look for a second Dagster daemon.
     """
     read = of_settings.read_settings(environ)
     checks: list[Check] = [lambda: of_settings.check_dagster_home(environ)]
@@ -46,7 +48,7 @@ def examine(environ: Mapping[str, str], *, watch_seconds: float = 0.0) -> list[F
         if postgres_known:
             checks.append(lambda: check_postgres(settings.postgres_url))
         if redis_known and postgres_known:
-            checks += [lambda: check_clocks(settings), lambda: check_api(settings)]
+            checks += [lambda: check_clocks(settings), lambda: check_api(settings), lambda: check_courts(settings)]
     checks.append(lambda: check_dagster(environ, watch_seconds))
     return without_secrets([*read.findings, *(finding for check in checks for finding in _guarded(check))], environ)
 

@@ -25,8 +25,8 @@ from resources.connections.tls import refusal_of
 
 #: What Python code calls directly; what the scripts call is read from the scripts themselves.
 DIRECT_COMMANDS = frozenset(
-    {"del", "evalsha", "exec", "get", "hgetall", "hset", "hsetnx", "info", "llen", "mget", "multi", "pexpire", "ping",
-     "rpush", "scan", "set", "time", "zadd", "zrangebyscore", "zscore"}
+    {"del", "evalsha", "exec", "get", "hgetall", "hset", "hsetnx", "info", "lrange", "lrem", "mget", "multi", "pexpire",
+     "ping", "rename", "rpush", "scan", "set", "time", "zadd", "zrangebyscore", "zscore"}
 )  # fmt: skip
 _CALL = re.compile(r"redis\.call\(\s*'(\w+)'")
 _OLDEST = (6, 2)

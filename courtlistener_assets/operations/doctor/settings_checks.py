@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from courtlistener_assets.download.choice import without_parents
+from courtlistener_assets.download.partitions import FEWER_PARTITIONS, too_many_partitions
 from courtlistener_assets.operations.doctor.findings import Finding, error, notice, ok, warning
 from courtlistener_assets.settings import Settings, variable_of
 from resources.errors import SettingError
@@ -75,13 +76,15 @@ def check_token_is_set(settings: Settings) -> Iterator[Finding]:
 
 
 def check_first_month(settings: Settings) -> Iterator[Finding]:
-    """Check that any partition exists, and none before the courts did."""
+    """Check that any partition exists, none before the courts did, and not too many."""
     first, today = settings.first_month, datetime.now(UTC).date()
     if first > today:
         message = f"COURTLISTENER_FIRST_MONTH is {first:%Y-%m}, which lies in the future: no partition."
         yield error("first month", message, f"Set it to a month up to {today:%Y-%m}.")
     elif first.year < 1750:
         yield notice("first month", f"Nothing is older than 1750; you begin {first:%Y-%m}.")
+    if too_many := too_many_partitions(settings.courts, first, today):
+        yield warning("partitions", too_many, FEWER_PARTITIONS)
 
 
 def check_data_directory(settings: Settings) -> Iterator[Finding]:

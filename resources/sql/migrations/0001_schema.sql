@@ -83,6 +83,16 @@ CREATE TABLE courtlistener.strays (
 );
 CREATE INDEX strays_partition ON courtlistener.strays (partition);
 
+-- Endpoints whose lists come to their end only with a bound of ids: the last one that the server named, its time then, and
+-- ours; `noted_at`: when a list without a bound last failed.
+CREATE TABLE courtlistener.endless_lists (
+    endpoint  text        PRIMARY KEY,
+    last_id   bigint      NOT NULL,
+    served_at timestamptz NOT NULL,
+    asked_at  timestamptz NOT NULL DEFAULT now(),
+    noted_at  timestamptz NOT NULL DEFAULT now()
+);
+
 -- Partitions (court|YYYY-MM-01, or court|undated) whose documents have changed since they were last read.
 CREATE TABLE courtlistener.stale_partitions (
     partition text        PRIMARY KEY,
@@ -106,8 +116,28 @@ CREATE TABLE courtlistener.courts (
     current_as_of timestamptz NOT NULL
 );
 
+-- Courts by the server's word, whether it has them or was asked for one that it does not have.
+CREATE TABLE courtlistener.known_courts (
+    court_id     text        PRIMARY KEY,
+    is_there     boolean     NOT NULL,
+    name         text        NOT NULL DEFAULT '',
+    citation     text        NOT NULL DEFAULT '',
+    jurisdiction text        NOT NULL DEFAULT '',
+    in_use       boolean,
+    read_at      timestamptz NOT NULL DEFAULT now()
+);
+-- How far the server's list of courts was read, in one row at most.
+CREATE TABLE courtlistener.court_list (
+    only_row  boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    next_page integer     NOT NULL,
+    begun_at  timestamptz NOT NULL DEFAULT now(),
+    -- When it was last read to its end.
+    read_at   timestamptz
+);
+
 -- What could not be downloaded or stored, until a retry succeeds. `docket_id` is null where no docket is known; then
--- `after_id` and `up_to_id` bound the ids of the sweep that hold it.
+-- `after_id` and `up_to_id` bound the ids of the sweep that hold it. `partition` is empty of a docket that another
+-- program has named, until its court is known, and `asset` too of what could not be read in a list: dead from the start.
 CREATE TABLE courtlistener.failures (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     asset       text        NOT NULL,
@@ -124,12 +154,14 @@ CREATE TABLE courtlistener.failures (
     first_at    timestamptz NOT NULL DEFAULT now(),
     last_at     timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
-    -- One target, whichever sweep meets it: a retry that fails again is the same row with one more try.
+    -- One target, whichever sweep meets it: a retry that fails again is the same row with one more try. A range of ids
+    -- is one of its sweep; the retry walks it as a part, whose name ends in the range.
     target      text        NOT NULL GENERATED ALWAYS AS (
         CASE
+            WHEN asset = '' THEN 'entry ' || sweep
             WHEN object_id IS NOT NULL THEN 'object ' || object_id::text
             WHEN docket_id IS NOT NULL THEN 'docket ' || docket_id::text
-            ELSE 'after ' || coalesce(after_id, 0)::text
+            ELSE 'after ' || coalesce(after_id, 0)::text || ' of ' || regexp_replace(sweep, ':[0-9]+-[0-9]+$', '')
         END
     ) STORED,
     -- The claim (and so the run) that is retrying it, since when, and how often it was claimed.
@@ -154,6 +186,14 @@ CREATE INDEX failures_dead ON courtlistener.failures (dead_at) WHERE resolved_at
 -- What was resolved lately (the Redis lists that must be empty), and what so long ago that it is deleted.
 CREATE INDEX failures_resolved ON courtlistener.failures (resolved_at) WHERE resolved_at IS NOT NULL;
 CREATE INDEX failures_unshown ON courtlistener.failures (asset, partition) WHERE shown IS DISTINCT FROM state;
+
+-- Entries of the Redis lists of failed dockets that other programs have pushed, by the token under which each was taken
+-- out: so that none becomes a failure twice, whenever a worker or a server dies.
+CREATE TABLE courtlistener.taken_entries (
+    token    text        PRIMARY KEY,
+    taken_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX taken_entries_by_time ON courtlistener.taken_entries (taken_at);
 
 -- How many objects of a sweep the server counted when it was last asked.
 CREATE TABLE courtlistener.server_counts (
@@ -210,6 +250,25 @@ CREATE TABLE courtlistener.ledgers (
     observed_at timestamptz NOT NULL DEFAULT 'epoch',
     observation_claimed_at timestamptz NOT NULL DEFAULT 'epoch',
     throttled_at timestamptz NOT NULL DEFAULT 'epoch'
+);
+-- Whether the server answers at all, for all workers of an account.
+CREATE TABLE courtlistener.servers (
+    account      text        PRIMARY KEY,
+    -- When it last answered as the API does.
+    answered_at  timestamptz NOT NULL DEFAULT 'epoch',
+    -- The worker that asks while nobody knows whether it answers; the others wait for it until then.
+    asker        text,
+    asking_until timestamptz NOT NULL DEFAULT 'epoch',
+    -- How many workers got no proper answer since the last one.
+    failures     integer     NOT NULL DEFAULT 0,
+    -- Since when it is known to be down (null: it is not), what was seen, how often it was asked in vain since, and
+    -- when it is asked again.
+    down_since   timestamptz,
+    seen         text        NOT NULL DEFAULT '',
+    probes       integer     NOT NULL DEFAULT 0,
+    probe_at     timestamptz NOT NULL DEFAULT 'epoch',
+    -- Endpoints that are out of order while others answer, or that the account may not use.
+    endpoints    jsonb       NOT NULL DEFAULT '{}'
 );
 CREATE TABLE courtlistener.permits (
     account text NOT NULL REFERENCES courtlistener.ledgers (account),

@@ -1,0 +1,67 @@
+"""How far the store is: what has been walked to its end, and until when courts are caught up.
+
+Belongs here: what is known of whole partitions and courts. Does not belong here: the checkpoints of passes
+(`store.py`), what to say about a partition (`audit.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from resources.connections.postgres import Database
+
+
+class Freshness:
+    """Reads the sweeps, and keeps until when each court is caught up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def walked_by(self, run_id: str, partitions: Sequence[str]) -> set[str]:
+        """The assets of which this run has walked all of these partitions, and left nothing unfinished."""
+        rows = self._database.rows(
+            "SELECT asset FROM courtlistener.sweeps WHERE partition = ANY(%(partitions)s) AND run_id = %(run_id)s "
+            "GROUP BY asset HAVING bool_and(finished_at IS NOT NULL) AND count(DISTINCT partition) = %(count)s",
+            {"partitions": list(partitions), "run_id": run_id, "count": len(set(partitions))},
+        )
+        return {str(asset) for (asset,) in rows}
+
+    def catch_up_from(self, courts: Sequence[str]) -> datetime | None:
+        """From when changes of some courts may be missing; None if nothing of them was downloaded.
+
+        That is where the last catch-up of a court began, else its oldest pass.
+        """
+        since: datetime | None
+        [(since,)] = self._database.rows(_CATCH_UP_FROM, {"courts": list(courts)})
+        return since
+
+    def set_current(self, courts: Sequence[str], as_of: datetime) -> None:
+        """Note until when courts are caught up."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO courtlistener.courts AS known (court_id, current_as_of) "
+                "SELECT unnest(%(courts)s::text[]), %(as_of)s ON CONFLICT (court_id) DO UPDATE "
+                "SET current_as_of = greatest(known.current_as_of, excluded.current_as_of)",
+                {"courts": sorted(courts), "as_of": as_of},
+            )
+
+    def is_complete(self, asset: str, partition: str, sweeps: Sequence[str]) -> bool:
+        """Whether every one of the sweeps has been walked to its end at least once."""
+        [(count,)] = self._database.rows(
+            "SELECT count(*) FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition = %(partition)s "
+            "AND sweep = ANY(%(sweeps)s) AND walked_at IS NOT NULL",
+            {"asset": asset, "partition": partition, "sweeps": list(sweeps)},
+        )
+        return int(count) == len(set(sweeps))
+
+
+# A pass whose last page is not stored yet has its own watermark, too.
+_CATCH_UP_FROM = r"""
+SELECT min(coalesce(
+    (SELECT current_as_of FROM courtlistener.courts known WHERE known.court_id = wanted.court_id),
+    (SELECT min(watermark) FROM courtlistener.sweeps
+     WHERE partition ~>=~ (wanted.court_id || '|') AND partition ~<~ (wanted.court_id || '}')
+        AND position(':' IN sweep) = 0)))
+FROM unnest(%(courts)s::text[]) AS wanted (court_id)
+"""
