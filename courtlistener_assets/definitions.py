@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets.defs.build import build_definitions
+from courtlistener_assets.executor import interruptible_executor
 from courtlistener_assets.settings import Settings, variable_of
 from resources.dagster_resources import account_of
 from resources.sealed import SealedFiles
@@ -35,7 +36,7 @@ def location(environ: Mapping[str, str]) -> dg.Definitions:
     return dg.Definitions.merge(
         build_definitions(replace(settings, account=account, **named)),
         # Steps are short of quota, not of processors; and a run may not choose where Dagster's own files go.
-        dg.Definitions(executor=dg.in_process_executor, resources={"io_manager": SealedFiles()}),
+        dg.Definitions(executor=interruptible_executor, resources={"io_manager": SealedFiles()}),
     )
 
 

@@ -79,7 +79,7 @@ def translated(context: StepContext, *, retries: int = 0) -> Iterator[None]:
         try:
             yield
         except INTERRUPTS:
-            _report_canceling(context)
+            report_canceling(context.instance, context.run.run_id)
             raise
         except Stopped as stopped:
             raise dg.DagsterExecutionInterruptedError(str(stopped)) from stopped
@@ -105,12 +105,12 @@ def _wait_for_retry(number: int, error: CourtListenerAssetsError) -> None:
     pause(seconds)
 
 
-def _report_canceling(context: StepContext) -> None:
+def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
     """Let a run that only got a signal end as one that was cancelled; Dagster would call it a failure and retry it."""
     try:
-        run = context.instance.get_run_by_id(context.run.run_id)
+        run = instance.get_run_by_id(run_id)
         if run and run.status == dg.DagsterRunStatus.STARTED:
-            context.instance.add_run_tags(run.run_id, {SIGNAL_TAG: "true"})
-            context.instance.report_run_canceling(run, message="A signal told the run to stop.")
+            instance.add_run_tags(run_id, {SIGNAL_TAG: "true"})
+            instance.report_run_canceling(run, message="A signal told the run to stop.")
     except Exception as error:  # Of Dagster's storage, whatever it is; the run must end all the same.
         run_log.warning("Dagster was not told: %s", error, extra={"event": "stop_not_reported"})

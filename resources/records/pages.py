@@ -108,11 +108,11 @@ class PageWriter:
         before = self._rows.read(table, records, "FOR NO KEY UPDATE")
         wanted = {}
         for id, record in records.items():
-            needed = not (id in before or self._in_scope(table, record, parents.get(id)))
-            if not needed or self._is_needed(table, record):
+            fits = id in before or self._in_scope(table, record, parents.get(id))
+            if fits or self._is_needed(table, record):
                 wanted[id] = _with_place_of(parents.get(id), record)
-            if needed and id in wanted:
-                self._leaving.note_needed(wanted[id], self.origin)
+                if not fits or (id not in before and self._is_too_old(table, record)):
+                    self._leaving.note_needed(wanted[id], self.origin)
         changed = self._upsert(list(wanted.values()))
         stored = {id: record for id, record in wanted.items() if id in changed}
         self._misfits.seen(table, stored)
@@ -154,6 +154,13 @@ class PageWriter:
             return False
         dated = record.date_filed if table.dated else parent.date_filed if parent else None
         return dated is None or dated >= scope.first_month or (self.origin.any_month and table.dated)
+
+    def _is_too_old(self, table: Table, record: Record) -> bool:
+        """Whether a decision is of a month before the first one; an old docket may have a decision that is not."""
+        scope = self.origin.scope
+        return bool(
+            scope and table.dated and table.parent and record.date_filed and record.date_filed < scope.first_month
+        )
 
     def _upsert(self, records: Sequence[Record]) -> dict[int, bool]:
         """Return the ids that were stored, and whether anything about them is new."""

@@ -42,7 +42,7 @@ class Leaving:
                         self._note(stored[id].docket_id, parent.court_id, parent.date_filed)
 
     def note_needed(self, record: Record, origin: Origin) -> None:
-        """Note what is in no partition of ours, but stored for the sake of what hangs on it."""
+        """Note what is stored although it is in no partition of ours: what fits together with it is."""
         court_id = origin.court or origin.partition.partition("|")[0]
         if record.docket_id:
             self._needed[record.docket_id] = court_id

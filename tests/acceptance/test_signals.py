@@ -15,6 +15,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from courtlistener_assets.defs.assets.download_step import API_POOL
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from resources.connections.postgres import Database
@@ -122,3 +123,24 @@ def test_it_ends_within_seconds_as_cancelled_and_asks_for_nothing_more(
         assert server.requests() == before
         assert database.rows("SELECT count(*) FROM courtlistener.deferrals") == [(0,)]
         assert "STEP_UP_FOR_RETRY" not in log.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_waits_for_a_place_in_the_pool_ends_within_seconds_too(
+    environment: dict[str, str], database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DAGSTER_HOME", "DAGSTER_POSTGRES_URL"):
+        monkeypatch.setenv(name, environment[name])
+    with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+        instance.event_log_storage.set_concurrency_slots(API_POOL, 1)
+        assert instance.event_log_storage.claim_concurrency_slot(API_POOL, "another run", "dockets").is_claimed
+    log = tmp_path / "run.log"
+    with slow_simulator("100/s") as server, started(environment, server.url, log) as run:
+        assert eventually(lambda: "blocked by limit for pool" in log.read_text(), 120), log.read_text()
+        told = time.monotonic()
+        run.send_signal(signal.SIGTERM)
+        run.wait(60)
+        assert time.monotonic() - told < SECONDS, log.read_text()[-4000:]
+        [ended] = runs(environment, monkeypatch)
+        assert ended.status == dg.DagsterRunStatus.CANCELED, log.read_text()[-4000:]
+        assert server.counted() == 0

@@ -118,7 +118,7 @@ def completeness_asset(streams: Sequence[Stream], names: Names) -> dg.AssetsDefi
             audit, failures = courtlistener_records.audit(), courtlistener_backlog.open().failures
             chosen = {stream.name: _partitions(audit, stream, config) for stream in streams}
             results = [
-                _compared(client, audit, failures, each, sweeps, chosen[each.name])
+                _complete(client, audit, failures, each, sweeps, chosen[each.name])
                 for each in streams
                 if (sweeps := countable(each, streams))
             ]
@@ -137,28 +137,6 @@ def _partitions(audit: RecordAudit, stream: Stream, config: CompletenessConfig) 
     return sorted(random.Random(config.seed).sample(complete, min(config.sample, len(complete))))
 
 
-def _compared(
-    client: CourtListenerClient,
-    audit: RecordAudit,
-    failures: Failures,
-    stream: Stream,
-    sweeps: Sequence[tuple[Sweep, Members]],
-    partitions: Sequence[str],
-) -> dg.AssetCheckResult:
-    """As `_complete`; a warning if the account may not use the endpoint."""
-    try:
-        return _complete(client, audit, failures, stream, sweeps, partitions)
-    except PermissionDenied as error:
-        if not error.said_by_api:
-            raise
-        return dg.AssetCheckResult(
-            check_name=f"{stream.name}_complete",
-            passed=False,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"It cannot be counted: {error}",
-        )
-
-
 def _complete(
     client: CourtListenerClient,
     audit: RecordAudit,
@@ -169,14 +147,25 @@ def _complete(
 ) -> dg.AssetCheckResult:
     """Count every sweep of these partitions at the server, one request each.
 
-    An error if rows are missing that no failure accounts for, a warning for any other difference.
+    An error if rows are missing that no failure accounts for, a warning for any other difference, or if the account may
+    not use the endpoint.
     """
     counts = []
     for partition in map(month_or_everything, partitions):
         failed = len(failures.of_partition(stream.name, str(partition), dead_too=True))
         for sweep, members in sweeps:
             stored = audit.stored(members, partition.filter_values)
-            on_server = client.count(stream.endpoint, {**stream.limits, **sweep.params(partition)})
+            try:
+                on_server = client.count(stream.endpoint, {**stream.limits, **sweep.params(partition)})
+            except PermissionDenied as error:
+                if not error.said_by_api:
+                    raise
+                return dg.AssetCheckResult(
+                    check_name=f"{stream.name}_complete",
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=f"It cannot be counted: {error}",
+                )
             audit.note_server_count(stream.name, str(partition), sweep.name, on_server)
             counts.append(SweepCount(str(partition), sweep.name, on_server, stored, failed))
     missing = any(one.stored + one.open_failures < one.on_server for one in counts)
