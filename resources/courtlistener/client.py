@@ -1,7 +1,7 @@
 """The client of CourtListener's REST API v4: every attempt under a permit of its own.
 
-Belongs here: attempts, permits, probes. Does not belong here: connections (`transport.py`), what a response means
-(`responses.py`), whose turn it is while the server is down (`server_state.py`), which pages to ask for
+Belongs here: attempts and permits. Does not belong here: connections (`transport.py`), what a response means
+(`responses.py`), finding out whether the server is down (`watch.py`), which pages to ask for
 (`courtlistener_assets/download/sweep.py`), who gets a permit (`resources/quota/limiter.py`).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,25 +24,20 @@ from resources.courtlistener.address import checked_base_url
 from resources.courtlistener.answer import Response, asked_for
 from resources.courtlistener.refusals import raise_for_status
 from resources.courtlistener.responses import Page, count_of, object_of, page_of, server_windows_of
-from resources.courtlistener.server_state import ServerState, Turn
+from resources.courtlistener.server_state import ServerState
 from resources.courtlistener.token import REWRITE_SECONDS, ApiToken
 from resources.courtlistener.transport import Timeouts, Transport
+from resources.courtlistener.watch import NEUTRAL, Watch
 from resources.errors import (
-    ApiChanged,
     ApiError,
     AuthenticationFailed,
-    BadRequest,
-    ForeignHost,
-    Gone,
     NotFound,
     PermissionDenied,
     QuotaError,
-    ResponseTooLarge,
     ServerDown,
     SettingError,
     Throttled,
     TransientApiError,
-    UntrustedServer,
     UnusableRecord,
 )
 from resources.quota.limiter import RateLimiter
@@ -65,22 +59,8 @@ WINDOWS_MAX_AGE_SECONDS = 600.0
 PERMIT_TTL_SECONDS = Timeouts().permit_ttl
 #: What api-usage may answer while pages can be had all the same.
 _NO_USAGE = (TransientApiError, ServerDown, Throttled, NotFound, PermissionDenied, QuotaError)
-#: What the API may say of one page while it answers.
-_SAID_OF_A_PAGE = (PermissionDenied, NotFound, Gone, BadRequest, ResponseTooLarge, ApiChanged)
-#: How often the other workers are told that the server answers.
-_NOTE_SECONDS = 30.0
-#: When so many workers in a row get no answer, none of their pages is to blame.
-_MOST_FAILURES = 3
-#: Every so many probes one more request is spent, should api-usage alone be out of order.
-_FREE_PROBES = 4
 #: A page that every account may have and that costs the server next to nothing.
-_NEUTRAL, _NEUTRAL_PAGE = "courts", {"fields": "id", "order_by": "id", "page": "1"}
-
-
-class _Failing(threading.local):
-    """The endpoint of the last page that failed in a thread, and when it was asked for."""
-
-    page = ("", -math.inf)
+_NEUTRAL_PAGE = {"fields": "id", "order_by": "id", "page": "1"}
 
 
 class CourtListenerClient:
@@ -120,14 +100,16 @@ class CourtListenerClient:
         #: Ends all waits of the client; afterwards it sends nothing.
         self.stopping = stopping or Stopping()
         self._sleep = sleep or self.stopping.sleep
-        self._server = server or ServerState()
         self._transport = transport or Transport(base_url)
         self._clock = clock
+        self._watch = Watch(
+            server or ServerState(),
+            ask_usage=self._ask_usage_at_once,
+            ask_neutrally=self._ask_neutrally,
+            sleep=self._sleep,
+            clock=clock,
+        )
         self._token = ApiToken(token) if isinstance(token, str) else token
-        #: The names of this client's workers begin so; the thread's follows.
-        self._name = f"{secrets.token_hex(6)}:"
-        self._answered_at = self._noted_at = self._usage_answered_at = -math.inf
-        self._failing = _Failing()
         self._windows_read_at = clock() - windows_age_seconds
         self._counting = threading.Lock()
         self.requests_sent = 0
@@ -213,15 +195,15 @@ class CourtListenerClient:
         attempts: int | None = None,
     ) -> _Result:
         """Send a request, and retry after a pause while the error is one that can pass."""
-        last, started = attempts or self._max_attempts, self._clock()
+        last, started, endpoint = attempts or self._max_attempts, self._clock(), path.partition("/")[0]
         for attempt in range(1, last + 1):
-            alone = self._wait_for_turn(_endpoint_of(path))
+            alone = self._watch.wait_for_turn(endpoint)
             # A long run outlives a change of rates.
             if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:
                 self.refresh_quota()
             sent_at = self._clock()
             try:
-                with self._heard(path, alone=alone):
+                with self._watch.heard(endpoint, alone=alone):
                     return read(self._ask(self.limiter, path, params, attempt))
             except Throttled as error:  # The limiter holds all workers; find out what the server counts.
                 self.refresh_quota(max_age_seconds=0)
@@ -230,140 +212,30 @@ class CourtListenerClient:
                     raise
             except TransientApiError as error:
                 error.requests, pause = attempt, random.uniform(0.0, min(30.0, 2.0 ** (attempt - 1)))
-                self._failing.page = (_endpoint_of(path), sent_at)
-                self._doubt(error, again=attempt < last)
+                self._watch.doubt(error, endpoint, sent_at, again=attempt < last)
                 if attempt == last or self._clock() + pause - started > self._max_seconds:
                     raise
             self._sleep(pause)
         raise ValueError("attempts must be at least 1")
 
-    @contextmanager
-    def _heard(self, path: str, *, alone: bool) -> Iterator[None]:
-        """Note for all workers whether the API answers in the block; raises ServerDown if something else does.
-
-        After a TransientApiError nobody knows, and the others wait until somebody does.
-        """
-        endpoint = _endpoint_of(path)
-        try:
-            yield
-        except ServerDown as error:
-            raise self._server.down(self._worker, str(error), named_seconds=error.wait_seconds) from error
-        except TransientApiError:
-            raise
-        except PermissionDenied as error:
-            self._note_answer(alone)
-            if error.said_by_api:
-                raise self._server.without(endpoint, str(error), refused=True) from error
-            raise
-        except (UntrustedServer, ForeignHost):
-            self._server.release(self._worker)
-            raise
-        except ApiError:
-            self._note_answer(alone, endpoint)
-            raise
-        except BaseException:  # No permit, most likely: somebody else may have one.
-            self._server.release(self._worker)
-            raise
-        self._note_answer(alone, endpoint)
-
-    @property
-    def _worker(self) -> str:
-        return f"{self._name}{threading.get_ident()}"
-
-    def _wait_for_turn(self, endpoint: str) -> bool:
-        """Return when this worker may ask, and whether others wait for it.
-
-        Raises ServerDown while the server or the endpoint is down, PermissionDenied while it is refused.
-        """
-        while (turn := self._server.turn(self._worker, endpoint)) is not Turn.FREE:
-            if turn is Turn.ALONE:
-                return True
-            if turn is Turn.PROBE:
-                self._probe()
-            else:
-                self._sleep(turn)
-        return False
-
-    def _probe(self) -> None:
-        """Find out whether a server that was down answers again; raises ServerDown if not.
-
-        api-usage costs no quota: only if it answers, or has failed often, a page is asked for that has nothing in it.
-        """
-        failed = self._fault_of_usage()
-        if failed and self._server.probes() % _FREE_PROBES != _FREE_PROBES - 1:
-            raise self._found_down(failed) from failed
-        try:
-            self._ask_neutrally()
-        except TransientApiError as error:
-            raise self._found_down(error, paid=True) from error
-        except _SAID_OF_A_PAGE as error:  # It has answered, and this is not what was asked for.
-            _run_log.info("a probe was answered: %s", error)
-
     def _ask_neutrally(self) -> None:
-        with self._heard(f"{_NEUTRAL}/", alone=True):
-            page_of(self._ask(self.limiter, f"{_NEUTRAL}/", _NEUTRAL_PAGE))
+        page_of(self._ask(self.limiter, f"{NEUTRAL}/", _NEUTRAL_PAGE))
 
-    def _found_down(self, error: ApiError, *, paid: bool = False) -> ServerDown:
-        named = error.wait_seconds if isinstance(error, ServerDown) else 0.0
-        return self._server.down(self._worker, str(error), named_seconds=named, paid=paid)
-
-    def _doubt(self, error: TransientApiError, *, again: bool) -> None:
-        """Find out whether it is the page or the server, before more is spent; raises ServerDown if it is the server.
-
-        Before a second attempt api-usage is asked, which costs no quota.
-        """
-        endpoint, sent_at = self._failing.page
-        if self._answered_at > sent_at:
-            return  # Others got answers meanwhile: it is this page.
-        failures = self._server.failed(self._worker, str(error), endpoint)
-        if failures >= _MOST_FAILURES or (failures == 1 and again and self._fault_of_usage()):
-            down = self._found_down(error)
-            down.requests = error.requests
-            raise down from error
-
-    def _fault_of_usage(self) -> ApiError | None:
-        """Ask api-usage, which costs no quota, without waiting; the error that shows that it is down, or None."""
-        if self._clock() - self._usage_answered_at < _NOTE_SECONDS:
-            return None
-        try:
-            body = object_of(self._ask(self._usage_limiter, "api-usage/", {}, max_wait_seconds=0.0))
-        except (TransientApiError, ServerDown) as error:
-            return error
-        except (ApiError, QuotaError) as error:
-            _run_log.info("api-usage tells nothing: %s", error)
-            return None
-        self._usage_answered_at = self._clock()
+    def _ask_usage_at_once(self) -> None:
+        body = object_of(self._ask(self._usage_limiter, "api-usage/", {}, max_wait_seconds=0.0))
         with suppress(TransientApiError, QuotaError):  # Windows that cannot be read are an answer, too.
             self._observe(body)
-        return None
-
-    def _note_answer(self, alone: bool, endpoint: str = "") -> None:
-        """The API has answered. Others are told if they wait for it, and now and then."""
-        self._answered_at = self._clock()
-        if alone or self._answered_at - self._noted_at > _NOTE_SECONDS:
-            self._noted_at = self._answered_at
-            self._server.answered(self._worker, endpoint)
 
     def report_outage(self, error: Exception) -> ApiError:
         """The error to raise once the fault is known not to be the page's: an empty page of its endpoint fails too.
 
         If other endpoints answer, it is this one that is out of order; that may take one more request to find out.
         """
-        endpoint, sent_at = self._failing.page
-        try:
-            if self._server.shared and endpoint and not self._answered_at > sent_at:
-                self._ask_neutrally()
-        except ServerDown as down:
-            return down
-        except (TransientApiError, QuotaError):
-            return self._server.down(self._worker, str(error))
-        except ApiError:
-            pass
-        return self._server.without(endpoint, str(error))
+        return self._watch.outage(error)
 
     def refused_endpoints(self) -> set[str]:
         """The endpoints that the account may not use, as far as that is known."""
-        return self._server.refused()
+        return self._watch.refused()
 
     def refresh_quota(self, *, max_age_seconds: float = WINDOWS_MAX_AGE_SECONDS) -> None:
         """Read the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
@@ -399,7 +271,7 @@ class CourtListenerClient:
 
     def close(self) -> None:
         """Close all connections; nobody waits for this client any more."""
-        self._server.release(self._name)
+        self._watch.close()
         self._transport.close()
 
     def _ask(
@@ -438,10 +310,6 @@ class CourtListenerClient:
             raise
         self._token.accepted(token)
         return response
-
-
-def _endpoint_of(path: str) -> str:
-    return path.partition("/")[0]
 
 
 def _request_attributes(url: str, nth: int) -> dict[str, str | int]:

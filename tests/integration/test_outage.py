@@ -91,7 +91,7 @@ class World:
         with closing(bench.client):
             yield bench.client
 
-    def ask(self, endpoint: str = "dockets", **params: str) -> BaseException | None:
+    def ask(self, endpoint: str = "dockets", **params: Any) -> BaseException | None:
         """What comes of asking for a page in a run of its own."""
         with self.client() as client:
             return outcome(client, endpoint, **params)
@@ -110,7 +110,7 @@ def outcome(
 @pytest.fixture
 def world(database: Database) -> Iterator[World]:
     found = World(database)
-    with hand_made_server(found.server.answer) as (found.url, _):
+    with hand_made_server(lambda *asked: found.server.answer(*asked)) as (found.url, _):
         yield found
 
 
@@ -252,6 +252,22 @@ def test_a_page_that_breaks_alone_is_no_outage(world: World) -> None:
         assert world.server.charged == 2
         assert outcome(client, id__lte="0") is None  # The sweep finds out that the server is up.
     assert world.ask() is None
+    assert outages(world.database) == []
+
+
+def test_pages_that_break_at_once_in_several_runs_are_no_outage(world: World) -> None:
+    assert world.ask() is None  # Everybody may ask.
+    together, answer = threading.Barrier(3), world.server.answer
+
+    def slowly(connection: socket.socket, head: bytes) -> None:
+        if b"poison" in head.split()[1]:
+            together.wait(30)
+        answer(connection, head)
+
+    world.server.answer = slowly  # type: ignore[method-assign]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda number: world.ask(attempts=1, court=f"poison{number}"), range(3)))
+    assert [type(error) for error in found] == [TransientApiError] * 3
     assert outages(world.database) == []
 
 
