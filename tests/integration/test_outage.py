@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -110,7 +110,7 @@ def outcome(
 @pytest.fixture
 def world(database: Database) -> Iterator[World]:
     found = World(database)
-    with hand_made_server(lambda *asked: found.server.answer(*asked)) as (found.url, _):
+    with hand_made_server(found.server.answer) as (found.url, _):
         yield found
 
 
@@ -257,16 +257,17 @@ def test_a_page_that_breaks_alone_is_no_outage(world: World) -> None:
 
 def test_pages_that_break_at_once_in_several_runs_are_no_outage(world: World) -> None:
     assert world.ask() is None  # Everybody may ask.
-    together, answer = threading.Barrier(3), world.server.answer
+    meeting, turn = threading.Barrier(3, timeout=10), world.state.turn
 
-    def slowly(connection: socket.socket, head: bytes) -> None:
-        if b"poison" in head.split()[1]:
-            together.wait(30)
-        answer(connection, head)
+    def together(asker: str, endpoint: str = "") -> Turn | float:
+        found = turn(asker, endpoint)
+        meeting.wait()  # So that all are under way when the first one fails.
+        return found
 
-    world.server.answer = slowly  # type: ignore[method-assign]
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda number: world.ask(attempts=1, court=f"poison{number}"), range(3)))
+    world.state.turn = together  # type: ignore[method-assign]
+    with ExitStack() as runs, ThreadPoolExecutor(3) as pool:
+        clients = [runs.enter_context(world.client()) for _ in range(3)]
+        found = list(pool.map(lambda client: outcome(client, attempts=1, court="poison"), clients))
     assert [type(error) for error in found] == [TransientApiError] * 3
     assert outages(world.database) == []
 
