@@ -12,16 +12,19 @@ WITH = $(BIN)/uv run --no-project --isolated --quiet --python $(BIN)/python --wi
 TEST_WORKERS ?= 3
 ROUNDS ?= 20
 SEED ?= 1
+# The commit with which the costs of a permit are compared.
+BEFORE ?= 2322512
 # Tests may pass more, for example `make test ARGS="-k limiter"`.
 ARGS ?=
 
-.PHONY: install demo dev test check check-style check-types check-imports check-dead-code check-lua check-definitions \
-  audit docs screenshots bench bench-scale chaos truth trouble lock clean help
+.PHONY: install demo dev test test-servers check check-style check-types check-imports check-dead-code check-lua \
+  check-definitions audit docs screenshots bench bench-limiter bench-scale chaos truth trouble prove lock clean help
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
 	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
 	@echo "make install  what demo and dev need, and all that tests and checks need"
+	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer"
 	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but data/"
 
 install: $(INSTALLED)
@@ -56,7 +59,13 @@ dev: $(LOCAL)
 # Most tests wait for quotas and processes rather than compute; each worker starts servers of its own. In their own order,
 # in which the few long ones come before the many short ones.
 test: install
-	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder \
+	  $(ARGS)
+
+# Suites of the quota ledger on a Linux distribution's own servers, which the tests start beside those that run. Without
+# the packages they are skipped, and the last lines say what to install.
+test-servers: install
+	$(BIN)/python -m pytest tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
 
 # `make -k check` goes on after a part that failed, to show all that is wrong.
 check: check-style check-types check-imports check-dead-code check-lua check-definitions
@@ -111,10 +120,18 @@ truth: install
 trouble: install
 	$(BIN)/python -m tests.trouble --write $(ARGS)
 
+# The permit path as a model, all of whose states are visited, and what each guard is good for; twenty minutes of one core.
+# With ARGS='--story "no cool-down"' the history that breaks an invariant without that guard.
+prove: install
+	$(BIN)/python -m tests.proof $(ARGS)
+
 # Side by side with the peers, which get a virtual environment of their own; takes about a quarter of an hour.
-bench: .venv-bench/installed.stamp
-	.venv-bench/bin/python -m bench.limiter
+bench: bench-limiter
 	.venv-bench/bin/python -m bench.vector_inputs
+
+# Also side by side with an older version of the project, BEFORE. With ARGS="--only permit" only that.
+bench-limiter: .venv-bench/installed.stamp .venv-bench/before-$(BEFORE)
+	.venv-bench/bin/python -m bench.limiter --before .venv-bench/before-$(BEFORE) $(ARGS)
 
 # What grows with what, up to a million dockets in 20,000 partitions; needs 8 GB of disk for about ten minutes.
 bench-scale: install
@@ -126,6 +143,12 @@ bench-scale: install
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter/peers.txt -r bench/vector_inputs/peers.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
+
+.venv-bench/before-$(BEFORE): | .venv-bench/installed.stamp
+	rm -rf $@.part
+	mkdir $@.part
+	git archive $(BEFORE) | tar -x -C $@.part
+	mv $@.part $@
 
 # The pages below docs/reference/ are made from the code; the site goes to site/.
 docs: install

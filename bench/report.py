@@ -92,11 +92,40 @@ def _scenarios(rows: Rows) -> str:
 
 
 def _long(run: Figures) -> str:
+    return f"The long run, 16 processes on {run['windows']}: {_run(run)}."
+
+
+def _run(run: Figures) -> str:
     return (
-        f"The long run, 16 processes on {run['windows']}: {run['requests']} requests, {run['refused']} refused, "
-        f"{run['used_share']:.2%} used, {run['redis_calls_per_grant']} Redis calls a grant, "
-        f"fairness {run['fairness_max_over_min']}."
+        f"{run['requests']} requests, {run['refused']} refused, {run['used_share']:.2%} used, "
+        f"{run['redis_calls_per_grant']} Redis calls a grant, fairness {run['fairness_max_over_min']}"
     )
+
+
+def _waiters(waiters: Figures) -> str:
+    starved, dead = waiters["starved"], waiters["dead"]
+    return (
+        f"16 processes on {starved['windows']} for {starved['seconds']:.0f} s: {_run(starved)}. "
+        f"With {dead['waiters']} waiters killed in line, the next one got its permit {dead['late_seconds']} s later "
+        "than the server had room."
+    )
+
+
+def _permit(permit: Figures) -> str:
+    """Return the times of this version and an older one at each distance, and what each sends."""
+    labels = {"p50_ms": "acquire + settle, p50", "p95_ms": "acquire + settle, p95", "acquire_p50_ms": "acquire, p50"}
+    times = [
+        (f"{label}, {row['distance_ms']} ms to Postgres", f"{row[f'before_{name}']} ms", f"{row[f'now_{name}']} ms",
+         f"{row[f'now_{name}'] / row[f'before_{name}']:.2f}")
+        for row in permit["distances"]
+        for name, label in labels.items()
+    ]  # fmt: skip
+    labels = {"postgres_round_trips": "round trips to Postgres", "postgres_statements": "statements in them",
+              "redis_calls": "Redis calls"}  # fmt: skip
+    before, now = permit["sent"]
+    sent = [(label, before[name], now[name], f"{now[name] / before[name]:.2f}") for name, label in labels.items()]
+    heads = (f"a permit; before: `{permit['before']}`", "before", "now", "ratio")
+    return f"{table(heads, times + sent)}\n\nPostgres: {permit['postgres']}."
 
 
 def _cost(cost: Figures) -> str:
@@ -141,8 +170,11 @@ def _redis(rows: Rows) -> str:
 TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
     "quota": {
         "measured": "Measured {}.".format,
+        "postgres": "Postgres with {}.".format,
         "peers": _scenarios,
+        "waiters": _waiters,
         "long": _long,
+        "permit": _permit,
         "simulated": _columns(
             *("account", "workers", "requests", "refused"),
             used_share="used|.2%",

@@ -184,11 +184,12 @@ def status(as_json: bool) -> None:
     from courtlistener_assets.operations import status as report
     from resources.connections import pools
     from resources.connections.postgres import Database
-    from resources.connections.redis_keys import RedisKeys
+    from resources.connections.redis_address import keys_at
     from resources.legacy.pipeline_state import PipelineState
 
     settings = _settings()
-    state = PipelineState(pools.redis_client(settings.redis_url), RedisKeys(settings.redis_prefix))
+    place = settings.redis_url, settings.redis_prefix
+    state = PipelineState(pools.redis_client(*place), keys_at(*place))
     with closing(Database(settings.postgres_url)) as database:
         current = report.read_status(settings, database, state=state)
     if as_json:

@@ -149,7 +149,7 @@ def _redis_url(environ: Mapping[str, str]) -> str:
     password_file, authority = (environ.get(name, "").strip() for name in ("REDIS_PASSWORD_FILE", "REDIS_CA_CERTS"))
     if password_file and parts.password:
         raise SettingError(f"REDIS_PASSWORD_FILE is set, and {name} or REDIS_PASSWORD has a password too")
-    named = {"password_file": password_file, "ssl_ca_certs": authority if parts.scheme == "rediss" else ""}
+    named = {"password_file": password_file, "ssl_ca_certs": authority if parts.scheme.startswith("rediss") else ""}
     added = {name: path for name, path in named.items() if path and f"{name}=" not in parts.query}
     return f"{url}{'&' if parts.query else '?'}{urlencode(added, safe='/')}" if added else url
 
@@ -212,7 +212,7 @@ class Settings:
     rate_limits: str = _setting("5/min,50/hour,125/day", _rates)
     reserve_share: float = _setting("0.05", _between(float, 0, 1, "a share of 0 or more, below 1"))
     shared_hour_limit: int = _setting("0", _between(int, 0, 10**9, "a whole number"))
-    max_wait_seconds: float = _setting("60", _between(float, 0.001, 604_800, "a number of seconds above 0"))
+    max_wait_seconds: float = _setting("90", _between(float, 0.001, 604_800, "a number of seconds above 0"))
     retry_seconds: float = _setting("3600", _between(float, 1, 259_201, "a number of seconds from 1 to 259200"))
     max_tries: int = _setting("5", _between(int, 1, 101, "a whole number from 1 to 100"))
     read_timeout_seconds: float = _setting("65", _between(float, 60, 3601, "a number of seconds from 60 to 3600"))

@@ -25,6 +25,7 @@ from resources.backlog.failure_lists import FailureLists
 from resources.backlog.failures import Failures
 from resources.connections import pools
 from resources.connections.postgres import Database
+from resources.connections.redis_address import TIMEOUT_SECONDS, keys_at, subscribe
 from resources.connections.redis_keys import RedisKeys
 from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
 from resources.courtlistener.client import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
@@ -40,6 +41,7 @@ from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
+from resources.quota.turns import Announced, Line
 from resources.records.audit import RecordAudit
 from resources.records.jurisdictions import Jurisdictions
 from resources.records.store import RecordStore
@@ -63,22 +65,27 @@ class PostgresResource(SealedResource["PostgresResource"]):
 
 
 class RedisResource(SealedResource["RedisResource"]):
-    """A Redis or Valkey server."""
+    """A Redis or Valkey server: by its address, by Sentinels that know it, or in a cluster."""
 
     #: As `redis_address.connect` takes it.
     url: Secret
-    #: The first part of all keys.
-    prefix: str = "courtlistener"
-    #: Silence after which Redis counts as away.
-    timeout_seconds: float = 0.4
+    #: The first part of all keys; in a cluster, it gets braces if it has none.
+    prefix: str = RedisKeys.prefix
+    #: Silence after which Redis counts as away, unless the address says `socket_timeout=`.
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def client(self) -> redis.Redis:
         """The process's client; connects when first used. Raises SettingError."""
-        return pools.redis_client(self.url, timeout_seconds=self.timeout_seconds)
+        return pools.redis_client(self.url, self.prefix, timeout_seconds=self.timeout_seconds)
+
+    def line(self, account: str) -> Line:
+        """The waiters for permits of an account, as the process hears of them. Raises SettingError."""
+        client, channel = self.client(), self.key_names().turns(account)
+        return pools.shared(("line", self.url, channel), lambda: Line(lambda: subscribe(client, channel)))
 
     def key_names(self) -> RedisKeys:
         """The names of our keys on this server."""
-        return RedisKeys(self.prefix)
+        return keys_at(self.url, self.prefix)
 
 
 class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitResource"]):
@@ -93,7 +100,7 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
     #: In force until CourtListener has named the account's own windows.
     rate_limits: str = "5/min,50/hour,125/day"
     #: Longest wait of a run for a permit; beyond it, the run is deferred.
-    max_wait_seconds: float = 60.0
+    max_wait_seconds: float = 90.0
     #: Share of every limit that backfills leave to retries and fresh data.
     reserve_share: float = 0.0
     #: Another pipeline charges its calls to the same hourly counter: admit no more than this many an hour together.
@@ -117,12 +124,15 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
         *,
         permit_ttl_seconds: float = PERMIT_TTL_SECONDS,
         fallback_windows: tuple[Window, ...] = (),
-        sleep: Callable[[float], None] = time.sleep,
+        stopping: Stopping | None = None,
     ) -> RateLimiter:
-        """Permits for one account, whose requests end within `permit_ttl_seconds` of their permit; waits by `sleep`.
+        """Permits for one account, whose requests end within `permit_ttl_seconds` of their permit.
+
+        Waits end at once when `stopping` says so.
 
         Raises SettingError for settings that cannot be used, and StoreUnavailable.
         """
+        stopping = stopping or Stopping()
         windows = fallback_windows or Window.parse_all(self.rate_limits)
         leases = LeaseStore(self.postgres.database(), account, fallback_windows=windows)
         redis_ledger = RedisLedger(
@@ -139,7 +149,8 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
             FailoverLedger(redis_ledger, ledger, leases),
             max_wait_seconds=self.max_wait_seconds,
             use_within_seconds=permit_ttl_seconds / 6,
-            sleep=sleep,
+            sleep=stopping.sleep,
+            turns=Announced(self.redis.line(account), stopping.sleep),
             publisher=metrics.Publisher(leases.database),
         )
 
@@ -197,7 +208,7 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
         token.read()
         account = self.account_name()
         timeouts = Timeouts(read=self.read_timeout_seconds, response=self.response_timeout_seconds)
-        common: dict[str, Any] = {"permit_ttl_seconds": timeouts.permit_ttl, "sleep": stopping.sleep}
+        common: dict[str, Any] = {"permit_ttl_seconds": timeouts.permit_ttl, "stopping": stopping}
         limiter = self.rate_limit.limiter(account, **common)
         client = CourtListenerClient(
             self.base_url,

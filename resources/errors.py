@@ -10,7 +10,8 @@
     |       `-- RedisUnavailable *
     |-- ApiError                     a response that cannot be used
     |   |-- TransientApiError *
-    |   |   `-- NotSent *
+    |   |   |-- NotSent *
+    |   |   `-- Unanswered *
     |   |-- ServerDown *             nothing can be had from the server, whatever is asked for
     |   |-- Throttled *              429
     |   |-- AuthenticationFailed     401
@@ -100,6 +101,8 @@ class ApiError(CourtListenerAssetsError):
     requests = 1
     #: Whether the server counts the request against the quota, or may have: the permit is then used up.
     counted = True
+    #: Whether an answer came. Without one the request may still be under way, and be counted when it arrives.
+    answered = True
 
 
 class TransientApiError(ApiError):
@@ -112,6 +115,12 @@ class NotSent(TransientApiError):
     """No connection to CourtListener was made, so no request was sent."""
 
     counted = False
+
+
+class Unanswered(TransientApiError):
+    """A request was sent and CourtListener gave no answer: a timeout, a reset, or a proxy that gave up (502, 504)."""
+
+    answered = False
 
 
 class ServerDown(ApiError):
@@ -218,6 +227,7 @@ class Stopped(CourtListenerAssetsError):
 
     #: Raised before a request, so the permit for it is given back.
     counted = False
+    answered = False
 
 
 class NothingYet(CourtListenerAssetsError):

@@ -16,6 +16,8 @@ class Stopping:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        #: Set together with `_event`, for those who also wait for something else.
+        self._alarms: set[threading.Event] = set()
 
     @property
     def stopped(self) -> bool:
@@ -25,10 +27,24 @@ class Stopping:
     def stop(self) -> None:
         """End every wait, now and from now on."""
         self._event.set()
+        for alarm in tuple(self._alarms):
+            alarm.set()
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, in place of `time.sleep`; raises Stopped at once when it is over before its time."""
-        if self._event.wait(max(0.0, seconds)):
+    def sleep(self, seconds: float, alarm: threading.Event | None = None) -> None:
+        """Wait, in place of `time.sleep`; raises Stopped at once when it is over before its time.
+
+        The wait also ends when `alarm` is set, which no other wait may use at the same time.
+        """
+        if alarm is None:
+            self._event.wait(max(0.0, seconds))
+        else:
+            self._alarms.add(alarm)
+            try:
+                if not self._event.is_set():
+                    alarm.wait(max(0.0, seconds))
+            finally:
+                self._alarms.discard(alarm)
+        if self._event.is_set():
             raise Stopped
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ its own for each test. `simulator` is a stand-in CourtListener server for one te
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
@@ -25,11 +26,15 @@ from courtlistener_assets.devkit.servers.server import EmbeddedServer
 from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.errors import CourtListenerAssetsError
+from tests.in_memory import in_memory
 
 if TYPE_CHECKING:
     from courtlistener_assets.devkit.simulator.server import Simulator
 
 Server = TypeVar("Server", bound=EmbeddedServer)
+
+# To make and drop a database for each test is mostly work of the file system.
+EmbeddedServer.temporary_root = in_memory()
 
 
 def _started(server: Server) -> Server:
@@ -122,12 +127,20 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def _corpus() -> bytes:
+    """The default corpus, pickled: to make it takes thirty times as long as to load it."""
+    from courtlistener_assets.devkit.simulator.generator import generate
+
+    return pickle.dumps(generate())
+
+
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def simulator(_corpus: bytes) -> Iterator[Simulator]:
     """A stand-in CourtListener server in this process with the default corpus and its shipped accounts."""
     from courtlistener_assets.devkit.simulator.server import Simulator
 
-    with Simulator() as simulator:
+    with Simulator(pickle.loads(_corpus)) as simulator:
         yield simulator
 
 

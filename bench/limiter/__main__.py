@@ -2,7 +2,8 @@
 
 Belongs here: which experiments are made. Does not belong here: how one is made, or written down.
 
-Needs the packages of `peers.txt` beside the project's own. `--only ours --seconds 1000` is the long version.
+Needs the packages of `peers.txt` beside the project's own, and a checkout of an older version; `make bench` provides
+both. `--only long` measures a thousand seconds of three windows.
 """
 
 from __future__ import annotations
@@ -10,106 +11,149 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
-
-import redis
 
 from bench import report
 from bench.limiter import cost as limiter_cost
 from bench.limiter import faults as limiter_faults
-from bench.limiter.judge import Limit, ideal, merged, refused
+from bench.limiter import permit as limiter_permit
+from bench.limiter import waiters
+from bench.limiter.durability import durability
+from bench.limiter.judge import Limit, longest, merged, refused, used_share, whole_cycles
+from bench.limiter.monitor import ClientCommands
 from bench.limiter.peers import PEERS, Peer
 from bench.limiter.simulation import simulate
-from bench.limiter.workers import Acquire, Latency, WorkerLog, heavy_tailed, run, shares, uniform
+from bench.limiter.workers import Latency, WorkerLog, heavy_tailed, run, shares, uniform
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
+from resources.connections.redis_address import connect
 
+PARTS = ("cost", "permit", "peers", "waiters", "simulation", "faults", "long")
 LATENCY = uniform(0.010, 0.110)
-SCENARIOS: dict[str, tuple[Limit, ...]] = {
-    "200 in 4 s": ((200, 4),),
-    "40 in 1 s and 200 in 8 s": ((40, 1), (200, 8)),
-}
+OURS = "courtlistener-assets"
+WORKERS = 16
+#: A worker's last request may have been sent so long before the end of a run.
+_LAST_SECONDS = 1.0
+#: After the end nobody gets a permit that would count.
+_PATIENCE_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Windows, and how long real processes use them; no run is a multiple of a window.
+
+    Ours runs for longer, so that each worker sends more than a hundred requests, of which shares can be told.
+    """
+
+    name: str
+    limits: tuple[Limit, ...]
+    seconds: float
+    our_seconds: float
+
+
+SCENARIOS = (
+    Scenario("200 in 4 s", ((200, 4),), 17.3, 17.3),
+    Scenario("40 in 1 s and 200 in 8 s", ((40, 1), (200, 8)), 33.3, 71.3),
+)
+STARVED = Scenario("5 in 6 s", waiters.LIMITS, 61.3, 61.3)
 #: Three windows that 16 workers with this latency can just fill.
-LONG: tuple[Limit, ...] = ((150, 1), (1200, 10), (6000, 60))
+LONG = Scenario("150 in 1 s, 1200 in 10 s, 6000 in 60 s", ((150, 1), (1200, 10), (6000, 60)), 1000.3, 1000.3)
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account of the simulations."""
+    """An account of the simulations. With more workers than permits it is starved: most of them wait for their turn."""
 
     name: str
     limits: tuple[Limit, ...]
-    workers: int
     seconds: float
     latency: Latency
+    starved: bool
 
 
+_FREE: tuple[Limit, ...] = ((5, 60), (50, 3600), (125, 86400))
 ACCOUNTS = (
-    Account("free: 5/min, 50/hour, 125/day", ((5, 60), (50, 3600), (125, 86400)), 4, 5 * 86400, heavy_tailed(0.5, 30)),
-    Account("5,000/hour", ((5000, 3600),), 16, 3 * 3600, heavy_tailed(0.5, 30)),
+    Account("free: 5/min, 50/hour, 125/day", _FREE, 4 * 86400 + 3000, heavy_tailed(0.5, 30), starved=True),
+    Account("5/min", _FREE[:1], 1830, heavy_tailed(0.5, 30), starved=True),
+    Account("5,000/hour", ((5000, 3600),), 3 * 3600 + 1, heavy_tailed(0.5, 30), starved=False),
     Account(
-        "100/s, 500 in 8 s, 3000/min, answers in 10 to 110 ms",
-        ((100, 1), (500, 8), (3000, 60)), 16, 2000, LATENCY,
+        "100/s, 500 in 8 s, 1500 in 30 s, answers in 10 to 110 ms",
+        ((100, 1), (500, 8), (1500, 30)), 130, LATENCY, starved=False,
     ),
 )  # fmt: skip
 
 
-def side_by_side(
-    redis_url: str, postgres_url: str, peers: dict[str, Peer], *, workers: int, seconds: float, rounds: int
-) -> list[dict[str, Any]]:
-    """Measure every limiter in every scenario, interleaved, so that a busy moment of the machine hits all."""
-    figures: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for number in range(rounds):
-        for scenario, limits in SCENARIOS.items():
-            for name, peer in peers.items():
-                account = f"{name}-{scenario}-{number}".replace(" ", "")
-                logs = run(_connect(peer, redis_url, postgres_url, account, limits), workers=workers, seconds=seconds,
-                           latency=LATENCY, seed=number)  # fmt: skip
-                figures.setdefault((scenario, name), []).append(summary(logs, limits, seconds))
-                print(f"{scenario}, {name}: {figures[scenario, name][-1]}", flush=True)
-    return [
-        {"scenario": scenario, "limiter": name, **{key: _mean(found, key) for key in found[0]}}
-        for (scenario, name), found in figures.items()
-    ]
+def one_run(peer: Peer, urls: tuple[str, str], account: str, scenario: Scenario, seconds: float) -> dict[str, Any]:
+    """Let real processes use an account, and return the figures; Redis calls are counted after the first cycle."""
+    counted: list[tuple[float, int]] = []
+
+    def during(_: Sequence[int]) -> None:
+        for pause in (longest(scenario.limits), seconds - longest(scenario.limits)):
+            time.sleep(pause)
+            counted.append((time.monotonic(), commands.count()))
+
+    with ClientCommands(urls[0]) as commands:
+        logs = run(lambda number: peer(*urls, account, scenario.limits), workers=WORKERS, seconds=seconds,
+                   latency=LATENCY, during=during, patience_seconds=_PATIENCE_SECONDS)  # fmt: skip
+    (began, calls_before), (ended, calls) = counted
+    grants = sum(began <= at < ended for log in logs for at in log.grants)
+    per_grant = round((calls - calls_before) / max(1, grants), 2)
+    return {**summary(logs, scenario.limits, seconds), "redis_calls_per_grant": per_grant}
 
 
-def _connect(
-    peer: Peer, redis_url: str, postgres_url: str, account: str, limits: Sequence[Limit]
-) -> Callable[[int], Acquire]:
-    return lambda number: peer(redis_url, postgres_url, account, limits)
-
-
-def _mean(found: Sequence[dict[str, float]], key: str) -> float:
-    return round(sum(row[key] for row in found) / len(found), 4)
-
-
-def summary(logs: Sequence[WorkerLog], limits: Sequence[Limit], seconds: float) -> dict[str, float]:
-    """Return the figures of one run."""
+def summary(logs: Sequence[WorkerLog], limits: Sequence[Limit], seconds: float) -> dict[str, Any]:
+    """Return the figures of one run that only the requests tell."""
     arrivals = merged(log.arrivals for log in logs)
-    in_time = [at for at in arrivals if at < arrivals[0] + seconds]
-    refusals = refused(arrivals, limits)
-    sent = shares(logs)
+    refusals, sent = refused(arrivals, limits), shares(logs)
     return {
+        "seconds": seconds,
+        "cycles": whole_cycles(limits, seconds - _LAST_SECONDS),
         "requests": len(arrivals),
+        "fewest_a_worker": min(sent),
         "refused": refusals,
-        "refused_share": round(refusals / len(arrivals), 4),
-        "used_share": round((len(in_time) - refused(in_time, limits)) / ideal(limits, seconds), 4),
-        "redis_calls_per_grant": round(sum(log.redis_calls for log in logs) / len(arrivals), 2),
-        "fairness_max_over_min": round(max(sent) / max(1, min(sent)), 2),
+        "refused_share": round(refusals / max(1, len(arrivals)), 4),
+        "used_share": round(used_share(arrivals, limits, seconds - _LAST_SECONDS), 4),
+        "fairness_max_over_min": round(max(sent) / max(1, min(sent)), 3),
+        "errors": sum(len(log.errors) for log in logs),
     }
+
+
+def side_by_side(urls: tuple[str, str], peers: dict[str, Peer]) -> list[dict[str, Any]]:
+    """Measure every limiter in every scenario, one after the other on the same servers."""
+    rows = []
+    for scenario in SCENARIOS:
+        for name, peer in peers.items():
+            seconds = scenario.our_seconds if name == OURS else scenario.seconds
+            account = f"{name}-{scenario.name}".replace(" ", "")
+            found = one_run(peer, urls, account, scenario, seconds)
+            rows.append({"scenario": scenario.name, "limiter": name, **found})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def starved(urls: tuple[str, str]) -> dict[str, Any]:
+    """Measure 16 workers that wait for most of the time, and what is left of a line whose waiters died."""
+    found = {
+        "starved": {"windows": STARVED.name, **one_run(PEERS[OURS], urls, "starved", STARVED, STARVED.seconds)},
+        "dead": waiters.dead(*urls),
+    }
+    print(found, flush=True)
+    return found
 
 
 def simulated(redis_url: str) -> list[dict[str, Any]]:
     """Simulate the accounts, on a clock of their own."""
     rows = []
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+    with connect(redis_url, timeout_seconds=30.0) as client:
         for number, account in enumerate(ACCOUNTS):
-            result = simulate(client, account.limits, workers=account.workers, seconds=account.seconds,
+            result = simulate(client, account.limits, workers=WORKERS, seconds=account.seconds,
                               latency=account.latency, seed=number)  # fmt: skip
-            rows.append({"account": account.name, "workers": account.workers, **result})
+            rows.append({"account": account.name, "workers": WORKERS, "starved": account.starved, **result})
             print(rows[-1], flush=True)
     return rows
 
@@ -118,7 +162,9 @@ def faults(seconds: float) -> list[dict[str, Any]]:
     """Measure every fault; a recovery that was not awaited is None."""
     rows = []
     for fault in limiter_faults.FAULTS:
-        figures = asdict(limiter_faults.measure(fault, seconds=seconds))
+        # A Postgres that was killed reads and syncs all of its files before it answers.
+        more = 3.0 if fault is limiter_faults.postgres_killed else 0.0
+        figures = asdict(limiter_faults.measure(fault, seconds=seconds + more, durable=True))
         if math.isinf(figures["recovery_seconds"]):
             figures["recovery_seconds"] = None
         rows.append({**figures, "fault": figures["fault"].replace("_", " ")})
@@ -127,9 +173,10 @@ def faults(seconds: float) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[tuple[str, str]]:
-    """A Redis and a migrated Postgres for one experiment: their URLs."""
-    with RedisServer() as redis_server, PostgresServer() as postgres_server:
+def servers(quota: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """A Redis and a migrated, durable Postgres for one experiment: their URLs; says in `quota` how durable."""
+    with RedisServer() as redis_server, PostgresServer(durable=True) as postgres_server:
+        quota["postgres"] = durability(postgres_server)
         database = Database(postgres_server.url)
         database.migrate()
         database.close()
@@ -137,61 +184,89 @@ def servers() -> Iterator[tuple[str, str]]:
 
 
 def headline(quota: dict[str, Any]) -> dict[str, Any]:
-    """Pick the few figures that say whether all is well, from those that were measured, now or before."""
+    """Pick the few figures that say whether all is well, from those that were measured, now or before.
+
+    Each is the worst of all places where it was measured.
+    """
     flat: dict[str, Any] = {}
-    mine = [row for row in quota.get("peers", []) if row["limiter"] == "courtlistener-assets"]
-    # The long run belongs to the whole; alone it shows fairness, for which a short one has too few requests a worker.
-    runs = [*mine, quota["long"]] if "long" in quota else mine
+    mine = [row for row in quota.get("peers", []) if row["limiter"] == OURS]
+    alone = [quota["waiters"]["starved"]] if "waiters" in quota else []
+    simulations = quota.get("simulated", [])
+    runs = [*mine, *alone, *simulations]
     if runs:
         flat["refused"] = sum(row["refused"] for row in runs)
         flat["used_share"] = min(row["used_share"] for row in runs)
-        flat["redis_calls_per_grant"] = max(row["redis_calls_per_grant"] for row in runs)
-        flat["fairness_max_over_min"] = runs[-1]["fairness_max_over_min"]
+    if mine:
+        flat["redis_calls_per_grant_busy"] = max(row["redis_calls_per_grant"] for row in mine)
+        # Shares of a short run say little.
+        flat["fairness_max_over_min"] = max(mine, key=lambda row: row["requests"])["fairness_max_over_min"]
+    if waiting := [*alone, *(row for row in simulations if row["starved"])]:
+        flat["redis_calls_per_grant_starved"] = max(row["redis_calls_per_grant"] for row in waiting)
+    if "permit" in quota:
+        near, now = quota["permit"]["distances"][0], quota["permit"]["sent"][1]
+        flat["postgres_statements_per_permit"] = now["postgres_round_trips"]
+        flat["redis_calls_per_permit"] = now["redis_calls"]
+        flat["permit_ms_p50"] = near["now_p50_ms"]
+        flat["permit_vs_before"] = near["p50_vs_before"]
+        flat["permit_ms_p50_at_20_ms"] = quota["permit"]["distances"][1]["now_p50_ms"]
     if "cost" in quota:
         flat["acquire_vs_noop"] = quota["cost"]["acquire_vs_noop"]
     if "faults" in quota:
         flat["over_issue"] = sum(row["over_issue"] for row in quota["faults"])
         # While Postgres is down nothing may be granted, so those gaps are as long as the fault.
         flat["worst_gap_seconds"] = max(
-            row["gap_seconds"] for row in quota["faults"] if not row["fault"].startswith("postgres")
+            row["gap_seconds"] for row in quota["faults"] if row["fault"] not in ("postgres killed", "postgres hangs")
         )
+    if "waiters" in quota:
+        flat["dead_waiters_cost_seconds"] = quota["waiters"]["dead"]["late_seconds"]
     return flat
 
 
 def main() -> None:
     """Measure what was asked for and write it down."""
     options = _options()
+    parts = [part for part in PARTS if part in options.only] if options.only else list(PARTS[:-1])
+    if "permit" in parts and not (options.before and options.before.is_dir()):
+        raise SystemExit("--before names no checkout of an older version; `make bench-limiter` makes one")
     quota: dict[str, Any] = {"measured": report.measured_now()}
-    if options.only in ("all", "cost"):
-        with servers() as (redis_url, postgres_url):
-            database = Database(postgres_url)
-            quota["cost"] = limiter_cost.measure(redis_url, database)
-            database.close()
-    if options.only in ("all", "peers"):
-        with servers() as urls:
-            quota["peers"] = side_by_side(*urls, PEERS, workers=options.workers, seconds=options.seconds,
-                                          rounds=options.rounds)  # fmt: skip
-    if options.only in ("all", "simulation"):
-        with servers() as (redis_url, _):
-            quota["simulated"] = simulated(redis_url)
-    if options.only in ("all", "faults"):
-        quota["faults"] = faults(seconds=7.0)
-    if options.only == "ours":
-        with servers() as urls:
-            logs = run(_connect(PEERS["courtlistener-assets"], *urls, "long", LONG), workers=options.workers,
-                       seconds=options.seconds, latency=LATENCY)  # fmt: skip
-            windows = ", ".join(f"{limit} in {seconds:g} s" for limit, seconds in LONG)
-            quota["long"] = {"windows": windows, **summary(logs, LONG, options.seconds)}
-            print(quota["long"])
-    report.write("quota", quota, headline)
+    measure: dict[str, Callable[[], Any]] = {
+        "cost": lambda: _with_servers(quota, _cost),
+        "permit": lambda: limiter_permit.measure(options.before),
+        "peers": lambda: _with_servers(quota, lambda urls: side_by_side(urls, PEERS)),
+        "waiters": lambda: _with_servers(quota, starved),
+        "simulation": lambda: _with_servers(quota, lambda urls: simulated(urls[0])),
+        "faults": lambda: faults(seconds=5.0),
+        "long": lambda: _with_servers(quota, _long),
+    }
+    for part in parts:
+        began = time.monotonic()
+        quota["simulated" if part == "simulation" else part] = measure[part]()
+        print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
+        # Part by part, so that one that fails does not take the others with it.
+        report.write("quota", quota, headline)
+
+
+def _with_servers(quota: dict[str, Any], experiment: Callable[[tuple[str, str]], Any]) -> Any:
+    with servers(quota) as urls:
+        return experiment(urls)
+
+
+def _cost(urls: tuple[str, str]) -> dict[str, Any]:
+    database = Database(urls[1])
+    try:
+        return limiter_cost.measure(urls[0], database)
+    finally:
+        database.close()
+
+
+def _long(urls: tuple[str, str]) -> dict[str, Any]:
+    return {"windows": LONG.name, **one_run(PEERS[OURS], urls, "long", LONG, LONG.seconds)}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the quota limiter.")
-    parser.add_argument("--only", choices=("all", "cost", "peers", "simulation", "faults", "ours"), default="all")
-    parser.add_argument("--seconds", type=float, default=16.0, help="length of one run of real processes")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts; otherwise all but the long run")
+    parser.add_argument("--before", type=Path, help="a checkout of the version to compare with")
     return parser.parse_args()
 
 

@@ -66,12 +66,12 @@ def _percentiles(seconds: list[float]) -> tuple[float, float]:
 
 def _interleaved(client: redis.Redis, ledger: RedisLedger, calls: int) -> tuple[list[float], list[float], list[float]]:
     """The no-op has the same number and size of keys and arguments as an acquire, on the same connection."""
-    script = client.register_script("return {'granted', 1, 1, 1}")
+    script = client.register_script("return {'granted', 1, 1, 1, 1}")
     keys = [f"cost:some:key:of:the:account:{number}" for number in range(6)]
     noop, acquire, settle = [], [], []
     for number in range(calls):
         name = f"request-{number:08}"
-        args = [120_000_000, 0, 0, 2_000_000, time.time_ns() // 1000, 0, "", name]
+        args = [120_000_000, 0, 0, 2_000_000, time.time_ns() // 1000, 0, "", 60_000_000, 5_000_000, "cost:turns", name]
         noop.append(_timed(lambda args=args: script(keys=keys, args=args)))  # type: ignore[misc]
         acquire.append(_timed(lambda name=name: ledger.acquire([name], Lane.BACKFILL)))  # type: ignore[misc]
         permit = Permit(name, 1, 0)
@@ -109,8 +109,8 @@ def _rebuild(client: redis.Redis, database: Database) -> float:
     row.give_to(ledger)
     with database.transaction() as connection:
         connection.execute(
-            "INSERT INTO courtlistener.permits (account, request_id, epoch, holder, granted_at, settled_at, ages_from) "
-            "SELECT 'cost-rebuild', 'request-' || n, 1, 'redis', at, at, at "
+            "INSERT INTO courtlistener.permits (account, request_id, epoch, holder, granted_at, settled_at, "
+            "ages_from, outcome) SELECT 'cost-rebuild', 'request-' || n, 1, 'redis', at, at, at, 'counted' "
             "FROM generate_series(1, %s) AS n, LATERAL (SELECT clock_timestamp() - n * interval '0.7 s' AS at) AS t",
             (_FULL_HOUR,),
         )

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import Value
+from typing import Any
 
 import psycopg
 import redis
 
 from bench.limiter.forwarder import Forwarder
-from bench.limiter.judge import Limit, ideal, merged, refused, windows_of
+from bench.limiter.judge import Limit, admitted, ideal, merged, windows_of
 from bench.limiter.peers import settled_at_the_answer
 from bench.limiter.workers import WorkerLog, run, uniform
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
@@ -30,9 +31,10 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
+from resources.quota.clocks import suspend_aware_clock
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
-from resources.quota.limiter import RateLimiter, suspend_aware_clock
+from resources.quota.limiter import RateLimiter
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
@@ -62,17 +64,23 @@ class Figures:
     by_postgres: int
 
 
+Fault = Callable[["Rig", Sequence[int]], None]
+
+
 class Rig:
     """The servers of one experiment, and how its workers reach them."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Fault, *, durable: bool) -> None:
         self.redis = RedisServer()
         self.spare = RedisServer()
-        self.postgres = PostgresServer()
+        self.postgres = PostgresServer(durable=durable)
         self.doors: list[Forwarder] = []
-        self.clock_offset_us = Value("q", 0)
-        self.worker_clock_offset = 0.0
-        self.healed_at = 0.0
+        #: How far the clocks of the servers are ahead, for faults that set them.
+        self.redis_offset_us = Value("q", 0)
+        self.postgres_offset_us = Value("q", 0)
+        self._sets_redis_clock = fault in _SET_REDIS_CLOCK
+        self._sets_postgres_clock = fault in _SET_POSTGRES_CLOCK
+        self.worker_clock_offset = 90.0 if fault is worker_clocks_differ else 0.0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Rig]:
@@ -99,25 +107,24 @@ class Rig:
             account,
             fallback_windows=windows,
             cool_down_seconds=1.0,
+            clock_us=_clock(self.postgres_offset_us) if self._sets_postgres_clock else None,
+            # The servers' clocks are set, not those of the machine.
+            steady=suspend_aware_clock,
         )
         client = connect(
             self.redis_url(number),
             timeout_seconds=REDIS_TIMEOUT_SECONDS,
             connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
         )
+        redis_clock = _clock(self.redis_offset_us) if self._sets_redis_clock else None
         ledger = FailoverLedger(
-            RedisLedger(client, account, permit_ttl_seconds=TTL_SECONDS, clock_us=self._redis_clock()),
+            RedisLedger(client, account, permit_ttl_seconds=TTL_SECONDS, clock_us=redis_clock),
             PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS),
             row,
             recovery_seconds=0.5,
         )
         offset = self.worker_clock_offset if number % 2 else 0.0
         return RateLimiter(account, ledger, use_within_seconds=1.0, clock=lambda: suspend_aware_clock() + offset)
-
-    def _redis_clock(self) -> Callable[[], int] | None:
-        if self.clock_offset_us.value == 0:
-            return None
-        return lambda: time.time_ns() // 1000 + self.clock_offset_us.value
 
     def connect(self, number: int) -> Callable[[], AbstractContextManager[str]]:
         limiter = self.limiter(number)
@@ -153,7 +160,9 @@ class Rig:
             return [self.postgres.pid, *(pid for (pid,) in rows)]
 
 
-Fault = Callable[[Rig, Sequence[int]], None]
+def _clock(offset_us: Any) -> Callable[[], int]:
+    """A server's clock that a fault can set."""
+    return lambda: time.time_ns() // 1000 + int(offset_us.value)
 
 
 def nothing(rig: Rig, pids: Sequence[int]) -> None:
@@ -183,6 +192,25 @@ def permits_deleted(rig: Rig, pids: Sequence[int]) -> None:
     """Only the sorted set of permits is gone, as after an eviction."""
     with redis.Redis.from_url(rig.redis.url) as client:
         client.delete(*client.keys("courtlistener:permits:*"))
+
+
+def state_evicted(rig: Rig, pids: Sequence[int]) -> None:
+    """The hash that says what the account may do is gone, as after an eviction; the permits are still there."""
+    with redis.Redis.from_url(rig.redis.url, decode_responses=True) as client:
+        hashes = list(client.scan_iter("courtlistener:*", _type="hash"))
+        client.delete(*(key for key in hashes if client.hexists(key, "spec")))
+
+
+def older_keys_restored(rig: Rig, pids: Sequence[int]) -> None:
+    """All keys are restored by RESTORE, in the same server, as DUMP had them before the tight account's last grants."""
+    with redis.Redis.from_url(rig.redis.url) as client:
+        dumped = {key: (client.pttl(key), client.dump(key)) for key in client.scan_iter("courtlistener:*")}
+        time.sleep(2.3)
+        together = client.pipeline()
+        for key, (ttl_ms, value) in dumped.items():
+            if value is not None:
+                together.restore(key, max(0, ttl_ms), value, replace=True)
+        together.execute()
 
 
 def redis_hangs(rig: Rig, pids: Sequence[int]) -> None:
@@ -247,12 +275,29 @@ def worker_suspended(rig: Rig, pids: Sequence[int]) -> None:
 
 def redis_clock_ahead(rig: Rig, pids: Sequence[int]) -> None:
     """The clock of Redis jumps 90 s ahead, which would make every permit look old."""
-    rig.clock_offset_us.value += 90_000_000
+    rig.redis_offset_us.value += 90_000_000
+
+
+def redis_clock_a_little_ahead(rig: Rig, pids: Sequence[int]) -> None:
+    """The clock of Redis jumps 0.24 s ahead: a quarter of the smallest window."""
+    rig.redis_offset_us.value += 240_000
 
 
 def redis_clock_back(rig: Rig, pids: Sequence[int]) -> None:
     """The clock of Redis jumps 90 s back."""
-    rig.clock_offset_us.value -= 90_000_000
+    rig.redis_offset_us.value -= 90_000_000
+
+
+def both_clocks_ahead(rig: Rig, pids: Sequence[int]) -> None:
+    """The clocks of Redis and Postgres jump two hours ahead together, as on one host."""
+    rig.redis_offset_us.value += _TWO_HOURS_US
+    rig.postgres_offset_us.value += _TWO_HOURS_US
+
+
+def postgres_clock_ahead(rig: Rig, pids: Sequence[int]) -> None:
+    """The clock of Postgres jumps two hours ahead while Redis decides, and then Redis is flushed."""
+    rig.postgres_offset_us.value += _TWO_HOURS_US
+    redis_flushed(rig, pids)
 
 
 def worker_clocks_differ(rig: Rig, pids: Sequence[int]) -> None:
@@ -260,19 +305,21 @@ def worker_clocks_differ(rig: Rig, pids: Sequence[int]) -> None:
 
 
 FAULTS: tuple[Fault, ...] = (
-    nothing, redis_killed, redis_restarted_empty, redis_flushed, permits_deleted, redis_hangs, some_workers_cut_off,
-    failover_to_lagging_replica, two_primaries, postgres_killed, postgres_hangs, worker_killed, worker_suspended,
-    redis_clock_ahead, redis_clock_back, worker_clocks_differ,
+    nothing, redis_killed, redis_restarted_empty, redis_flushed, permits_deleted, state_evicted, older_keys_restored,
+    redis_hangs, some_workers_cut_off, failover_to_lagging_replica, two_primaries, postgres_killed, postgres_hangs,
+    worker_killed, worker_suspended, redis_clock_ahead, redis_clock_a_little_ahead, redis_clock_back,
+    both_clocks_ahead, postgres_clock_ahead, worker_clocks_differ,
 )  # fmt: skip
+_TWO_HOURS_US = 7_200_000_000
+_SET_POSTGRES_CLOCK = {both_clocks_ahead, postgres_clock_ahead}
+_SET_REDIS_CLOCK = {redis_clock_ahead, redis_clock_a_little_ahead, redis_clock_back, *_SET_POSTGRES_CLOCK}
 _NEED_REPLICA = {failover_to_lagging_replica, two_primaries}
 _NEED_DOORS = {some_workers_cut_off, *_NEED_REPLICA}
 
 
-def measure(fault: Fault, *, seconds: float = 4.5) -> Figures:
-    """Inject one fault and say what it cost."""
-    rig = Rig()
-    rig.clock_offset_us.value = 2 if fault in (redis_clock_ahead, redis_clock_back) else 0
-    rig.worker_clock_offset = 90.0 if fault is worker_clocks_differ else 0.0
+def measure(fault: Fault, *, seconds: float = 4.5, durable: bool = False) -> Figures:
+    """Inject one fault and say what it cost; `durable` says whether Postgres waits for the disk."""
+    rig = Rig(fault, durable=durable)
     moments: list[float] = []
 
     def during(pids: Sequence[int]) -> None:
@@ -303,13 +350,15 @@ def _figures(fault: Fault, logs: Sequence[WorkerLog], moments: Sequence[float], 
     fault_at, healed_at = moments
     after = [at for at, _ in roomy if at > fault_at]
     by_redis = [at for at, holder in roomy if at > healed_at and holder == "redis"]
-    ended_at = max(at for log in logs for at in log.grants)
+    good = admitted(arrivals, TIGHT)
     best = ideal(TIGHT, seconds)
+    # Workers that get nothing more have a gap, too: it lasts until they stop.
+    ended_at = max(fault_at - FAULT_AT_SECONDS + seconds, healed_at)
     return Figures(
         fault=fault.__name__,
         requests=len(arrivals),
-        over_issue=refused(arrivals, TIGHT),
-        wasted=max(0, best - sum(at < arrivals[0] + seconds for at in arrivals)),
+        over_issue=len(arrivals) - len(good),
+        wasted=best - sum(at < good[0] + seconds for at in good),
         ideal=best,
         gap_seconds=round(_longest_wait(fault_at, healed_at, [*after, ended_at]), 4),
         recovery_seconds=round(by_redis[0] - healed_at, 3) if by_redis else float("inf"),

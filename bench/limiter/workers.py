@@ -15,9 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import redis.connection
 
 #: Entering the context waits for a permit and says who granted it; leaving it settles.
 Acquire = Callable[[], AbstractContextManager[str]]
@@ -35,7 +32,6 @@ class WorkerLog:
     grants: list[float] = field(default_factory=list)
     #: Who granted each of `grants`.
     holders: list[str] = field(default_factory=list)
-    redis_calls: int = 0
     errors: list[str] = field(default_factory=list)
 
     @classmethod
@@ -49,8 +45,6 @@ class WorkerLog:
             elif kind == "grant":
                 log.grants.append(float(at))
                 log.holders.append(text)
-            elif kind == "redis_calls":
-                log.redis_calls = int(text)
             else:
                 log.errors.append(text)
         return log
@@ -78,8 +72,7 @@ def run(
 ) -> list[WorkerLog]:
     """Run `workers` processes for `seconds`; meanwhile `during(process ids)` runs here, to break something.
 
-    Workers that still wait for a permit `patience_seconds` after the end are killed, which loses only their count
-    of round trips.
+    Workers that still wait for a permit `patience_seconds` after the end are killed.
     """
     context = multiprocessing.get_context("fork")
     start = time.monotonic() + 0.5
@@ -103,7 +96,6 @@ class _Recorder:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.redis_calls = 0
 
     def __call__(self, kind: str, text: object = "") -> None:
         line = str(text).replace("\n", " ")[:200]
@@ -112,21 +104,16 @@ class _Recorder:
 
 def _work(connect: Connect, number: int, path: Path, start: float, seconds: float, latency: Latency, seed: int) -> None:
     record, rng = _Recorder(path), random.Random(seed)
-    _count_redis_calls(record)
-    acquire, connected = connect(number), False
+    acquire = connect(number)
     time.sleep(max(0.0, start - time.monotonic()))
     while time.monotonic() < start + seconds:
         try:
             with acquire() as holder:
-                if not connected:
-                    # Making the connection and loading scripts is not what a grant costs.
-                    record.redis_calls, connected = 1, True
                 record("grant", holder)
                 _send(record, latency(rng), rng)
         except Exception as error:
             record("error", f"{type(error).__name__}: {error}")
             time.sleep(0.005)
-    record("redis_calls", record.redis_calls)
 
 
 def _send(record: _Recorder, latency_seconds: float, rng: random.Random) -> None:
@@ -135,17 +122,6 @@ def _send(record: _Recorder, latency_seconds: float, rng: random.Random) -> None
     time.sleep(before)
     record("arrival")
     time.sleep(latency_seconds - before)
-
-
-def _count_redis_calls(record: _Recorder) -> None:
-    """Count the round trips of this process, whichever library makes them."""
-    send = redis.connection.AbstractConnection.send_packed_command
-
-    def counting(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-        record.redis_calls += 1
-        return send(self, command, *args, **kwargs)
-
-    redis.connection.AbstractConnection.send_packed_command = counting  # type: ignore[method-assign]
 
 
 def shares(logs: Sequence[WorkerLog]) -> list[int]:

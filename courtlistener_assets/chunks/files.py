@@ -18,15 +18,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from upath import UPath
 
 from resources.errors import SettingError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 #: A path on this machine is a Path, a place anywhere else a UPath.
 Location = Path | UPath
@@ -111,6 +112,8 @@ def opened(location: Location) -> Iterator[pq.ParquetFile]:
 
     This and reading from it raise FileNotFoundError, or what `unreadable` names if the file is damaged.
     """
+    import pyarrow.parquet as pq  # A fifth of a second that commands without files of chunks need not pay.
+
     # Arrow would otherwise read all row groups ahead, and keep them.
     options: dict[str, Any] = {"pre_buffer": False, "page_checksum_verification": isinstance(location, Path)}
     with location.open("rb") as source, pq.ParquetFile(source, **options) as file:
@@ -123,6 +126,8 @@ def unreadable(location: Location) -> tuple[type[Exception], ...]:
     Arrow raises OSError for damaged pages too. For a file that is not on this machine that may be trouble of the
     network, which says nothing about the file.
     """
+    import pyarrow as pa
+
     absent_or_torn = OSError if isinstance(location, Path) else FileNotFoundError
     return (absent_or_torn, pa.ArrowException, KeyError, ValueError, OverflowError)
 

@@ -10,8 +10,8 @@ import dagster as dg
 from pydantic import Field
 
 from courtlistener_assets.defs.assets.download_config import StepConfig
-from courtlistener_assets.defs.assets.download_step import API_POOL, OUTAGE_SECONDS, STOPPED_SECONDS
-from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.assets.download_step import OUTAGE_SECONDS, STOPPED_SECONDS
+from courtlistener_assets.defs.names import API_POOL, Names
 from courtlistener_assets.defs.steps import NO_RUN_RETRY, translated
 from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.download.stream import Stream

@@ -14,6 +14,9 @@ VECTOR_INPUTS = "vector_inputs"
 UNDATED_VECTOR_INPUTS = "undated_vector_inputs"
 #: What is made from downloads, without a request.
 TEXT_ASSETS = (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
+#: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits. Here, since who
+#: makes an instance need not load the steps.
+API_POOL = "courtlistener_api"
 #: Of all our assets.
 OWNERS = ["team:legal-data"]
 

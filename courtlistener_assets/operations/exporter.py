@@ -44,6 +44,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "courtlistener_quota_utilization_ratio": ("Used share of a window, 0 to 1.", _OF_WINDOW),
     "courtlistener_quota_room_in_seconds": ("When the next request has room; 0 if now.", ("account",)),
     "courtlistener_quota_held_seconds": ("How long no permit is granted, after a 429.", ("account",)),
+    "courtlistener_account_unusable": ("1 if what is stored of its windows makes no sense.", ("account",)),
     "courtlistener_account_blocked": ("1 if CourtListener has blocked the account.", ("account",)),
     "courtlistener_server_down": ("1 while CourtListener gives nothing, whatever is asked for.", ("account",)),
     "courtlistener_server_down_seconds": ("For how long that has been so; 0 if it is up.", ("account",)),
@@ -121,6 +122,9 @@ class PipelineCollector(Collector):
 
 
 def _of_account(account: AccountReport) -> Iterator[Sample]:
+    yield "courtlistener_account_unusable", (account.account,), float(bool(account.problem))
+    if account.problem:
+        return
     for window in account.windows:
         labels = (account.account, str(window.seconds))
         yield "courtlistener_quota_limit_requests", labels, window.limit
@@ -187,7 +191,7 @@ def serve(
     """Serve `/metrics` until KeyboardInterrupt, or until `stop` is set; `port` 0 takes a free one."""
     with (
         closing(Database(settings.postgres_url, max_connections=2, timeout_seconds=5.0)) as database,
-        connect(settings.redis_url, timeout_seconds=2.0, connect_timeout_seconds=2.0) as client,
+        connect(settings.redis_url, prefix=settings.redis_prefix) as client,
     ):
         server, thread = start_http_server(port, host, registry_of(settings, database, client))
         say(f"Metrics: http://{host}:{server.server_port}/metrics (since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)")

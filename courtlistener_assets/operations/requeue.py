@@ -13,14 +13,15 @@ from resources.backlog.failure_lists import FailureLists
 from resources.backlog.failures import Chosen, Failures
 from resources.connections import pools
 from resources.connections.postgres import Database
-from resources.connections.redis_keys import RedisKeys
+from resources.connections.redis_address import keys_at
 
 
 def requeue(
     settings: Settings, ids: Sequence[int], dockets: Sequence[int], partitions: Sequence[str], *, drop: bool
 ) -> str:
     """Requeue or drop dead failures: those named, or all; returns what to say. Raises StoreUnavailable."""
-    lists = FailureLists(pools.redis_client(settings.redis_url), RedisKeys(settings.redis_prefix))
+    place = settings.redis_url, settings.redis_prefix
+    lists = FailureLists(pools.redis_client(*place), keys_at(*place))
     chosen = Chosen(ids, dockets, partitions)
     with closing(Database(settings.postgres_url)) as database:
         database.ensure_schema()

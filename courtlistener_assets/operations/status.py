@@ -53,8 +53,9 @@ class Status:
     @property
     def own(self) -> AccountReport | None:
         """The quota that the rest of the downloads will use: ours, or the only one."""
-        named = [account for account in self.accounts if account.account == self.own_account]
-        chosen = named or (list(self.accounts) if len(self.accounts) == 1 else [])
+        usable = [account for account in self.accounts if not account.problem]
+        named = [account for account in usable if account.account == self.own_account]
+        chosen = named or (usable if len(self.accounts) == 1 else [])
         return chosen[0] if chosen else None
 
     @property
@@ -201,6 +202,9 @@ def _table(title: str, name: str, *numbers: str) -> Table:
 
 
 def _show_account(account: AccountReport, *, own: bool, console: Console) -> None:
+    if account.problem:
+        console.print(f"Account {account.account}: {account.problem}.\n", style="bold red", markup=False)
+        return
     title = f"Quota of account {account.account}" + (" (this environment's)" if own else "")
     table = _table(title, "window", "used", "of others", "remaining", "full", "room for the next")
     for window in account.windows:

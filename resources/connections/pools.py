@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import redis
 
 from resources.connections.postgres import Database
-from resources.connections.redis_address import connect
+from resources.connections.redis_address import TIMEOUT_SECONDS, connect
 
 _Pool = TypeVar("_Pool")
 _pools: dict[tuple[object, ...], Any] = {}
@@ -22,12 +22,13 @@ _pools: dict[tuple[object, ...], Any] = {}
 
 def database(url: str, *, max_connections: int = 16) -> Database:
     """Return the process's pool for a Postgres address, which only `close_all` closes; raises SettingError."""
-    return _shared(("postgres", url, max_connections), lambda: Database(url, max_connections=max_connections))
+    return shared(("postgres", url, max_connections), lambda: Database(url, max_connections=max_connections))
 
 
-def redis_client(url: str, *, timeout_seconds: float = 0.4) -> redis.Redis:
-    """Return the process's client for a Redis address, which only `close_all` closes; raises SettingError."""
-    return _shared(("redis", url, timeout_seconds), lambda: connect(url, timeout_seconds=timeout_seconds))
+def redis_client(url: str, prefix: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> redis.Redis:
+    """Return the process's client for keys at a Redis address, which only `close_all` closes; raises SettingError."""
+    key = ("redis", url, prefix, timeout_seconds)
+    return shared(key, lambda: connect(url, prefix=prefix, timeout_seconds=timeout_seconds))
 
 
 def close_all() -> None:
@@ -37,6 +38,7 @@ def close_all() -> None:
     _pools.clear()
 
 
-def _shared(key: tuple[object, ...], make: Callable[[], _Pool]) -> _Pool:
+def shared(key: tuple[object, ...], make: Callable[[], _Pool]) -> _Pool:
+    """Return what the process has under a key, made by the first who asks for it; `close_all` calls its `close`."""
     # No lock, which the child of a fork might inherit locked. A pool connects when first used, so a spare one is free.
     return _pools[key] if key in _pools else _pools.setdefault(key, make())  # type: ignore[no-any-return]

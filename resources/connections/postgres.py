@@ -7,14 +7,14 @@ permits; those stand beside the class that uses them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import psycopg
-from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -22,11 +22,22 @@ from resources.connections.postgres_address import conninfo_of
 from resources.errors import SettingError, StoreUnavailable
 
 Connection = psycopg.Connection[TupleRow]
+_Result = TypeVar("_Result")
 
 MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
-#: A worker that is stopped in the middle of a transaction must not hold up all others.
-_LIMITS = "SET lock_timeout = 5000; SET idle_in_transaction_session_timeout = 2000"
-_NO_LIMITS = "SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+#: How every transaction begins, in one message. What a role, a database or a pooler has set for its sessions does not
+#: reach us, and nothing of ours stays in a session that a pooler gives to somebody else. A worker that is stopped in
+#: the middle of a transaction must not hold up all others.
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
+    "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
+)
+_LOCK_MS, _IDLE_MS = 5_000, 2_000
+#: How long one answer may take: a server that hangs keeps the connection open, and says nothing for ever.
+_ANSWER_SECONDS = 300.0
+#: Classes of SQLSTATE in which the server could not do now what it will do another time: connection, transaction state
+#: (a read-only server), rollback, resources, state of objects (locks), intervention, system, internal.
+_PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
 #: Serialises migrations of processes that start together; any constant will do, as long as it stays.
 _MIGRATION_LOCK = 7_411_215_023
 _databases: WeakSet[Database] = WeakSet()
@@ -59,32 +70,67 @@ class Database:
             max_size=self._max_connections,
             timeout=self._timeout_seconds,
             reconnect_timeout=self._timeout_seconds,
-            check=ConnectionPool.check_connection,
-            configure=_configure,
             open=False,
-            # A dead peer must not hold a worker for the two hours of TCP's own patience.
-            kwargs={"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+            kwargs={
+                "connect_timeout": 5,
+                # A dead peer must not hold a worker for the two hours of TCP's own patience.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 25_000,
+                # Transactions begin by `_BEGIN`; a pooler may give the next one to another server.
+                "autocommit": True,
+                "prepare_threshold": None,
+            },
         )
 
     @contextmanager
-    def transaction(self, *, timeout_seconds: float | None = None, patient: bool = False) -> Iterator[Connection]:
+    def transaction(
+        self, *, timeout_seconds: float | None = None, answer_seconds: float = _ANSWER_SECONDS, patient: bool = False
+    ) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back when an exception leaves the block.
 
-        `timeout_seconds` is how long to wait for a connection, if not as long as usual. A `patient` transaction may
-        wait for locks, and keep Postgres waiting, as long as it likes. Raises StoreUnavailable if Postgres cannot be
-        reached, goes away, or ends the transaction.
+        READ COMMITTED and in UTC, whatever the role's sessions are. `timeout_seconds` is how long to wait for a
+        connection, if not as long as usual, `answer_seconds` for each answer. A `patient` transaction may wait for
+        locks, and keep Postgres waiting, as long as it likes. Raises StoreUnavailable if Postgres cannot be reached,
+        goes away, is read-only, or ends the transaction, and SettingError if the role may not do it.
         """
-        try:
-            self._pool.open()
+        begin = _BEGIN.format(lock_ms=0 if patient else _LOCK_MS, idle_ms=0 if patient else _IDLE_MS)
+        with _translated(self), self._begun(begin, timeout_seconds, None if patient else answer_seconds) as connection:
+            yield connection
+
+    def call(
+        self, query: str, params: Mapping[str, Any], *, timeout_seconds: float, answer_seconds: float
+    ) -> list[TupleRow]:
+        """Run one statement as a transaction of its own in a single round trip, and return its rows.
+
+        It may run twice, if the connection breaks before the answer is there: only for what can be repeated. Locks are
+        waited for half of `answer_seconds`. Raises as `transaction` does.
+        """
+        lock_ms = round(answer_seconds * 500)
+        message = f"{_BEGIN.format(lock_ms=lock_ms, idle_ms=_IDLE_MS)}; {query}; COMMIT"
+        with _translated(self), self._begun(message, timeout_seconds, answer_seconds, params) as connection:
+            return connection.rows
+
+    @contextmanager
+    def _begun(
+        self, message: str, timeout_seconds: float | None, answer_seconds: float | None, params: Any = None
+    ) -> Iterator[_Connection]:
+        """A connection on which a first message was sent: on another one, if the first was dead already."""
+        self._pool.open()
+        for last in (False, True):
             with self._pool.connection(timeout_seconds) as connection:
-                if patient:
-                    connection.execute(_NO_LIMITS)
-                yield connection
-        except PoolTimeout as error:
-            raise StoreUnavailable(self._why_no_connection()) from error
-        # Of a worker that was stopped for too long, psycopg says that it is an internal error.
-        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
-            raise StoreUnavailable(f"Postgres does not answer: {error}") from error
+                assert isinstance(connection, _Connection)
+                connection.answer_seconds = answer_seconds
+                try:
+                    connection.send(message, params)
+                except psycopg.OperationalError:
+                    if last or connection.gave_up or not connection.broken:
+                        raise
+                else:
+                    yield connection
+                    return
+            self._pool.check()  # Whatever has ended this one may have ended the others.
 
     def rows(self, query: str, params: dict[str, Any] | None = None) -> list[TupleRow]:
         """Run one read in its own transaction."""
@@ -120,7 +166,7 @@ class Database:
         try:
             if self.pending():
                 self.migrate()  # Waits for a process that migrates at the same time.
-        except psycopg.ProgrammingError as error:
+        except (psycopg.ProgrammingError, SettingError) as error:
             raise SettingError(f"POSTGRES_URL: the schema cannot be brought up to date: {error}") from error
         self._is_migrated = True
 
@@ -150,15 +196,10 @@ def _start_afresh() -> None:
 os.register_at_fork(after_in_child=_start_afresh)
 
 
-def _configure(connection: Connection) -> None:
-    connection.execute(_LIMITS)
-    connection.commit()
-
-
-def _connection_class(note: Callable[[psycopg.Error | None], None]) -> type[Connection]:
+def _connection_class(note: Callable[[psycopg.Error | None], None]) -> type[_Connection]:
     """Connections that tell `note` why they could not be made, or None; the pool itself only says that it waited."""
 
-    class Noted(psycopg.Connection[TupleRow]):
+    class Noted(_Connection):
         @classmethod
         def connect(cls, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -170,3 +211,67 @@ def _connection_class(note: Callable[[psycopg.Error | None], None]) -> type[Conn
             return made
 
     return Noted
+
+
+class _Connection(psycopg.Connection[TupleRow]):
+    """A connection that does not wait for an answer for ever."""
+
+    #: How long an answer may take, None for as long as it likes.
+    answer_seconds: float | None = None
+    #: Whether an answer took longer.
+    gave_up = False
+    #: The rows of the last statement of `send` that had any.
+    rows: list[TupleRow] = []  # noqa: RUF012
+
+    def send(self, message: str, params: Any) -> None:
+        """Send statements as one message; parameters are put in here, as the server takes none for several."""
+        with psycopg.ClientCursor(self) as cursor:
+            cursor.execute(message.encode(), params)
+            self.rows = []
+            more: bool | None = True
+            while more:
+                if cursor.description is not None:
+                    self.rows = cursor.fetchall()
+                more = cursor.nextset()
+
+    def wait(self, gen: Generator[Any, Any, _Result], *args: Any, **kwargs: Any) -> _Result:
+        """Wait as psycopg does, and end what waits for too long."""
+        return super().wait(
+            gen if self.answer_seconds is None else self._until(gen, self.answer_seconds), *args, **kwargs
+        )
+
+    def _until(self, gen: Generator[Any, Any, _Result], seconds: float) -> Generator[Any, Any, _Result]:
+        deadline = time.monotonic() + seconds
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                # Nothing is ready: psycopg looks around ten times a second.
+                if not ready and time.monotonic() > deadline:
+                    self.gave_up = True
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer within {seconds:g} s")
+                state = gen.send(ready)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
+@contextmanager
+def _translated(database: Database) -> Iterator[None]:
+    """Where all errors of psycopg become ours, but those that say something about the data or the statement."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable(database._why_no_connection()) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SettingError(f"POSTGRES_URL: the role may not do it: {error}") from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise StoreUnavailable(f"Postgres is read-only: {error}") from error
+    except psycopg.Error as error:
+        # Of a worker that was stopped for too long, psycopg says that it is an internal error; as it does of answers
+        # that a pooler makes up then.
+        passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+        if passing or (error.sqlstate or "").startswith(_PASSING):
+            raise StoreUnavailable(f"Postgres does not answer: {error}") from error
+        raise

@@ -32,17 +32,21 @@ class RedisKeys:
         """zset: permits; member request id, score the microsecond from which it ages (odd while in flight)."""
         return f"{self.prefix}:permits:{account}"
 
+    def priority(self, account: str) -> str:
+        """zset: those of the permits that the priority lane holds, scores as there."""
+        return f"{self.prefix}:priority:{account}"
+
     def loading(self, account: str, epoch: int) -> str:
         """zset: permits that are collected for a new epoch, lives a minute."""
         return f"{self.prefix}:loading:{account}:{epoch}"
 
-    def epoch(self, account: str) -> str:
-        """hash: what makes this server the one in charge: epoch, replid, last_us, count, latency_us, ticket."""
-        return f"{self.prefix}:epoch:{account}"
+    def loading_priority(self, account: str, epoch: int) -> str:
+        """zset: those of them that the priority lane holds, lives a minute."""
+        return f"{self.prefix}:loading_priority:{account}:{epoch}"
 
-    def windows(self, account: str) -> str:
-        """hash: what the account may do: spec, held_until_us, blocked, keep, keep_ms."""
-        return f"{self.prefix}:windows:{account}"
+    def epoch(self, account: str) -> str:
+        """hash: who is in charge and what the account may do; all fields or none, see `lua/README.md`."""
+        return f"{self.prefix}:epoch:{account}"
 
     def waiters(self, account: str) -> str:
         """zset: who waits, member request id, score its ticket."""
@@ -51,6 +55,14 @@ class RedisKeys:
     def waiter_deadlines(self, account: str) -> str:
         """zset: who waits, member request id, score the microsecond by which it must ask again."""
         return f"{self.prefix}:waiter_deadlines:{account}"
+
+    def turn(self, account: str) -> str:
+        """hash: what was last announced to the waiters: head, turn_us, floor_us, open, roll_us, mute."""
+        return f"{self.prefix}:turn:{account}"
+
+    def turns(self, account: str) -> str:
+        """channel: announcements to the waiters."""
+        return f"{self.prefix}:turns:{account}"
 
     def scripts(self) -> str:
         """zset: versions of the scripts that workers run, score the second in which one of them began."""

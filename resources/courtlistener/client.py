@@ -12,8 +12,10 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +25,7 @@ from opentelemetry.trace import StatusCode
 from resources.courtlistener.address import checked_base_url
 from resources.courtlistener.answer import Response, asked_for
 from resources.courtlistener.refusals import raise_for_status
-from resources.courtlistener.responses import Page, count_of, object_of, page_of, server_windows_of
+from resources.courtlistener.responses import Page, count_of, object_of, page_of, reading_of
 from resources.courtlistener.server_state import ServerState
 from resources.courtlistener.token import REWRITE_SECONDS, ApiToken
 from resources.courtlistener.transport import Timeouts, Transport
@@ -49,18 +51,36 @@ from resources.telemetry import tracing
 _run_log = logging.getLogger("dagster.builtin.courtlistener")
 _Result = TypeVar("_Result")
 
+
+def half_of(window: Window) -> Window:
+    """What this installation may have of a window of api-usage: another that uses the account needs as much."""
+    return Window(max(1, window.limit // 2), window.seconds)
+
+
 #: api-usage costs no quota but has a throttle of its own; these hold until the server names others.
-API_USAGE_WINDOWS = (Window(10, 60), Window(120, 3600))
+API_USAGE_WINDOWS = (half_of(Window(10, 60)), half_of(Window(120, 3600)))
 
 #: The server has no more of a list that is paged by number.
 MOST_NUMBERED_PAGES = 100
 #: How old the account's windows may be: rates change during a backfill.
 WINDOWS_MAX_AGE_SECONDS = 600.0
+#: The same while others use the account; a run that begins wants to know what they did meanwhile.
+SHARED_MAX_AGE_SECONDS = 75.0
+_SHARED_MAX_AGE_AT_START_SECONDS = 5.0
 PERMIT_TTL_SECONDS = Timeouts().permit_ttl
 #: What api-usage may answer while pages can be had all the same.
 _NO_USAGE = (TransientApiError, ServerDown, Throttled, NotFound, PermissionDenied, QuotaError)
 #: A page that every account may have and that costs the server next to nothing.
 _NEUTRAL_PAGE = {"fields": "id", "order_by": "id", "page": "1"}
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """What api-usage answered, the server's time then, and how long ago it was asked."""
+
+    body: dict[str, Any]
+    served_at: datetime
+    age_seconds: Callable[[], float]
 
 
 class CourtListenerClient:
@@ -111,6 +131,9 @@ class CourtListenerClient:
         )
         self._token = ApiToken(token) if isinstance(token, str) else token
         self._windows_read_at = clock() - windows_age_seconds
+        self._begun = windows_age_seconds < math.inf
+        #: Rows of api-usage that cannot be used, each reported once.
+        self._faults: set[str] = set()
         self._counting = threading.Lock()
         self.requests_sent = 0
         self._sent_for_free = 0
@@ -198,8 +221,8 @@ class CourtListenerClient:
         last, started, endpoint = attempts or self._max_attempts, self._clock(), path.partition("/")[0]
         for attempt in range(1, last + 1):
             alone = self._watch.wait_for_turn(endpoint)
-            # A long run outlives a change of rates.
-            if self._clock() - self._windows_read_at > WINDOWS_MAX_AGE_SECONDS:
+            # A long run outlives a change of rates, and what others do.
+            if self._clock() - self._windows_read_at > SHARED_MAX_AGE_SECONDS:
                 self.refresh_quota()
             sent_at = self._clock()
             try:
@@ -222,9 +245,9 @@ class CourtListenerClient:
         page_of(self._ask(self.limiter, f"{NEUTRAL}/", _NEUTRAL_PAGE))
 
     def _ask_usage_at_once(self) -> None:
-        body = object_of(self._ask(self._usage_limiter, "api-usage/", {}, max_wait_seconds=0.0))
+        usage = self._usage(max_wait_seconds=0.0)
         with suppress(TransientApiError, QuotaError):  # Windows that cannot be read are an answer, too.
-            self._observe(body)
+            self._observe(usage)
 
     def report_outage(self, error: Exception) -> ApiError:
         """The error to raise once the fault is known not to be the page's: an empty page of its endpoint fails too.
@@ -240,14 +263,16 @@ class CourtListenerClient:
     def refresh_quota(self, *, max_age_seconds: float = WINDOWS_MAX_AGE_SECONDS) -> None:
         """Read the account's windows from api-usage, unless some worker did so within `max_age_seconds`.
 
-        Without a response the windows stay as last known.
+        If others were seen to use the account, that is too long: then within SHARED_MAX_AGE_SECONDS, and when a client
+        begins, always. Without a response the windows stay as last known.
         """
         self._windows_read_at = self._clock()
-        if not self.limiter.needs_observation(max_age_seconds):
-            return
+        shared_seconds = SHARED_MAX_AGE_SECONDS if self._begun else _SHARED_MAX_AGE_AT_START_SECONDS
+        self._begun = True
         try:
-            self.read_quota()
-        except _NO_USAGE as error:  # Also when api-usage itself has no room.
+            if self.limiter.needs_observation(max_age_seconds, shared_seconds):
+                self._observe(self._usage(max_wait_seconds=0.0))
+        except _NO_USAGE as error:  # Also when api-usage has no room, and without Postgres: permits wait.
             _run_log.warning("The account's windows could not be read: %s", error)
 
     @property
@@ -263,11 +288,26 @@ class CourtListenerClient:
 
     def read_quota(self) -> None:
         """Read the account's windows from api-usage now, in one request; raises as `page` does."""
-        self._observe(object_of(self._ask(self._usage_limiter, "api-usage/", {})))
+        self._observe(self._usage())
 
-    def _observe(self, body: Mapping[str, Any]) -> None:
-        self.limiter.observe(server_windows_of(body, "user"))
-        self._usage_limiter.observe(server_windows_of(body, "api_usage"))
+    def _usage(self, *, max_wait_seconds: float | None = None) -> _Usage:
+        age_seconds = self.limiter.stopwatch()
+        response = self._ask(self._usage_limiter, "api-usage/", {}, max_wait_seconds=max_wait_seconds)
+        return _Usage(object_of(response), response.served_at, age_seconds)
+
+    def _observe(self, usage: _Usage) -> None:
+        seen = reading_of(usage.body, "user", usage.served_at)
+        self._report(seen.faults)
+        self.limiter.observe(seen.windows, complete=not seen.faults, age_seconds=usage.age_seconds)
+        own = reading_of(usage.body, "api_usage", usage.served_at)
+        halves = [replace(each, window=half_of(each.window), used=0) for each in own.windows]
+        self._usage_limiter.observe(halves, complete=not own.faults)
+
+    def _report(self, faults: Sequence[str]) -> None:
+        for fault in faults:
+            if fault not in self._faults:
+                self._faults.add(fault)
+                _run_log.warning("A row of api-usage is ignored, and the windows known before stay: %s", fault)
 
     def close(self) -> None:
         """Close all connections; nobody waits for this client any more."""

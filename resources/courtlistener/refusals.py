@@ -30,10 +30,13 @@ from resources.errors import (
     ServerDown,
     Throttled,
     TransientApiError,
+    Unanswered,
 )
 
 #: The server does not log these against the account's quota.
 _NOT_COUNTED = {401, 403, 406, 429}
+#: A proxy's own: it has passed the request on, and has not seen what became of it.
+_OF_A_PROXY = {502, 504}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _FOR_NOW = {302, 303, 307}
 #: With HTML or nothing in them they are a firewall's: the API gives none of the first two, and the third as JSON.
@@ -65,7 +68,8 @@ def _error_of(response: Response) -> ApiError:
     if status == 429:
         return _throttled(response, said)
     if status in (408, 425) or status >= 500:
-        return TransientApiError(f"{said}: {asked_for(response.url)}")
+        kind = Unanswered if status in _OF_A_PROXY else TransientApiError
+        return kind(f"{said}: {asked_for(response.url)}")
     return _bad_request(response, said)
 
 

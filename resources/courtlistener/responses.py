@@ -20,8 +20,16 @@ import urllib3
 from resources.connections.tls import refusal_of
 from resources.courtlistener.answer import Response, asked_for, named_address, printable
 from resources.courtlistener.refusals import raise_for_status
-from resources.errors import ApiChanged, ApiError, NotSent, ResponseTooLarge, TransientApiError, UntrustedServer
-from resources.quota.permits import ServerWindow, Window
+from resources.errors import (
+    ApiChanged,
+    ApiError,
+    NotSent,
+    ResponseTooLarge,
+    TransientApiError,
+    Unanswered,
+    UntrustedServer,
+)
+from resources.quota.permits import LONGEST_WINDOW_SECONDS, MOST_REQUESTS, Reading, ServerWindow, Window
 
 #: Replaces the token in what a server echoes.
 MASK = "********"
@@ -95,30 +103,56 @@ def count_of(response: Response) -> int:
     return count
 
 
-def server_windows_of(body: Mapping[str, Any], scope: str) -> list[ServerWindow]:
-    """The windows of one scope (`user`, `api_usage`) of an `api-usage` response; rows that do not fit are an error."""
+def reading_of(body: Mapping[str, Any], scope: str, served_at: datetime) -> Reading:
+    """What an `api-usage` response, given at `served_at`, says of one scope (`user`, `api_usage`).
+
+    Rows that cannot be used are left out, each with a reason. Raises TransientApiError if there are no rows at all.
+    """
     rows = body.get("current_usage")
     if not isinstance(rows, list):
         raise TransientApiError("api-usage responded without current_usage")
+    windows, faults = [], []
+    for row in rows:
+        if isinstance(row, dict) and row.get("scope") != scope:
+            continue
+        if fault := _fault_of_usage(row):
+            faults.append(f"{fault}: {printable(repr(row))[:300]}")
+            continue
+        window = Window(row["limit"], row["window_seconds"])
+        reset_seconds = _reset_seconds(row.get("reset_at"), served_at, window)
+        windows.append(ServerWindow(window, row["used"], bool(row["blocked"]) or not window.limit, reset_seconds))
+    return Reading(tuple(windows), tuple(faults))
+
+
+def _fault_of_usage(row: Any) -> str:
+    """Why a row of api-usage cannot be used, or nothing."""
+    if not isinstance(row, dict):
+        return "it is no object"
+    bounds = {"limit": (0, MOST_REQUESTS), "window_seconds": (1, LONGEST_WINDOW_SECONDS), "used": (0, MOST_REQUESTS)}
+    for name, (low, high) in bounds.items():
+        if type(row.get(name)) is not int or not low <= row[name] <= high:
+            return f"{name} is not a number from {low} to {high}"
+    return "" if isinstance(row.get("blocked"), bool) else "blocked is neither true nor false"
+
+
+def _reset_seconds(reset_at: Any, served_at: datetime, window: Window) -> float | None:
     try:
-        return [
-            ServerWindow(Window(int(row["limit"]), int(row["window_seconds"])), int(row["used"]), bool(row["blocked"]))
-            for row in rows
-            if row["scope"] == scope
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise TransientApiError(f"api-usage responded with a row that cannot be read: {error!r}") from None
+        seconds = (datetime.fromisoformat(reset_at) - served_at).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # Also a moment without a zone.
+        return None
+    return min(max(0.0, seconds), float(window.seconds))
 
 
-def error_of_no_response(url: str, error: BaseException, *, masked: str) -> ApiError:
+def error_of_no_response(url: str, error: BaseException, *, masked: str, begun: bool = False) -> ApiError:
     """Return the error for no response; it names the network's error, not those of the libraries above it.
 
-    Such an error may quote what the server wrote instead of HTTP; `masked` is masked in it.
+    With `begun`, its status and headers had come: the server has counted the request by then, if it ever does. Such
+    an error may quote what the server wrote instead of HTTP; `masked` is masked in it.
     """
     host = urlsplit(url).netloc
     if refusal := refusal_of(error, "REQUESTS_CA_BUNDLE"):
         return UntrustedServer(f"{host}: {refusal} Nothing was sent to it.")
-    kind = NotSent if _never_sent(error) else TransientApiError
+    kind = TransientApiError if begun else NotSent if _never_sent(error) else Unanswered
     below = error.__cause__ or error.__context__
     while isinstance(below, (OSError, HTTPException, urllib3.exceptions.HTTPError)):
         error, below = below, below.__cause__ or below.__context__

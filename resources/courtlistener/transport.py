@@ -20,7 +20,7 @@ import urllib3
 
 from resources.courtlistener.answer import Response, asked_for
 from resources.courtlistener.responses import MASK, error_of_no_response
-from resources.errors import ResponseTooLarge, TransientApiError
+from resources.errors import ResponseTooLarge, TransientApiError, Unanswered
 
 # urllib3 warns of headers that it cannot read, and quotes them: the token, if the server echoes it there.
 logging.getLogger("urllib3.connection").addFilter(lambda line: "Failed to parse headers" not in str(line.msg))
@@ -51,6 +51,8 @@ class _Deadline:
 
     def __init__(self, seconds: float, timer: Callable[..., Any]) -> None:
         self.passed = False
+        #: Whether status and headers of the response have come.
+        self.answer_begun = False
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._timer = timer(seconds, self.cut)
@@ -175,17 +177,19 @@ class Transport:
         asked = f"{url}?{urlencode(params)}".rstrip("?")
         with _Deadline(self._timeouts.response, self._timer) as deadline:
             try:
-                response: Response | None = self._received(url, params, token)
+                response: Response | None = self._received(url, params, token, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                response, failure = None, error_of_no_response(asked, error, masked=token)
+                failure = error_of_no_response(asked, error, masked=token, begun=deadline.answer_begun)
+                response = None
         if deadline.passed:
-            raise TransientApiError(f"No whole response within {self._timeouts.response:.0f} s: {asked_for(asked)}")
+            kind = TransientApiError if deadline.answer_begun else Unanswered
+            raise kind(f"No whole response within {self._timeouts.response:.0f} s: {asked_for(asked)}")
         if response is None:
             # Without the library's errors behind it: they quote what the server wrote, and the token if it echoes that.
             raise failure
         return response
 
-    def _received(self, url: str, params: Mapping[str, str], token: str) -> Response:
+    def _received(self, url: str, params: Mapping[str, str], token: str, deadline: _Deadline) -> Response:
         """Within the size limit; what echoes the token is masked."""
         with self._session.get(
             url,
@@ -195,6 +199,7 @@ class Transport:
             allow_redirects=False,  # It would be a request without a permit, and could leave the host.
             stream=True,
         ) as response:
+            deadline.answer_begun = True
             body = bytearray()
             # read1 gives what has arrived; iter_content would wait for a full part, however slowly it drips.
             while part := response.raw.read1(64 * 1024, decode_content=True):

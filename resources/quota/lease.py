@@ -8,48 +8,69 @@ Windows, hold and block are kept here; Redis gets a copy, together with the perm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg.rows import TupleRow, dict_row
 from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection, Database
 from resources.errors import RedisUnavailable
-from resources.quota.permits import JournaledPermit, LedgerState, QuotaWindow, Window
+from resources.quota import clocks
+from resources.quota.clocks import ClockWatch, Steady
+from resources.quota.permits import (
+    LONGEST_WINDOW_SECONDS,
+    MOST_REQUESTS,
+    JournaledPermit,
+    LedgerState,
+    Permit,
+    QuotaWindow,
+    Window,
+)
 from resources.quota.redis_ledger import RedisLedger
 
+_log = logging.getLogger(__name__)
 REDIS, POSTGRES = "redis", "postgres"
 EPOCH = datetime.fromtimestamp(0, UTC)
+_REMEMBERED_THROTTLE_US = 3_600_000_000
 _MICROSECOND = timedelta(microseconds=1)
-_LONGEST_COOL_DOWN_SECONDS = 300.0
-_STABLE = timedelta(seconds=60)
 _RETENTION = timedelta(days=30)
 _PERMITS_A_PAGE = 5_000
 _CONNECTION_TIMEOUT_SECONDS = 2.0
+#: For each answer of Postgres: a worker has told its run how long it may wait.
+_ANSWER_TIMEOUT_SECONDS = 3.0
 
 _READ = """
-    SELECT epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at
+    SELECT epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at, throttled_at,
+           others, clock_offset_us, clock_tolerance_us, clock_corrected_us, seen_from, seen_steady_us, seen_clock_us
     FROM courtlistener.ledgers WHERE account = %(account)s
 """
 _LOCK = _READ + " FOR UPDATE"
-# FOR SHARE: a take-over that counts the journal waits for this insert, or this insert sees the new epoch.
 _JOURNAL = """
-    INSERT INTO courtlistener.permits AS permit (account, request_id, epoch, holder, granted_at, ages_from)
-    SELECT ledger.account, request_id, ledger.epoch, 'redis', ledger.now, ledger.now + %(ttl)s
-    FROM (SELECT account, epoch, coalesce(%(now)s, clock_timestamp()) AS now FROM courtlistener.ledgers
-          WHERE account = %(account)s AND epoch = %(epoch)s AND holder = 'redis' FOR SHARE) AS ledger,
-         unnest(%(request_ids)s::text[]) AS request_id
-    ON CONFLICT (account, request_id) DO UPDATE
-        SET epoch = excluded.epoch, holder = 'redis', granted_at = excluded.granted_at, ages_from = excluded.ages_from
-        WHERE permit.settled_at IS NULL
-    RETURNING granted_at, (SELECT clock_offset_us FROM courtlistener.ledgers WHERE account = %(account)s)
+    SELECT refusal, now_us, offset_us, tolerance_us, corrected_us
+    FROM courtlistener.journal_permits(%(account)s, %(epoch)s, %(request_ids)s::text[], %(serial)s, %(granted_us)s,
+                                       %(priority)s, %(ttl_us)s, %(clock_us)s)
 """
+# Settled permits are no older than now, and those in flight have no more than their time to live before them.
+_CORRECT = """
+    UPDATE courtlistener.permits
+    SET ages_from = least(ages_from + %(jump)s, %(now)s + CASE WHEN settled_at IS NULL OR outcome = 'unanswered'
+                                                               THEN ages_from - granted_at ELSE interval '0' END)
+    WHERE account = %(account)s AND ages_from > %(since)s
+"""
+_TAKE_OVER = "SELECT new_epoch, new_cool_down_seconds FROM courtlistener.take_ledger_over(%s, %s, %s)"
 _YOUNG_PERMITS = """
-    SELECT request_id, ages_from, settled_at IS NULL FROM courtlistener.permits
+    SELECT request_id, ages_from, settled_at IS NULL OR outcome = 'unanswered', priority FROM courtlistener.permits
     WHERE account = %(account)s AND ages_from > %(since)s ORDER BY ages_from DESC
+"""
+# Of what was sent since the last refusal.
+_ANSWERED = """
+    SELECT count(*) FROM courtlistener.permits
+    WHERE account = %(account)s AND ages_from > %(since)s AND granted_at > %(since)s AND outcome = 'counted'
 """
 _PRUNE = """
     DELETE FROM courtlistener.permits WHERE ctid = ANY (ARRAY (
@@ -73,6 +94,17 @@ def window_row(window: Window, foreign: int = 0, foreign_until_us: int = 0) -> d
     return {"limit": window.limit, "seconds": window.seconds, "foreign": foreign, "foreign_until_us": foreign_until_us}
 
 
+def _are_usable(rows: Any) -> bool:
+    """Whether stored windows can be worked with; others were stored before bounds were looked at, or by hand."""
+    bounds = {"limit": (1, MOST_REQUESTS), "seconds": (1, LONGEST_WINDOW_SECONDS), "foreign": (0, MOST_REQUESTS),
+              "foreign_until_us": (0, 2**62)}  # fmt: skip
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and type(row.get(name)) is int and low <= row[name] <= high
+        for row in rows
+        for name, (low, high) in bounds.items()
+    )
+
+
 @dataclass
 class Lease:
     """The locked row of one account, valid until the transaction ends. `now` was read after the lock was granted."""
@@ -85,7 +117,35 @@ class Lease:
     held_until: datetime
     blocked: str
     observed_at: datetime
+    throttled_at: datetime
+    #: See `Others`; empty while there are none.
+    others: dict[str, Any]
+    clock_offset_us: int
+    clock_tolerance_us: int
+    clock_corrected_us: int
+    seen_from: str
+    seen_steady_us: int
+    seen_clock_us: int
     now: datetime
+    #: The moments of our own clock between which `now` was read.
+    read_between: tuple[float, float]
+    #: Whether Redis needs a new copy: permits that it has were given back in the journal, or its windows make no sense.
+    outdated: bool = False
+
+    @property
+    def longest(self) -> timedelta:
+        """How long a permit matters once it ages."""
+        return timedelta(seconds=max((window["seconds"] for window in self.windows), default=0))
+
+    @property
+    def throttled_us_ago(self) -> int | None:
+        """When the last 429 came; None if there was none."""
+        return us(self.now) - us(self.throttled_at) if self.throttled_at > EPOCH else None
+
+    @property
+    def tolerance_us(self) -> int:
+        """How far a clock may seem to have jumped."""
+        return clocks.tolerance_us(min((window["seconds"] for window in self.windows), default=0))
 
     def quota_windows(self) -> tuple[QuotaWindow, ...]:
         """The windows with the foreign use that still counts."""
@@ -105,20 +165,38 @@ class Lease:
 
     @property
     def held_seconds(self) -> float:
-        """Seconds since the holder was put in charge."""
-        return (self.now - self.changed_at).total_seconds()
+        """Seconds since the holder was put in charge; 0 if the clock has gone back behind that moment."""
+        return max(0.0, (self.now - self.changed_at).total_seconds())
 
     def cooling_seconds(self, shortest: float) -> float:
         """Seconds for which the holder must not go to Redis (again)."""
         return (self.cool_down_seconds if self.holder == POSTGRES else shortest) - self.held_seconds
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What the journal said to permits: Postgres' clock then, and what is known of both clocks.
+
+    `refusal`: it did not take them in, because the epoch is over ("epoch"), or because Redis gives numbers again and so
+    must have an old copy of its keys ("copy"). `offset_us` is Postgres' clock minus Redis' at the last rebuild. The
+    statement was under way between `asked` and `answered`, moments of `LeaseStore.steady`.
+    """
+
+    refusal: str
+    now_us: int
+    offset_us: int
+    tolerance_us: int
+    corrected_us: int
+    asked: float
+    answered: float
+
+
 class LeaseStore:
     """One account's row in Postgres.
 
     `cool_down_seconds` is how long Postgres keeps the ledger at least; it doubles each time Redis fails within a minute
-    of having been put in charge. `clock_us` replaces Postgres' clock in simulations. Every method raises
-    StoreUnavailable if Postgres does not answer.
+    of having been put in charge. `clock_us` replaces Postgres' clock in simulations, and `steady` the clock of this
+    process. Every method raises StoreUnavailable if Postgres does not answer.
     """
 
     def __init__(
@@ -129,16 +207,34 @@ class LeaseStore:
         fallback_windows: tuple[Window, ...],
         cool_down_seconds: float = 5.0,
         clock_us: Callable[[], int] | None = None,
+        steady: Steady | None = None,
     ) -> None:
         self.database = database
         self.account = account
         self.fallback_rows = [window_row(window) for window in fallback_windows]
-        self._cool_down_seconds = cool_down_seconds
+        self.cool_down_seconds = cool_down_seconds
         self._clock_us = clock_us
+        self.steady = steady or (clocks.suspend_aware_clock if clock_us is None else lambda: clock_us() / 1e6)
+        self._watch = ClockWatch()
+        #: `clock_corrected_us` when this process last found no jump but those of which it tells.
+        self._corrected_us: int | None = None
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """A transaction that does not keep a worker waiting for a connection: it has other ways to get a permit."""
-        return self.database.transaction(timeout_seconds=_CONNECTION_TIMEOUT_SECONDS)
+        """A transaction that does not keep a worker waiting: it has other ways to get a permit."""
+        return self.database.transaction(
+            timeout_seconds=_CONNECTION_TIMEOUT_SECONDS, answer_seconds=_ANSWER_TIMEOUT_SECONDS
+        )
+
+    def call(self, query: str, params: Mapping[str, Any]) -> TupleRow:
+        """One statement that returns a row, in a round trip of its own; it may run twice."""
+        clock_us = None if self._clock_us is None else self._clock_us()
+        [row] = self.database.call(
+            query,
+            {"account": self.account, "clock_us": clock_us, **params},
+            timeout_seconds=_CONNECTION_TIMEOUT_SECONDS,
+            answer_seconds=_ANSWER_TIMEOUT_SECONDS,
+        )
+        return row
 
     def now(self, connection: Connection) -> datetime:
         """Postgres' clock, or the simulation's."""
@@ -149,8 +245,71 @@ class LeaseStore:
         return row[0]  # type: ignore[no-any-return]
 
     def lock(self, connection: Connection) -> Lease:
-        """Lock the row until the end of the transaction; the account is entered if it is new."""
-        return self._get(connection, _LOCK)
+        """Lock the row until the end of the transaction; the account is entered if it is new.
+
+        If Postgres' clock has jumped since this process, or another of this machine, first saw it, the journal is
+        corrected, unless another worker has done so. If another has seen it jump ahead and we have not, that worker's
+        own clock may have stood still, as that of a virtual machine does that is moved. Nothing looks too old for that,
+        so it stands: else the two would correct each other for ever.
+        """
+        lease = self._get(connection, _LOCK)
+        if not _are_usable(lease.windows):
+            lease.windows, lease.observed_at, lease.outdated = self.fallback_rows, EPOCH, True
+        machine, steady_us = clocks.boot_id(), round(lease.read_between[0] * 1e6)
+        if machine and lease.seen_from == machine and lease.seen_steady_us <= steady_us:
+            seen_at = lease.seen_steady_us / 1e6
+            self._watch.jump_us(lease.seen_clock_us, seen_at, seen_at, lease.tolerance_us)
+        shown = us(lease.now) - lease.clock_corrected_us, *lease.read_between, lease.tolerance_us
+        jump_us = self._watch.jump_us(*shown)
+        if jump_us < 0 and self._corrected_us is not None and lease.clock_corrected_us > self._corrected_us:
+            self._watch = ClockWatch()
+            jump_us = self._watch.jump_us(*shown)
+        if jump_us:
+            self.correct(connection, lease, jump_us)
+        self._corrected_us = lease.clock_corrected_us
+        connection.execute(
+            "UPDATE courtlistener.ledgers SET seen_from = %s, seen_steady_us = %s, seen_clock_us = %s "
+            "WHERE account = %s",
+            (machine, steady_us, us(lease.now) - lease.clock_corrected_us, self.account),
+        )
+        return lease
+
+    def has_jumped(self, now_us: int, corrected_us: int, asked: float, answered: float, tolerance_us: int) -> bool:
+        """Whether Postgres' clock has jumped, and nobody has written so yet: `lock` will.
+
+        `now_us` is what it showed between `asked` and `answered`, moments of `steady`.
+        """
+        jumped = self._watch.jump_us(now_us - corrected_us, asked, answered, tolerance_us) != 0
+        if not jumped:
+            self._corrected_us = corrected_us
+        return jumped
+
+    def correct(self, connection: Connection, lease: Lease, jump_us: int) -> None:
+        """Postgres' clock has jumped: if ahead, move all that was written before along, so that nothing looks too old.
+
+        If it has gone back, things look younger, which wastes some. That is written down, since it may come again.
+        """
+        _log.warning("account %s: Postgres' clock has jumped by %+.3f s", self.account, jump_us / 1e6)
+        jump = timedelta(microseconds=max(0, jump_us))
+        before = lease.now - jump
+        if jump:
+            params = {"account": self.account, "jump": jump, "now": lease.now, "since": before - lease.longest}
+            connection.execute(_CORRECT, params)
+        lease.clock_corrected_us += jump_us
+        lease.clock_offset_us += jump_us
+        lease.windows = [
+            {**window, "foreign_until_us": window["foreign_until_us"] + (max(0, jump_us) if window["foreign"] else 0)}
+            for window in lease.windows
+        ]
+        lease.held_until += jump if lease.held_until > before else timedelta(0)
+        lease.throttled_at += jump if lease.throttled_at > EPOCH else timedelta(0)
+        lease.changed_at = min(lease.changed_at + jump, lease.now)
+        connection.execute(
+            "UPDATE courtlistener.ledgers SET clock_corrected_us = %s, clock_offset_us = %s, windows = %s, "
+            "held_until = %s, throttled_at = %s, changed_at = %s WHERE account = %s",
+            (lease.clock_corrected_us, lease.clock_offset_us, Jsonb(lease.windows), lease.held_until,
+             lease.throttled_at, lease.changed_at, self.account),
+        )  # fmt: skip
 
     def read(self, connection: Connection) -> Lease:
         """The row as it is now, without a lock: for reports."""
@@ -166,22 +325,16 @@ class LeaseStore:
                 )
                 row = cursor.execute(query.encode(), {"account": self.account}).fetchone()
         assert row is not None
-        return Lease(**row, now=self.now(connection))
+        asked = self.steady()
+        now = self.now(connection)
+        return Lease(**row, now=now, read_between=(asked, self.steady()))
 
     def take_over(self, connection: Connection, lease: Lease) -> None:
         """Put Postgres in charge. What Redis still grants from now on is void."""
-        seconds = self._cool_down_seconds
-        if lease.now - lease.changed_at < _STABLE:
-            seconds = min(max(seconds, 2 * lease.cool_down_seconds), _LONGEST_COOL_DOWN_SECONDS)
-        lease.epoch, lease.holder, lease.changed_at = lease.next_epoch, POSTGRES, lease.now
-        lease.cool_down_seconds = seconds
-        connection.execute(
-            "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'postgres', changed_at = %s, cool_down_seconds = %s "
-            "WHERE account = %s",
-            (lease.epoch, lease.now, seconds, self.account),
-        )
-        # Those that waited here when Redis took over have queued there since.
-        connection.execute("DELETE FROM courtlistener.permit_waiters WHERE account = %s", (self.account,))
+        taken = connection.execute(_TAKE_OVER, (self.account, us(lease.now), self.cool_down_seconds)).fetchone()
+        assert taken is not None
+        lease.epoch, lease.cool_down_seconds = taken
+        lease.holder, lease.changed_at = POSTGRES, lease.now
 
     def give_to(self, redis: RedisLedger, *, even_if_intact: bool = False) -> float:
         """Put Redis in charge, with a fresh copy of the journal if it needs one; 0 if it is in charge now.
@@ -195,22 +348,40 @@ class LeaseStore:
                 intact = lease.holder == REDIS and redis.is_intact(lease.epoch)
                 if intact and not even_if_intact:
                     return 0.0
-                cooling_seconds = 0.0 if intact else lease.cooling_seconds(self._cool_down_seconds)
+                if lease.holder == REDIS:
+                    # Its clock outlives what it holds.
+                    self._compare(connection, lease, redis)
+                cooling_seconds = 0.0 if intact else lease.cooling_seconds(self.cool_down_seconds)
                 if cooling_seconds <= 0:
                     lease.changed_at = lease.now
                     self.rebuild(connection, lease, redis)
                     return 0.0
             except RedisUnavailable:
-                cooling_seconds = self._cool_down_seconds
+                cooling_seconds = self.cool_down_seconds
             if lease.holder == REDIS:
                 self.take_over(connection, lease)
                 cooling_seconds = lease.cool_down_seconds
             return cooling_seconds
 
+    def _compare(self, connection: Connection, lease: Lease, redis: RedisLedger) -> None:
+        """Believe Redis' clock if Postgres' has gained on it: what the journal says of ages may be too much."""
+        asked = self.steady()
+        redis_us = redis.server_us()
+        now_us = us(self.now(connection))
+        taken_us = round((self.steady() - asked) * 1e6)
+        gained_us = now_us - redis_us - lease.clock_offset_us
+        # The offset is known no better than it could be measured.
+        if gained_us > max(lease.tolerance_us, lease.clock_tolerance_us) + taken_us:
+            self.correct(connection, lease, gained_us)
+
     def rebuild(self, connection: Connection, lease: Lease, redis: RedisLedger) -> None:
         """Put Redis in charge with a fresh copy; raises RedisUnavailable, and what Redis may have received is void."""
         windows = lease.quota_windows()
-        since = lease.now - timedelta(seconds=max((quota.window.seconds for quota in windows), default=0))
+        since = lease.now - lease.longest
+        answered_since = 0
+        if lease.throttled_us_ago is not None and lease.throttled_us_ago < _REMEMBERED_THROTTLE_US:
+            refused = {"account": self.account, "since": lease.throttled_at}
+            [answered_since] = connection.execute(_ANSWERED, refused).fetchone() or (0,)
         # Page by page, since Postgres ends a transaction that is idle for long.
         with connection.cursor(name="young_permits") as rows:
             rows.itersize = _PERMITS_A_PAGE
@@ -220,35 +391,49 @@ class LeaseStore:
                 windows=windows,
                 hold_us=max(0, us(lease.held_until) - us(lease.now)),
                 blocked=lease.blocked,
-                permits=(JournaledPermit(name, us(lease.now) - us(at), flying) for name, at, flying in rows),
+                throttled_us_ago=lease.throttled_us_ago,
+                answered=answered_since,
+                # A clock that went back has left moments to come behind it: such permits were settled just now.
+                permits=(
+                    JournaledPermit(name, us(lease.now) - us(at if flying else min(at, lease.now)), flying, priority)
+                    for name, at, flying, priority in rows
+                ),
                 keep_waiters=lease.holder == REDIS,
             )
-            redis_us = redis.load(state)
+            redis.load(state, margin_us=lease.tolerance_us, drift=clocks.DRIFT)
+            asked = self.steady()
+            redis_us = redis.server_us()
+            answered = self.steady()
+        # At a Redis far away, as much time has passed since we have seen Postgres' clock.
+        passed_us = round((asked + answered - sum(lease.read_between)) * 500_000)
+        read_from, read_to = lease.read_between
+        unsure_us = round((answered - asked + read_to - read_from) * 500_000)
         connection.execute(
-            "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'redis', changed_at = %s, clock_offset_us = %s "
-            "WHERE account = %s",
-            (state.epoch, lease.changed_at, us(lease.now) - redis_us, self.account),
+            "UPDATE courtlistener.ledgers SET epoch = %s, holder = 'redis', changed_at = %s, clock_offset_us = %s, "
+            "clock_tolerance_us = %s WHERE account = %s",
+            (
+                state.epoch,
+                lease.changed_at,
+                us(lease.now) + passed_us - redis_us,
+                lease.tolerance_us + unsure_us,
+                self.account,
+            ),
         )
 
-    def journal(self, request_ids: Sequence[str], epoch: int, granted_at_us: int, ttl_us: int) -> int | None:
-        """Journal what Redis has granted, if it is still in charge under `epoch`; None if it is not.
-
-        Returns by how many microseconds the clock of Redis has gained on Postgres' since Redis was rebuilt (negative
-        if the worker was slow).
-        """
+    def journal(self, permits: Sequence[Permit], *, priority: bool, ttl_us: int) -> Entry:
+        """Journal what Redis has granted, if it is still in charge under their epoch, and these grants are new."""
         params = {
-            "account": self.account,
-            "epoch": epoch,
-            "request_ids": list(request_ids),
-            "ttl": timedelta(microseconds=ttl_us),
-            "now": None if self._clock_us is None else moment(self._clock_us()),
+            "epoch": permits[0].epoch,
+            "request_ids": [permit.request_id for permit in permits],
+            "serial": permits[-1].serial or 0,
+            "granted_us": permits[-1].granted_at_us,
+            "priority": priority,
+            "ttl_us": ttl_us,
         }
-        with self.transaction() as connection:
-            rows = connection.execute(_JOURNAL, params).fetchall()
-        if len(rows) != len(request_ids):
-            return None
-        granted_at, clock_offset_us = rows[0]
-        return granted_at_us - (us(granted_at) - int(clock_offset_us))
+        asked = self.steady()
+        refusal, *read = self.call(_JOURNAL, params)
+        now_us, offset_us, tolerance_us, corrected_us = (value or 0 for value in read)
+        return Entry(refusal or "", now_us, offset_us, tolerance_us, corrected_us, asked, self.steady())
 
     def withdraw(self, request_ids: Sequence[str], epoch: int) -> None:
         """Take back what was just journaled under `epoch` for permits that were not handed out."""

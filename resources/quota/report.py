@@ -6,12 +6,16 @@ Belongs here: reading for people and for metrics. Does not belong here: granting
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+import psycopg
 
 from resources.connections.postgres import Connection, Database
 from resources.quota.eta import eta_seconds
 from resources.quota.lease import EPOCH, Lease, LeaseStore
+from resources.quota.others import Others
 from resources.quota.permits import QuotaWindow, Window, WindowUsage
 from resources.quota.postgres_ledger import usage_of
 
@@ -63,18 +67,20 @@ class AccountReport:
     """One account's quota. `held_seconds`: no worker gets a permit that long, after a 429. `blocked`: why, or empty.
 
     `granted_by` counts the permits of the last hour by holder. `observed_at` is when api-usage was last read, None if
-    never: the windows are then those of the settings.
+    never: the windows are then those of the settings. `problem` says what is wrong with an account of which nothing
+    else can be said; empty for all others.
     """
 
     account: str
-    epoch: int
-    holder: str
-    changed_at: datetime | None
-    observed_at: datetime | None
-    held_seconds: float
-    blocked: str
-    in_flight: int
-    granted_by: dict[str, int]
+    epoch: int = 0
+    holder: str = ""
+    changed_at: datetime | None = None
+    observed_at: datetime | None = None
+    held_seconds: float = 0.0
+    blocked: str = ""
+    in_flight: int = 0
+    granted_by: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
     windows: tuple[WindowReport, ...] = field(default=())
 
     @property
@@ -96,20 +102,26 @@ class AccountReport:
 def quota_report(database: Database) -> list[AccountReport]:
     """Return the state of every account, the `api_usage` ledgers left out; raises StoreUnavailable.
 
-    The database must be migrated.
+    An account whose row makes no sense has a `problem`, and does not hide the others. The database must be migrated.
     """
     accounts = database.rows("SELECT account FROM courtlistener.ledgers ORDER BY account")
-    with database.transaction() as connection:
-        return [
-            _account(connection, account, LeaseStore(database, account, fallback_windows=()).read(connection))
-            for (account,) in accounts
-            if not account.endswith(USAGE_SUFFIX)
-        ]
+    return [_isolated(database, account) for (account,) in accounts if not account.endswith(USAGE_SUFFIX)]
+
+
+def _isolated(database: Database, account: str) -> AccountReport:
+    try:
+        with database.transaction() as connection:
+            lease = LeaseStore(database, account, fallback_windows=()).read(connection)
+            return _account(connection, account, lease)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, psycopg.DataError) as error:
+        problem = f"its windows in courtlistener.ledgers cannot be used ({type(error).__name__}: {error})"
+        return AccountReport(account, problem=" ".join(problem.split()))
 
 
 def _account(connection: Connection, account: str, lease: Lease) -> AccountReport:
     params = {"account": account, "now": lease.now, "hour_ago": lease.now - timedelta(hours=1)}
     in_flight, by_redis, by_postgres = connection.execute(_COUNTS, params).fetchone() or (0, 0, 0)
+    age, seen = lease.now - lease.observed_at, Others.of(lease.others).seen
     windows = zip(usage_of(connection, account, lease), lease.quota_windows(), strict=True)
     return AccountReport(
         account=account,
@@ -126,13 +138,18 @@ def _account(connection: Connection, account: str, lease: Lease) -> AccountRepor
             WindowReport(
                 limit=quota.window.limit,
                 seconds=quota.window.seconds,
-                used=use.used,
-                foreign=use.foreign,
+                used=use.used - use.foreign + _seen(seen, quota, age),
+                foreign=_seen(seen, quota, age),
                 room_in_seconds=_room_in_seconds(connection, account, quota, lease.now),
             )
             for use, quota in sorted(windows, key=lambda each: each[0].window.seconds)
         ),
     )
+
+
+def _seen(seen: Mapping[str, int], quota: QuotaWindow, age: timedelta) -> int:
+    """What others have used of a window, not what is left to them; nothing of it counts a window after the reading."""
+    return seen.get(str(quota.window.seconds), 0) if age.total_seconds() < quota.window.seconds else 0
 
 
 def _room_in_seconds(connection: Connection, account: str, quota: QuotaWindow, now: datetime) -> float:

@@ -11,6 +11,7 @@ as quota, partitions and failures (`courtlistener_assets/operations/exporter.py`
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -123,6 +124,22 @@ def counted(registry: CollectorRegistry = WORKER_REGISTRY) -> Totals:
         for sample in family.samples
         if sample.name.endswith("_total")
     }
+
+
+def _before_fork() -> None:
+    global _before
+    _before = counted()
+
+
+def _in_the_child() -> None:
+    """Leave to the parent what it has counted, and the lock, which one of its threads may have held."""
+    global _PUBLISHING
+    _PUBLISHING = threading.Lock()
+    _PUBLISHED.update(_before)
+
+
+_before: Totals = {}
+os.register_at_fork(before=_before_fork, after_in_child=_in_the_child)
 
 
 def totals(database: Database) -> Totals:

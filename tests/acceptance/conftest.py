@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_memory import in_memory
+
 ROOT = Path(__file__).parents[2]
 #: What the commands write; everything else of the checkout is shared.
 _WRITTEN = {".demo", ".dagster", ".services", "data", "tests"}
@@ -21,7 +23,7 @@ def checkout() -> Iterator[Path]:
 
     Not below pytest's own temporary directory: the user who runs Postgres for root may not enter that.
     """
-    with tempfile.TemporaryDirectory(prefix="checkout-") as name:
+    with tempfile.TemporaryDirectory(prefix="checkout-", dir=in_memory()) as name:
         path = Path(name)
         path.chmod(0o711)
         for entry in ROOT.iterdir():

@@ -18,14 +18,17 @@ import requests
 
 from courtlistener_assets.devkit.servers.server import free_port
 
+#: Seconds between two questions to the UI: an answer about an asset's partitions is a tenth of a second of work.
+ASKING = 2.0
 
-def eventually(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for another process; true as soon as the condition holds."""
+
+def eventually(condition: Callable[[], bool], seconds: float, *, pause: float = 0.2) -> bool:
+    """Wait for another process; true when the condition holds, which is looked at every `pause` seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.2)
+        time.sleep(pause)
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from courtlistener_assets.devkit.session.simulator_process import TOKEN, SimulatorProcess, simulator_process
-from tests.acceptance.dev_process import Dev, eventually, start
+from tests.acceptance.dev_process import ASKING, Dev, eventually, start
 
 MONTHS = ["scotus|2024-01-01", "scotus|2024-02-01", "scotus|2024-03-01"]
 ASSETS = ["dockets", "clusters", "opinions", "vector_inputs"]
@@ -64,9 +64,9 @@ def test_a_backfill_that_is_deferred_ends_and_finishes_by_itself(
     def status() -> str:
         return str(dev.graphql(STATUS % backfill)["partitionBackfillOrError"]["status"])
 
-    assert eventually(lambda: status() not in {"REQUESTED", "FAILING"}, 180), "the backfill hangs"
+    assert eventually(lambda: status() not in {"REQUESTED", "FAILING"}, 180, pause=ASKING), "the backfill hangs"
     assert status() == "COMPLETED_FAILED"  # some partitions were deferred: the backfill is over, the work is not
-    assert eventually(lambda: all(dev.materialized(asset) == 3 for asset in ASSETS), 240)
+    assert eventually(lambda: all(dev.materialized(asset) == 3 for asset in ASSETS), 240, pause=ASKING)
     summary = simulator.summary()
     assert summary["refused"] == 0
     assert Counter(summary["by_status"]).keys() == {"200"}

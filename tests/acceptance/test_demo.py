@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.dev_process import eventually, start
+from tests.acceptance.dev_process import ASKING, eventually, start
 
 FIGURES = {
     "dockets", "clusters", "opinions", "docket_entries", "recap_documents", "chunks", "requests", "refused",
@@ -72,7 +72,7 @@ def test_the_demo_is_complete_a_second_one_sends_nothing_and_dev_opens_on_its_da
     assert "make dev" in again.stdout
     dev = start(checkout, stranger_environ, tmp_path / "dev.log")
     try:
-        assert eventually(lambda: dev.materialized("vector_inputs") == 6, 60)
+        assert eventually(lambda: dev.materialized("vector_inputs") == 6, 60, pause=ASKING)
         assert dev.materialized("dockets") == 6
     finally:
         dev.stop()

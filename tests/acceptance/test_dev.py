@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from courtlistener_assets.devkit.servers.server import is_free
-from tests.acceptance.dev_process import Dev, eventually, start
+from tests.acceptance.dev_process import ASKING, Dev, eventually, start
 from tests.acceptance.readme_blocks import readme_blocks
 
 ASSETS = {"dockets", "clusters", "opinions", "docket_entries", "vector_inputs"}
@@ -75,6 +75,7 @@ def test_the_commands_of_the_readme_work_while_it_runs(
         return {run["status"] for run in found["runsOrError"]["results"]}
 
     # The backfill's runs wait in the queue of the daemon.
-    assert eventually(lambda: not statuses() & {"QUEUED", "NOT_STARTED", "STARTING", "STARTED"}, 200), statuses()
+    active = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED"}
+    assert eventually(lambda: not statuses() & active, 200, pause=ASKING), statuses()
     assert statuses() == {"SUCCESS"}
     assert dev.materialized("dockets") >= 1

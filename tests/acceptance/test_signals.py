@@ -15,7 +15,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from courtlistener_assets.defs.assets.download_step import API_POOL
+from courtlistener_assets.defs.names import API_POOL
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from resources.connections.postgres import Database

@@ -11,7 +11,7 @@ import pytest
 
 from courtlistener_assets.operations.running_session import running_session
 from resources.connections.postgres import Database
-from tests.acceptance.dev_process import Dev, eventually, start
+from tests.acceptance.dev_process import ASKING, Dev, eventually, start
 from tests.acceptance.slow_simulator import TOKEN, SlowSimulator, slow_simulator
 
 MONTHS = ["scotus|2024-01-01", "scotus|2024-02-01", "scotus|2024-03-01"]
@@ -99,7 +99,7 @@ def terminate(dev: Dev, run_id: str) -> float:
 
 def is_quiet(dev: Dev, server: SlowSimulator, requests: int, number_of_runs: int) -> bool:
     """Whether nothing is asked for and no run begins, for as long as a sensor needs to tick."""
-    return not eventually(lambda: server.requests() > requests or len(runs(dev)) > number_of_runs, 35)
+    return not eventually(lambda: server.requests() > requests or len(runs(dev)) > number_of_runs, 35, pause=ASKING)
 
 
 @pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.acceptance.dev_process import eventually, start
+from tests.acceptance.dev_process import ASKING, eventually, start
 
 ROOT = Path(__file__).parents[2]
 UV = str(Path(sys.executable).with_name("uv"))
@@ -152,6 +152,6 @@ def test_with_the_extra_local_the_demo_and_the_ui_work_in_an_empty_folder(
     assert json.loads((installed.folder / ".demo" / "summary.json").read_text())["chunks"] == 1
     dev = start(installed.folder, installed.environ, tmp_path / "dev.log", "--corpus", corpus.name)
     try:
-        assert eventually(lambda: dev.materialized("vector_inputs") == 1, 60)
+        assert eventually(lambda: dev.materialized("vector_inputs") == 1, 60, pause=ASKING)
     finally:
         dev.stop()

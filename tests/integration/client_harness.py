@@ -27,21 +27,21 @@ class RecordingLedger:
         self.observed: Sequence[ServerWindow] = []
         self._stale = stale
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> tuple[Permit, ...]:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, **options: Any) -> tuple[Permit, ...]:
         self.granted += 1
         age_us = 3_600_000_000 if self.granted <= self._stale else 0
         return tuple(Permit(name, 1, 0, "redis", age_us) for name in request_ids)
 
-    def settle(self, permit: Permit, outcome: Outcome) -> None:
+    def settle(self, permit: Permit, outcome: Outcome, elapsed_us: int = 0) -> None:
         self.settled.append(outcome)
 
     def hold(self, hold_seconds: float, blocked: str | None = None) -> None:
         self.holds.append((hold_seconds, blocked))
 
-    def claim_observation(self, max_age_seconds: float) -> bool:
+    def claim_observation(self, max_age_seconds: float, shared_max_age_seconds: float | None = None) -> bool:
         return True
 
-    def observe(self, windows: Sequence[ServerWindow]) -> None:
+    def observe(self, windows: Sequence[ServerWindow], **_: object) -> None:
         self.observed = windows
 
 

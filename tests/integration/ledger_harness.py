@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from resources.connections.postgres import Database
 from resources.connections.redis_keys import RedisKeys
 from resources.errors import NotSent, Throttled
+from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore, moment
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import (
@@ -24,6 +25,7 @@ from resources.quota.permits import (
     QuotaWindow,
     Wait,
     Window,
+    Withdrawn,
 )
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
@@ -53,6 +55,7 @@ class Bench:
     clock: Clock
     ledger: RedisLedger | PostgresLedger
     windows: tuple[QuotaWindow, ...]
+    hold: Callable[[float], None]
     permits: dict[str, Permit] = field(default_factory=dict)
 
     def ask(self, name: str, lane: Lane = Lane.BACKFILL) -> Decision:
@@ -61,9 +64,9 @@ class Bench:
             self.permits[name] = answer[0]
         return answer
 
-    def grant(self, *names: str) -> None:
+    def grant(self, *names: str, lane: Lane = Lane.BACKFILL) -> None:
         for name in names:
-            answer = self.ask(name)
+            answer = self.ask(name, lane)
             assert isinstance(answer, tuple), f"{name} should have been granted a permit, got {answer}"
 
     def wait(self, name: str, lane: Lane = Lane.BACKFILL) -> Wait:
@@ -71,12 +74,27 @@ class Bench:
         assert isinstance(answer, Wait), f"{name} should have had to wait, got {answer}"
         return answer
 
+    def refuse(self, seconds: float) -> None:
+        """The server refuses a request, and names so many seconds."""
+        self.hold(seconds)
+        self.clock.advance(0.000002)
+
     def settle(self, *names: str, outcome: Outcome = Outcome.COUNTED) -> None:
         for name in names:
             self.ledger.settle(self.permits[name], outcome)
 
 
 Make = Callable[..., Bench]
+
+
+def ask_anew(ledger: FailoverLedger, name: str) -> Decision:
+    """Ask for one permit as the limiter does: with another id if a grant was taken back."""
+    decision: Decision = Withdrawn("not asked")
+    for number in range(5):
+        if not isinstance(decision, Withdrawn):
+            break
+        decision = ledger.acquire([f"{name}{number or ''}"], Lane.BACKFILL)
+    return decision
 
 
 def take(limiter: RateLimiter, count: int = 1, lane: Lane = Lane.BACKFILL) -> None:
@@ -125,7 +143,7 @@ def redis_bench(
     )
     state = LedgerState(1, quotas(windows), round(hold_seconds * 1_000_000), blocked, permits)
     ledger.load(state)
-    return Bench(clock, ledger, state.windows)
+    return Bench(clock, ledger, state.windows, ledger.hold)
 
 
 def postgres_bench(
@@ -139,7 +157,7 @@ def postgres_bench(
 ) -> Bench:
     clock = Clock()
     row = LeaseStore(database, account, fallback_windows=(), clock_us=clock)
-    ledger = PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS, reserve_share=reserve_share)
+    ledger = PostgresLedger(row, permit_ttl_seconds=TTL_SECONDS, reserve_share=reserve_share, drift=0.0)
     spec = [
         {
             "limit": quota.window.limit,
@@ -155,4 +173,13 @@ def postgres_bench(
             "UPDATE courtlistener.ledgers SET windows = %s, held_until = %s, blocked = %s WHERE account = %s",
             (Jsonb(spec), moment(clock.us + round(hold_seconds * 1_000_000)), blocked, account),
         )
-    return Bench(clock, ledger, quotas(windows))
+
+    def refuse(seconds: float) -> None:
+        with database.transaction() as connection:
+            connection.execute(
+                "UPDATE courtlistener.ledgers SET held_until = greatest(held_until, %s), throttled_at = %s "
+                "WHERE account = %s",
+                (moment(clock.us + round(seconds * 1_000_000)), moment(clock.us), account),
+            )
+
+    return Bench(clock, ledger, quotas(windows), refuse)

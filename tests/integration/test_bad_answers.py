@@ -37,6 +37,7 @@ from resources.errors import (
     ServerDown,
     Throttled,
     TransientApiError,
+    Unanswered,
 )
 from resources.quota.permits import Outcome
 from resources.records.store import RecordStore
@@ -86,7 +87,8 @@ TABLE = [
     Row("good, gzip", ok(gzip.compress(GOOD), Content_Encoding="gzip"), None),
     Row("good, with unknown fields in the envelope", ok(GOOD[:-1] + b', "new": {"a": 1}}'), None),
     Row("500 as text", http("500 Internal Server Error", b"Error", Content_Type="text/plain"), TransientApiError),
-    Row("502 of a proxy", http("502 Bad Gateway", b"<html>", Content_Type="text/html"), TransientApiError),
+    Row("502 of a proxy", http("502 Bad Gateway", b"<html>", Content_Type="text/html"), Unanswered,
+        outcome=Outcome.UNANSWERED),
     Row("503 without Retry-After", http("503 Service Unavailable", b"<html>", Content_Type="text/html"),
         TransientApiError),
     Row("503 with Retry-After", http("503 Service Unavailable", b"", Retry_After="3600"), ServerDown, "left alone"),
@@ -105,10 +107,10 @@ TABLE = [
         "no such docket"),
     Row("a choice that does not exist", http("400 Bad Request", NO_SUCH_CHOICE.replace(b"That choice", b"999"),
         Content_Type=JSON), BadRequest, "999"),
-    Row("504", http("504 Gateway Timeout"), TransientApiError),
+    Row("504", http("504 Gateway Timeout"), Unanswered, outcome=Outcome.UNANSWERED),
     Row("408", http("408 Request Timeout"), TransientApiError),
-    Row("connection reset", RESET, TransientApiError, "did not answer"),
-    Row("not HTTP at all", b"220 smtp.example ready\r\n", TransientApiError),
+    Row("connection reset", RESET, Unanswered, "did not answer", outcome=Outcome.UNANSWERED),
+    Row("not HTTP at all", b"220 smtp.example ready\r\n", Unanswered, outcome=Outcome.UNANSWERED),
     Row("body cut short", cut(ok(GOOD), 10), TransientApiError),
     Row("chunk cut short", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"ffff\r\n" + GOOD, TransientApiError),
@@ -178,12 +180,12 @@ def test_every_answer_has_its_outcome(row: Row) -> None:
             assert type(raised.value) is row.raises
             # What is wrong comes first; the path is enough to ask again.
             assert re.search("^(?!http).+: /dockets/|asked for /dockets/", str(raised.value))
-        transient = row.raises is TransientApiError
+        transient = row.raises in (TransientApiError, Unanswered)
         assert len(received) == (3 if transient else 1)
         assert bench.ledger.settled == [row.outcome] * len(received)
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.raises is TransientApiError], ids=str)
+@pytest.mark.parametrize("row", [row for row in TABLE if row.raises in (TransientApiError, Unanswered)], ids=str)
 def test_what_is_transient_is_followed_by_a_good_answer(row: Row) -> None:
     with hand_made_server(answering(row.answer, ok(GOOD))) as (url, received):
         assert Bench(url, transport={"max_body_bytes": LIMIT}).client.page("dockets", {}).objects == [{"id": 7}]

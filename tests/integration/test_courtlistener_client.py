@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.devkit.simulator.server import Simulator
+from resources.courtlistener.client import CourtListenerClient
+from resources.courtlistener.responses import reading_of
+from resources.courtlistener.transport import Timeouts
+from resources.dagster_resources import (
+    CourtListenerResource,
+    PostgresResource,
+    RedisRateLimitResource,
+    RedisResource,
+)
 from resources.errors import (
     AuthenticationFailed,
     ForeignHost,
     Gone,
+    LedgerUnavailable,
+    QuotaDeferred,
     ResponseTooLarge,
     SettingError,
     Throttled,
     TransientApiError,
+    Unanswered,
 )
-from resources.quota.permits import Outcome
+from resources.quota.permits import Outcome, ServerWindow, Window
 from tests.integration.client_harness import Bench, hand_made_server, http
 
 PARAMS = {"court": "ca9", "order_by": "id", "id__gt": "0"}
@@ -35,7 +51,7 @@ def test_a_page_takes_one_permit_and_settles_it(simulator: Simulator) -> None:
     assert (bench.client.requests_sent, bench.client.refused) == (1, 0)
 
 
-@pytest.mark.parametrize("kind", ["500", "502", "503", "html", "empty", "cut", "reset_after", "reset_before"])
+@pytest.mark.parametrize("kind", ["500", "503", "html", "empty", "cut"])
 def test_every_attempt_takes_a_permit_of_its_own(simulator: Simulator, kind: str) -> None:
     simulator.faults.add(Fault(kind, times=2))
     bench = Bench(simulator.url)
@@ -43,6 +59,29 @@ def test_every_attempt_takes_a_permit_of_its_own(simulator: Simulator, kind: str
     assert bench.ledger.granted == 3
     assert bench.ledger.settled == [Outcome.COUNTED] * 3
     assert len(bench.slept) == 2
+
+
+@pytest.mark.parametrize(
+    "kind", ["502", "504", "reset_after", "reset_before", "timeout", "late", "late_502", "late_504"]
+)
+def test_a_request_without_an_answer_may_still_arrive(simulator: Simulator, kind: str) -> None:
+    simulator.faults.add(Fault(kind, path_prefix="/api/rest/v4/dockets", times=1, seconds=0.4))
+    bench = Bench(simulator.url, transport={"timeouts": Timeouts(read=0.2)})
+    assert len(bench.client.page("dockets", PARAMS).objects) == 20
+    assert bench.ledger.settled == [Outcome.UNANSWERED, Outcome.COUNTED]
+
+
+def test_a_late_request_is_logged_when_it_arrives_though_its_client_has_left(simulator: Simulator) -> None:
+    simulator.faults.add(Fault("late", path_prefix="/api/rest/v4/dockets", times=1, seconds=0.4))
+    bench = Bench(simulator.url, max_attempts=1, transport={"timeouts": Timeouts(read=0.2)})
+    with pytest.raises(Unanswered):
+        bench.client.page("dockets", PARAMS)
+    gave_up_at = simulator.clock()
+    deadline = time.monotonic() + 5
+    while not (late := [entry for entry in simulator.log if entry.fault == "late"]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert late[0].admitted
+    assert late[0].time > gave_up_at
 
 
 def test_a_page_is_retried_once_unless_told_otherwise(simulator: Simulator) -> None:
@@ -158,6 +197,22 @@ def test_the_windows_of_the_account_are_read_from_api_usage(simulator: Simulator
     assert bench.ledger.granted == 0
 
 
+@pytest.mark.parametrize("windows_age_seconds", [0.0, 100.0])
+def test_whether_the_windows_are_out_of_date_is_no_reason_to_give_up_while_postgres_is_away(
+    simulator: Simulator, windows_age_seconds: float
+) -> None:
+    bench = Bench(simulator.url, windows_age_seconds=windows_age_seconds)
+
+    def away(*ages: float) -> bool:
+        raise LedgerUnavailable("Postgres does not answer")
+
+    bench.ledger.claim_observation = away  # type: ignore[method-assign]
+    assert bench.client.page("dockets", PARAMS).objects
+    simulator.faults.add(Fault("429", path_prefix="/api/rest/v4/dockets", times=1, retry_after_seconds=7))
+    with pytest.raises(Throttled):
+        bench.client.page("dockets", PARAMS, attempts=1)
+
+
 def test_a_long_run_asks_for_the_windows_again(simulator: Simulator) -> None:
     bench = Bench(simulator.url)
     bench.client.page("dockets", PARAMS)
@@ -254,4 +309,101 @@ def test_a_server_that_drips_does_not_hold_a_worker_for_ever(drips: str) -> None
         with pytest.raises(TransientApiError, match="No whole response within 90 s: /dockets/"):
             bench.client.page("dockets", {})
         assert (alarm.seconds, alarm.cancelled) == (90.0, True)
+        # Whoever has begun to answer has decided about the request.
         assert bench.ledger.settled == [Outcome.COUNTED]
+
+
+WRONG_ROWS = [
+    {"window_seconds": 0},
+    {"window_seconds": -60},
+    {"window_seconds": 10**30},
+    {"limit": None},
+    {"limit": -1},
+    {"limit": 10**30},
+    {"used": None},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_ROWS, ids=str)
+def test_rows_of_api_usage_that_make_no_sense_change_nothing(
+    simulator: Simulator,
+    redis_server: RedisServer,
+    redis_client: object,
+    database_url: str,
+    wrong: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    simulator.faults.add(Fault("usage", path_prefix="/api/rest/v4/api-usage", row=wrong))
+    with opened(simulator, redis_server, database_url) as client:
+        for _ in range(30):
+            with suppress(QuotaDeferred):
+                client.page("dockets", PARAMS)
+                client.refresh_quota(max_age_seconds=0)
+        assert client.quota_requests == 5
+        assert client.refused == 0
+    [warning] = {record.getMessage() for record in caplog.records if "api-usage" in record.getMessage()}
+    assert next(iter(wrong)) in warning
+
+
+def test_a_row_that_makes_no_sense_does_not_take_its_window_away(
+    simulator: Simulator, redis_server: RedisServer, redis_client: object, database_url: str
+) -> None:
+    simulator.accounts.by_name["wide"].set_rates("5/min,50/hour")
+    with opened(simulator, redis_server, database_url) as client:
+        client.read_quota()
+        seen = [{"scope": "user", "limit": limit, "window_seconds": seconds, "used": 0, "blocked": False}
+                for limit, seconds in ((None, 60), (100, 3600))]  # fmt: skip
+        body = {"current_usage": seen}
+        reading = reading_of(body, "user", datetime.now(UTC))
+        client.limiter.observe(reading.windows, complete=not reading.faults)
+        assert [use.window for use in client.limiter.usage()] == [Window(5, 60), Window(100, 3600)]
+
+
+@pytest.mark.parametrize("threads", [16])
+def test_at_a_full_account_only_what_is_under_way_is_refused(
+    simulator: Simulator, redis_server: RedisServer, redis_client: object, database_url: str, threads: int
+) -> None:
+    simulator.accounts.by_name["wide"].set_rates("20/min")
+    taken = Bench(simulator.url)
+    for _ in range(20):
+        taken.client.page("dockets", PARAMS)
+    with opened(simulator, redis_server, database_url, rate_limits="60/min") as client:
+        client.limiter.observe([ServerWindow(Window(60, 60), 0, False)])  # What it knew before the others came.
+        errors: list[Exception] = []
+        start = threading.Barrier(threads)
+
+        def work() -> None:
+            start.wait()
+            for _ in range(3):
+                try:
+                    client.page("dockets", PARAMS, attempts=1)
+                except (Throttled, QuotaDeferred) as error:
+                    errors.append(error)
+
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        refused = [entry.time for entry in simulator.log if entry.refused]
+        assert 1 <= len(refused) <= threads
+        # Whoever asked later got no permit.
+        assert sum(isinstance(error, QuotaDeferred) for error in errors) == 3 * threads - len(refused)
+        readings = [entry for entry in simulator.log if entry.endpoint == "api-usage" and entry.time > refused[0]]
+        assert len(readings) >= 1
+
+
+@contextmanager
+def opened(
+    simulator: Simulator, redis_server: RedisServer, database_url: str, **settings: Any
+) -> Iterator[CourtListenerClient]:
+    """A client with real ledgers that waits for no permit."""
+    rate_limit = RedisRateLimitResource(
+        redis=RedisResource(url=redis_server.url, timeout_seconds=5.0),
+        postgres=PostgresResource(url=database_url),
+        max_wait_seconds=0.0,
+        **{"rate_limits": "5/min", **settings},
+    )
+    resource = CourtListenerResource(rate_limit=rate_limit, api_token="wide-token", base_url=simulator.url)
+    with resource.open() as client:
+        yield client

@@ -22,7 +22,7 @@ from dagster._core.storage.dagster_run import DagsterRun
 from dagster._daemon.types import DaemonHeartbeat
 
 from courtlistener_assets.cli import main
-from courtlistener_assets.defs.assets.download_step import API_POOL
+from courtlistener_assets.defs.names import API_POOL
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import free_port
@@ -366,8 +366,9 @@ def test_a_sound_installation_has_nothing_to_mend(world: World) -> None:
     heartbeat(world, "SENSOR", "only")
     heartbeat(world, "SCHEDULER", "only")
     findings = world.examine()
-    worst = [finding for finding in findings if finding.severity in (Severity.WARNING, Severity.ERROR)]
-    assert worst == []
+    worst = {finding.check for finding in findings if finding.severity in (Severity.WARNING, Severity.ERROR)}
+    # The tests' own Postgres keeps nothing that its machine could forget.
+    assert worst == {"postgres durability"}
     assert any(f.check == "token" and "5 per 60 s, 50 per 3600 s, 125 per 86400 s" in f.message for f in findings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -375,12 +376,15 @@ def test_a_child_without_its_parent_is_a_warning(pipeline: Pipeline) -> None:
 
 def scheduled(pipeline: Pipeline, name: str, at: datetime) -> list[dg.RunRequest]:
     schedule = pipeline.defs.get_repository_def().get_schedule_def(name)
-    with dg.build_schedule_context(
-        instance=pipeline.instance,
-        scheduled_execution_time=at,
-        repository_def=pipeline.defs.get_repository_def(),
-        resources=pipeline.resources(),
-    ) as context:
+    with (
+        # It would open the instance by a reference, which one in memory does not have.
+        mock.patch.object(dg.ScheduleEvaluationContext, "instance", pipeline.instance),
+        dg.build_schedule_context(
+            scheduled_execution_time=at,
+            repository_def=pipeline.defs.get_repository_def(),
+            resources=pipeline.resources(),
+        ) as context,
+    ):
         return list(schedule.evaluate_tick(context).run_requests or [])
 
 

@@ -76,6 +76,29 @@ def test_an_answer_that_comes_after_the_time_to_live_still_counts_from_then(make
     bench.grant("b")
 
 
+def test_a_request_without_an_answer_may_arrive_until_its_time_to_live_is_over(make: Make) -> None:
+    bench = make("1/10s")
+    bench.grant("a")
+    bench.clock.advance(1)
+    bench.settle("a", outcome=Outcome.UNANSWERED)
+    bench.settle("a", outcome=Outcome.NOT_COUNTED)
+    bench.clock.advance(TTL_SECONDS - 1 + 9.9)
+    bench.wait("b")
+    bench.clock.advance(0.2)
+    bench.grant("b")
+
+
+def test_a_request_that_was_given_up_after_its_time_to_live_counts_from_then(make: Make) -> None:
+    bench = make("1/10s")
+    bench.grant("a")
+    bench.clock.advance(TTL_SECONDS + 5)
+    bench.settle("a", outcome=Outcome.UNANSWERED)
+    bench.clock.advance(9.9)
+    bench.wait("b")
+    bench.clock.advance(0.1)
+    bench.grant("b")
+
+
 def test_a_permit_given_back_makes_room_at_once(make: Make) -> None:
     bench = make("2/10s")
     bench.grant("a", "b")
@@ -195,9 +218,49 @@ def test_a_backfill_leaves_the_reserve_to_the_priority_lane(make: Make) -> None:
     bench.wait("retry2", Lane.PRIORITY)
 
 
-def test_the_reserve_never_stops_a_backfill_altogether(make: Make) -> None:
-    bench = make("1/10s", reserve_share=0.9)
-    bench.grant("a")
+def test_what_the_priority_lane_has_used_of_its_reserve_is_not_kept_once_more(make: Make) -> None:
+    bench = make("10/10s", reserve_share=0.2)
+    bench.grant("retry0", "retry1", "retry2", lane=Lane.PRIORITY)
+    bench.grant(*(f"backfill{i}" for i in range(7)))
+    bench.wait("backfill7")
+    bench.wait("retry3", Lane.PRIORITY)
+
+
+def test_a_permit_of_the_priority_lane_leaves_its_place_to_the_reserve(make: Make) -> None:
+    bench = make("10/10s", reserve_share=0.2)
+    bench.grant("retry0", "retry1", lane=Lane.PRIORITY)
+    bench.settle("retry0", "retry1")
+    bench.clock.advance(5)
+    bench.grant(*(f"backfill{i}" for i in range(8)))
+    bench.settle(*(f"backfill{i}" for i in range(8)))
+    bench.clock.advance(5)
+    assert _told(bench.wait("backfill8")) == 5
+    bench.ledger.leave(["backfill8"])
+    bench.grant("retry2", "retry3", lane=Lane.PRIORITY)
+    bench.settle("retry2", outcome=Outcome.NOT_COUNTED)
+    assert _told(bench.wait("backfill8")) == 5
+    bench.clock.advance(5)
+    bench.grant("backfill8")
+
+
+@pytest.mark.parametrize(
+    ("limit", "foreign", "share", "expected"),
+    [(10, 0, 0.0, 10), (10, 0, 0.25, 8), (10, 5, 0.5, 1), (10, 9, 0.25, 1), (10, 10, 0.25, 0), (1, 0, 0.9, 1)],
+)
+def test_the_reserve_never_stops_a_backfill_altogether_but_others_may(
+    make: Make, limit: int, foreign: int, share: float, expected: int
+) -> None:
+    bench = make((QuotaWindow(Window(limit, 10), foreign, 60.0),), reserve_share=share)
+    bench.grant(*(f"backfill{i}" for i in range(expected)))
+    bench.wait("one more")
+
+
+def test_whoever_stands_beyond_the_limit_waits_whole_cycles(make: Make) -> None:
+    bench = make("2/10s")
+    bench.grant("a", "b")
+    bench.settle("a", "b")
+    bench.clock.advance(4)
+    assert [_told(bench.wait(name)) for name in "cdefg"] == [6, 6, 16, 16, 26]
 
 
 def test_the_priority_lane_stands_before_the_others(make: Make) -> None:
@@ -246,6 +309,51 @@ def test_a_hold_stops_everybody_until_its_time(make: Make) -> None:
     assert _told(bench.wait("a")) == 7
     bench.clock.advance(7)
     bench.grant("a", "b", "c")
+
+
+def test_after_a_refusal_one_permit_probes_then_as_many_more_as_were_answered(make: Make) -> None:
+    bench = make("100/10s")
+    bench.grant("before", "late")
+    bench.refuse(5)
+    assert _told(bench.wait("probe")) == pytest.approx(5)
+    bench.clock.advance(5)
+    bench.settle("late")
+    assert _told(bench.wait("probe")) >= 0.1
+    bench.settle("before")
+    bench.grant("probe")
+    bench.wait("b")
+    bench.settle("probe")
+    bench.grant("b", "c")
+    bench.wait("d")
+    bench.settle("b", "c")
+    bench.grant("d", "e", "f", "g")
+    bench.wait("h")
+
+
+def test_a_refusal_is_forgotten_after_an_hour_and_another_begins_anew(make: Make) -> None:
+    bench = make("100/10s")
+    bench.refuse(0)
+    bench.grant("a")
+    bench.settle("a")
+    bench.clock.advance(1)
+    bench.refuse(0)
+    bench.grant("b")
+    bench.wait("c")
+    bench.clock.advance(3600)
+    bench.grant("c", "d", "e")
+
+
+def test_a_probe_that_fails_shows_no_room(make: Make) -> None:
+    bench = make("100/10s")
+    bench.refuse(0)
+    bench.grant("a")
+    bench.settle("a", outcome=Outcome.NOT_COUNTED)
+    bench.grant("b")
+    bench.settle("b", outcome=Outcome.UNANSWERED)
+    bench.wait("c")
+    bench.clock.advance(TTL_SECONDS + 0.1)
+    bench.grant("c")
+    bench.wait("d")
 
 
 def test_a_block_says_why(make: Make) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 import redis
+from ledger_harness import ask_anew
 
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
@@ -18,7 +20,18 @@ from resources.connections.redis_address import connect
 from resources.errors import LedgerUnavailable, RedisUnavailable
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
-from resources.quota.permits import Decision, Lane, LedgerState, Outcome, Permit, Wait, Window
+from resources.quota.permits import (
+    Blocked,
+    Decision,
+    Lane,
+    LedgerState,
+    Outcome,
+    Patience,
+    Permit,
+    ServerWindow,
+    Wait,
+    Window,
+)
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
@@ -60,7 +73,7 @@ def worker(fresh_redis_server: RedisServer, database: Database, clock: Clock) ->
 
 
 def ask(worker: Worker, name: str) -> Decision:
-    return worker.acquire([name], Lane.BACKFILL)
+    return ask_anew(worker, name)
 
 
 def granted(worker: Worker, name: str) -> Permit:
@@ -100,7 +113,7 @@ def test_what_redis_grants_by_a_clock_that_ran_ahead_is_asked_for_anew(
     ahead_us = 7_200_000_000
     answer = ask(one, "d")
     assert isinstance(answer, Wait)
-    assert 3_500_000 < answer.wait_ms <= 3_600_000
+    assert 3_500_000 < answer.wait_ms <= 3_603_000
     assert holder(database) == "redis"
     assert database.rows("SELECT count(*) FROM courtlistener.permits") == [(3,)]
 
@@ -264,7 +277,7 @@ def test_a_rebuild_that_reaches_redis_late_cannot_bring_back_an_old_count(
     late: list[tuple[RedisLedger, LedgerState]] = []
     load = RedisLedger.load
 
-    def timed_out(ledger: RedisLedger, state: LedgerState) -> int:
+    def timed_out(ledger: RedisLedger, state: LedgerState, **margins: float) -> int:
         late.append((ledger, replace(state, permits=tuple(state.permits))))
         raise RedisUnavailable("no answer in time")
 
@@ -305,6 +318,34 @@ def test_new_windows_reach_workers_even_if_the_worker_that_learnt_them_cannot_re
     assert isinstance(ask(sees, "b"), Wait)
 
 
+@pytest.mark.parametrize("cooled_down", [False, True], ids=["Postgres decides", "Redis may come back"])
+def test_what_redis_still_says_of_a_block_ends_nobody(
+    worker: Callable[..., Worker], database: Database, clock: Clock, cooled_down: bool
+) -> None:
+    sees, cut_off = worker(), worker(NOWHERE)
+    sees.settle(granted(sees, "a"), Outcome.COUNTED)
+    sees.hold(0.0, "blocked")
+    assert isinstance(ask(sees, "b"), Blocked)
+    cut_off.observe([ServerWindow(Window(3, 3600), 1, blocked=False)])
+    assert holder(database) == "postgres"
+    if cooled_down:
+        cool_down_ends(database, clock)
+    assert granted(sees, "c").holder == ("redis" if cooled_down else "postgres")
+
+
+@pytest.mark.parametrize("cooled_down", [False, True], ids=["Postgres decides", "Redis may come back"])
+def test_nobody_gives_up_because_of_windows_that_redis_still_has(
+    worker: Callable[..., Worker], database: Database, clock: Clock, cooled_down: bool
+) -> None:
+    sees, cut_off = worker(windows="1/day"), worker(NOWHERE)
+    granted(sees, "a")
+    cut_off.observe([ServerWindow(Window(100, 86_400), 1, blocked=False)])
+    assert holder(database) == "postgres"
+    if cooled_down:
+        cool_down_ends(database, clock)
+    assert isinstance(sees.acquire(["b"], Lane.BACKFILL, patience=Patience(90.0)), tuple)
+
+
 def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
     fresh_redis_server: RedisServer, fresh_postgres_server: PostgresServer
 ) -> None:
@@ -331,15 +372,15 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
 def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_again(
     fresh_redis_server: RedisServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_LIMITS", "SET idle_in_transaction_session_timeout = 100")
+    monkeypatch.setattr(postgres, "_IDLE_MS", 100)
     database = Database(database_url)
     row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     redis_ledger = RedisLedger(connect(fresh_redis_server.url), "account", permit_ttl_seconds=20)
     one = FailoverLedger(redis_ledger, PostgresLedger(row, permit_ttl_seconds=20), row)
     load = redis_ledger.load
 
-    def stopped_meanwhile(state: LedgerState) -> int:
-        loaded = load(state)
+    def stopped_meanwhile(state: LedgerState, **margins: Any) -> int:
+        loaded = load(state, **margins)
         # The other side of Postgres' patience: the statement runs outside of this session.
         with psycopg.connect(database_url) as other:
             other.execute("SELECT pg_sleep(0.4)")

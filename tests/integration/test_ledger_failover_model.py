@@ -24,7 +24,7 @@ from resources.connections.redis_keys import RedisKeys
 from resources.errors import LedgerUnavailable, RedisUnavailable, StoreUnavailable
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
-from resources.quota.permits import Lane, Outcome, Permit, Window
+from resources.quota.permits import Lane, Outcome, Permit, Wait, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
 
@@ -138,10 +138,10 @@ class History:
         try:
             answer = self.workers[worker].acquire([name], Lane.BACKFILL)
         except LedgerUnavailable:
+            return  # The id is spent, as it is if a grant was taken back.
+        if isinstance(answer, Wait):
             names.append(name)
-            return
         if not isinstance(answer, tuple):
-            names.append(name)
             return
         (permit,) = answer
         if permit.age_us > USE_WITHIN_US:

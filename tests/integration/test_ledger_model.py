@@ -29,13 +29,18 @@ _numbers = itertools.count()
 @dataclass
 class ModelPermit:
     granted_us: int
+    lane: Lane
     arrival_us: int
     settled_us: int | None = None
-    given_back: bool = False
+    outcome: Outcome | None = None
 
     @property
     def ages_from_us(self) -> int:
-        return self.granted_us + TTL_US if self.settled_us is None else self.settled_us
+        """The latest moment at which the server can have logged the request, as far as we know."""
+        if self.outcome is Outcome.COUNTED:
+            assert self.settled_us is not None
+            return self.settled_us
+        return max(self.granted_us + TTL_US, self.settled_us or 0)
 
 
 @dataclass
@@ -61,6 +66,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.line: list[ModelWaiter] = []
         self.tickets = itertools.count()
         self.epoch = 1
+        self.held_until_us = 0
+        self.refused_us: int | None = None
 
     # --- the model ---
 
@@ -68,22 +75,39 @@ class LedgerMachine(RuleBasedStateMachine):
     def now_us(self) -> int:
         return self.bench.clock.us
 
-    def _room(self, window: Window, lane: Lane) -> int:
-        return window.limit if lane is Lane.PRIORITY else max(1, window.limit - int(window.limit * RESERVE_SHARE))
-
-    def _young(self, window: Window) -> int:
+    def _has_room(self, window: Window, lane: Lane, needed: int) -> bool:
         oldest_us = self.now_us - window.seconds * 1_000_000
-        return sum(not p.given_back and p.ages_from_us > oldest_us for p in self.permits.values())
+        lanes = [p.lane for p in self._held() if p.ages_from_us > oldest_us]
+        kept = max(0, int(window.limit * RESERVE_SHARE) - lanes.count(Lane.PRIORITY))
+        return len(lanes) + needed <= window.limit - (0 if lane is Lane.PRIORITY else kept)
+
+    def _may_probe(self, needed: int) -> bool:
+        """Whether what was answered since the last refusal allows so many more at once."""
+        if self.refused_us is None or self.now_us - self.refused_us >= 3600 * 1_000_000:
+            return True
+        in_flight = sum(p.ages_from_us > self.now_us for p in self._held())
+        return in_flight + needed <= 1 + self._answered()
+
+    def _answered(self) -> int:
+        refused_us = self.refused_us or 0
+        return sum(p.outcome is Outcome.COUNTED and p.granted_us > refused_us for p in self.permits.values())
+
+    def _held(self) -> list[ModelPermit]:
+        return [p for p in self.permits.values() if p.outcome is not Outcome.NOT_COUNTED]
 
     def _ask(self, waiter: ModelWaiter) -> None:
         self.line = [other for other in self.line if other.deadline_us > self.now_us]
         ahead = sum(other.order < waiter.order for other in self.line)
-        may_go = all(self._young(w) + ahead < self._room(w, waiter.lane) for w in self.windows)
+        may_go = (
+            self.now_us >= self.held_until_us
+            and self._may_probe(ahead + 1)
+            and all(self._has_room(window, waiter.lane, ahead + 1) for window in self.windows)
+        )
         answer = self.bench.ask(waiter.name, waiter.lane)
         assert isinstance(answer, tuple) == may_go, f"model says {may_go}, ledger {answer}"
         self.line = [other for other in self.line if other.name != waiter.name]
         if isinstance(answer, tuple):
-            self.permits[waiter.name] = ModelPermit(self.now_us, self.now_us)
+            self.permits[waiter.name] = ModelPermit(self.now_us, waiter.lane, self.now_us)
         else:
             assert isinstance(answer, Wait)
             assert answer.ahead == ahead
@@ -114,24 +138,38 @@ class LedgerMachine(RuleBasedStateMachine):
         self.bench.ledger.leave([waiter.name])
 
     def _in_flight(self) -> list[str]:
-        flying = [name for name, p in self.permits.items() if p.settled_us is None and not p.given_back]
+        flying = [name for name, p in self.permits.items() if p.outcome is None]
         return [name for name in flying if self.now_us <= self.permits[name].granted_us + TTL_US]
 
     @precondition(lambda self: self._in_flight())
     @rule(data=st.data(), share=st.floats(0, 1))
     def an_answer_comes(self, data: st.DataObject, share: float) -> None:
         name = data.draw(st.sampled_from(self._in_flight()))
+        self._settle(name, Outcome.COUNTED, share)
+
+    @precondition(lambda self: self._in_flight())
+    @rule(data=st.data(), share=st.floats(0, 1))
+    def no_answer_comes(self, data: st.DataObject, share: float) -> None:
+        self._settle(data.draw(st.sampled_from(self._in_flight())), Outcome.UNANSWERED, share)
+
+    def _settle(self, name: str, outcome: Outcome, share: float) -> None:
+        """The request was logged, if it was, when so much of the time had passed in which that can be."""
         permit = self.permits[name]
-        permit.settled_us = self.now_us
-        permit.arrival_us = permit.granted_us + round(share * (self.now_us - permit.granted_us))
-        self.bench.settle(name)
+        permit.settled_us, permit.outcome = self.now_us, outcome
+        permit.arrival_us = permit.granted_us + round(share * (permit.ages_from_us - permit.granted_us))
+        self.bench.settle(name, outcome=outcome)
 
     @precondition(lambda self: self._in_flight())
     @rule(data=st.data())
     def a_permit_is_given_back(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(self._in_flight()))
-        self.permits[name].given_back = True
-        self.bench.settle(name, outcome=Outcome.NOT_COUNTED)
+        self._settle(data.draw(st.sampled_from(self._in_flight())), Outcome.NOT_COUNTED, 0)
+
+    @rule(half_us=st.integers(0, 5_000_000))
+    def the_server_refuses_a_request(self, half_us: int) -> None:
+        self.bench.hold(half_us / 500_000)
+        self.refused_us = self.now_us
+        self.held_until_us = max(self.held_until_us, self.now_us + 2 * half_us)
+        self.bench.clock.us += 2
 
     @rule(half_us=st.one_of(st.integers(1, 500_000), st.integers(1, 20_000_000)))
     def time_passes(self, half_us: int) -> None:
@@ -140,7 +178,15 @@ class LedgerMachine(RuleBasedStateMachine):
         for waiter in self.line:
             if abs(waiter.deadline_us - target_us) <= 2000:
                 target_us = waiter.deadline_us + 2002
-        self.bench.clock.us = target_us + target_us % 2
+        self._move_to(target_us)
+
+    def _move_to(self, target_us: int) -> None:
+        """A permit in flight ages from a microsecond later in Redis than in Postgres: never to that very moment."""
+        ends = {p.granted_us + TTL_US for p in self._held() if p.outcome is not Outcome.COUNTED}
+        target_us += target_us % 2
+        while any(target_us - window_us in ends for window_us in (0, *(w.seconds * 1_000_000 for w in self.windows))):
+            target_us += 2
+        self.bench.clock.us = target_us
 
     @precondition(lambda self: self.line)
     @rule()
@@ -148,7 +194,7 @@ class LedgerMachine(RuleBasedStateMachine):
         first = min(self.line, key=lambda waiter: waiter.order)
         told_us = first.deadline_us - GRACE_US
         if told_us > self.now_us:
-            self.bench.clock.us = told_us + told_us % 2
+            self._move_to(told_us)
             self._ask(first)
 
     @precondition(lambda self: isinstance(self.bench.ledger, RedisLedger))
@@ -156,21 +202,30 @@ class LedgerMachine(RuleBasedStateMachine):
     def redis_is_rebuilt(self, client_forgets: bool) -> None:
         ledger: Any = self.bench.ledger
         if client_forgets:
-            keys = [ledger._permits, ledger._epoch, ledger._windows, *ledger._waiters]
+            keys = [ledger._permits, ledger._priority, ledger._epoch, *ledger._waiters]
             ledger._client.delete(*keys)
             self.line.clear()
             assert isinstance(ledger.acquire(["stranger"], Lane.PRIORITY), Fenced)
         self.epoch += 1
         known = tuple(
-            JournaledPermit(name, self.now_us - p.ages_from_us, p.settled_us is None)
+            JournaledPermit(name, self.now_us - p.ages_from_us, p.outcome is None, p.lane is Lane.PRIORITY)
             for name, p in self.permits.items()
-            if not p.given_back
+            if p.outcome is not Outcome.NOT_COUNTED
         )
-        ledger.load(LedgerState(self.epoch, self.bench.windows, permits=known))
+        ledger.load(
+            LedgerState(
+                self.epoch,
+                self.bench.windows,
+                hold_us=max(0, self.held_until_us - self.now_us),
+                permits=known,
+                throttled_us_ago=None if self.refused_us is None else self.now_us - self.refused_us,
+                answered=self._answered(),
+            )
+        )
 
     def teardown(self) -> None:
         """Every request that was sent must have been admitted by the server, wherever in its flight it arrived."""
-        arrivals = [p.arrival_us / 1e6 - START_US / 1e6 for p in self.permits.values() if not p.given_back]
+        arrivals = [p.arrival_us / 1e6 - START_US / 1e6 for p in self._held()]
         assert refused(arrivals, [(w.limit, w.seconds) for w in self.windows]) == 0
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.dagster_run import DagsterRun
 
-from courtlistener_assets.defs.assets.download_step import API_POOL
+from courtlistener_assets.defs.names import API_POOL
 from courtlistener_assets.devkit.session.instance import end_abandoned_runs, open_instance, write_instance
 
 

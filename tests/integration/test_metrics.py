@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import re
 import threading
 from datetime import date
@@ -83,6 +85,20 @@ def test_counts_are_published_now_and_then(database: Database) -> None:
     assert totals(database) == {("courtlistener_requests", "counted"): 1.0}
 
 
+def test_the_child_of_a_fork_neither_waits_for_its_parent_nor_counts_for_it() -> None:
+    metrics.WAITED.inc(1.0)
+
+    def child() -> None:
+        free = metrics._PUBLISHING.acquire(timeout=5.0)
+        os._exit(0 if free and metrics.counted() == metrics._PUBLISHED else 1)
+
+    with metrics._PUBLISHING:
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
 def test_what_cannot_be_published_now_is_published_later(fresh_postgres_server: PostgresServer) -> None:
     database = Database(fresh_postgres_server.url, timeout_seconds=0.5)
     database.migrate()
@@ -114,6 +130,20 @@ def downloaded(
             for sweep in stream.sweeps:
                 Sweeper(client, store, "run").walk(stream, sweep, CourtMonth("scotus", date(2024, 1, 1)))
     return database
+
+
+def test_an_account_that_makes_no_sense_hides_nothing_of_the_others(
+    downloaded: Database, redis_server: RedisServer, database_url: str
+) -> None:
+    with downloaded.transaction() as connection:
+        connection.execute(
+            "INSERT INTO courtlistener.ledgers (account, windows) VALUES ('bad', %s)",
+            ('[{"limit": 99999999999999999999, "seconds": 60, "foreign": 0, "foreign_until_us": 0}]',),
+        )
+    found = scraped(redis_server.url, database_url, COURTLISTENER_ACCOUNT="bench")
+    assert found["courtlistener_quota_limit_requests[('account', 'bench'), ('window_seconds', '3600')]"] == 5000
+    assert found["courtlistener_account_unusable[('account', 'bad')]"] == 1
+    assert found["courtlistener_account_unusable[('account', 'bench')]"] == 0
 
 
 def test_a_scrape_tells_what_a_worker_did_after_its_end(

@@ -12,8 +12,9 @@ from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
 from resources.dagster_resources import PostgresResource, RedisRateLimitResource, RedisResource
-from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError
+from resources.errors import AccountBlocked, LedgerUnavailable, QuotaDeferred, SettingError, StoreUnavailable
 from resources.quota.permits import Lane, ServerWindow, Window, WindowUsage
+from resources.quota.windows import AccountWindows
 from tests.integration.ledger_harness import be_refused, give_back, take
 
 
@@ -33,7 +34,7 @@ def test_a_new_account_begins_with_the_configured_windows(resource: RedisRateLim
     take(limiter, 5)
     with pytest.raises(QuotaDeferred) as deferred:
         take(limiter)
-    assert 55 < deferred.value.wait_seconds <= 60
+    assert 55 < deferred.value.wait_seconds <= 60.5
     assert limiter.usage() == (WindowUsage(Window(5, 60), 5, 0), WindowUsage(Window(20, 3600), 5, 0))
     assert limiter.granted == {"redis": 5}
 
@@ -87,6 +88,61 @@ def test_a_429_holds_every_worker_and_an_observation_lifts_it(resource: RedisRat
     take(other, 1)
 
 
+def test_redis_holds_at_once_when_postgres_cannot_be_told(
+    resource: RedisRateLimitResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = resource.limiter("account"), resource.limiter("account")
+    take(one, 1)
+    take(other, 1)
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(AccountWindows, "hold", away)
+    be_refused(one, 44.0)
+    with pytest.raises(QuotaDeferred) as deferred:
+        take(other)
+    assert deferred.value.wait_seconds == pytest.approx(44, abs=2)
+
+
+def test_a_reading_from_before_a_429_does_not_lift_the_hold(resource: RedisRateLimitResource) -> None:
+    limiter = resource.limiter("account")
+    asked = limiter.stopwatch()
+    be_refused(limiter, 44.0)
+    limiter.observe([ServerWindow(Window(5, 60), 1, False)], age_seconds=asked)
+    with pytest.raises(QuotaDeferred):
+        take(limiter)
+    assert limiter.needs_observation(3600)  # It does not count as one after the 429, either.
+    limiter.observe([ServerWindow(Window(5, 60), 1, False)], age_seconds=limiter.stopwatch())
+    take(limiter)
+
+
+def test_after_a_429_a_reading_that_shows_room_lets_one_go_then_two(resource: RedisRateLimitResource) -> None:
+    limiter = resource.limiter("account", fallback_windows=(Window(100, 60),))
+    be_refused(limiter, 44.0)
+    limiter.observe([ServerWindow(Window(100, 60), 0, False)])
+    with limiter.permit(), pytest.raises(QuotaDeferred):
+        take(limiter)
+    with limiter.permit(), limiter.permit(), pytest.raises(QuotaDeferred):
+        take(limiter)
+
+
+def test_a_claim_from_before_a_429_keeps_nobody_from_reading(resource: RedisRateLimitResource) -> None:
+    one, other = resource.limiter("account"), resource.limiter("account")
+    assert one.needs_observation(60)  # And is under way, or dead.
+    be_refused(other, 1.0)
+    assert [other.needs_observation(3600), one.needs_observation(3600)] == [True, False]
+
+
+def test_others_that_were_seen_are_looked_after_more_often(resource: RedisRateLimitResource) -> None:
+    limiter = resource.limiter("account")
+    limiter.observe([ServerWindow(Window(5, 60), 0, False)])
+    assert not limiter.needs_observation(3600, 0.0)
+    limiter.observe([ServerWindow(Window(5, 60), 1, False)])
+    assert not limiter.needs_observation(3600, 3600)
+    assert limiter.needs_observation(3600, 0.0)
+
+
 def test_a_hold_stays_when_the_server_says_that_a_window_is_full(resource: RedisRateLimitResource) -> None:
     limiter = resource.limiter("account")
     be_refused(limiter, 44.0)
@@ -106,6 +162,18 @@ def test_a_block_stops_every_worker_until_it_is_lifted(resource: RedisRateLimitR
         take(other)
     one.observe([ServerWindow(Window(5, 60), 1, False)])
     take(other, 1)
+
+
+@pytest.mark.parametrize("said", ["", None])
+def test_a_block_is_never_without_a_reason(resource: RedisRateLimitResource, said: str | None) -> None:
+    limiter = resource.limiter("account")
+    if said is None:
+        limiter.observe([ServerWindow(Window(0, 60), 0, True)])
+    else:
+        be_refused(limiter, None, blocked=said)
+    with pytest.raises(AccountBlocked) as blocked:
+        take(limiter)
+    assert "CourtListener reports the account as blocked" in str(blocked.value)
 
 
 def test_only_one_worker_is_told_to_observe(resource: RedisRateLimitResource) -> None:
@@ -173,10 +241,10 @@ def test_the_journal_tells_what_became_of_every_permit(resource: RedisRateLimitR
     give_back(limiter)
     with limiter.permit():
         rows = database.rows(
-            "SELECT outcome, ages_from IS NULL, ages_from > clock_timestamp() FROM courtlistener.permits "
+            "SELECT outcome, ages_from IS NULL, settled_at IS NULL FROM courtlistener.permits "
             "JOIN courtlistener.ledgers USING (account, epoch, holder) ORDER BY granted_at"
         )
-    assert rows == [("counted", False, False), ("not_counted", True, None), (None, False, True)]
+    assert rows == [("counted", False, False), ("not_counted", True, False), (None, False, True)]
 
 
 def test_old_permits_leave_the_journal(resource: RedisRateLimitResource, database: Database) -> None:
@@ -195,6 +263,13 @@ def test_calls_that_are_charged_keep_to_the_limit_of_the_clock_hour(resource: Re
     limiter = resource.limiter("account")
     assert [limiter.charge(3, 4), limiter.charge(2, 4), limiter.charge(1, 4)] == [True, False, True]
     assert limiter.hour_counts() == (4, 0)
+
+
+def test_more_calls_than_a_script_takes_apart_at_once_are_no_fault_of_redis(resource: RedisRateLimitResource) -> None:
+    limiter = resource.limiter("account")
+    assert not limiter.charge(9_000, 10_000)
+    take(limiter)
+    assert limiter.granted == {"redis": 1}
 
 
 def test_a_limit_of_nothing_admits_no_call(resource: RedisRateLimitResource) -> None:

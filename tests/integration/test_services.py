@@ -28,6 +28,7 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import EmbeddedServer, free_port, is_free
 from resources.connections.postgres import Database
 from resources.errors import EmbeddedServerFailed
+from tests.in_memory import in_memory
 
 ROOT = Path(__file__).parents[2]
 SERVERS = pytest.mark.parametrize("make", [RedisServer, PostgresServer])
@@ -60,7 +61,7 @@ def owner(directory: Path, *prefix: str) -> Iterator[tuple[subprocess.Popen[str]
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A directory for data; unlike pytest's own, the user who runs Postgres for root may enter it."""
-    with tempfile.TemporaryDirectory(prefix="services-") as name:
+    with tempfile.TemporaryDirectory(prefix="services-", dir=in_memory()) as name:
         Path(name).chmod(0o711)
         yield Path(name)
 

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import redis
 from click.testing import CliRunner
+from psycopg.types.json import Jsonb
 from rich.console import Console
 
 from courtlistener_assets.cli import main
@@ -246,3 +247,42 @@ def test_the_hourly_schedule_can_be_loaded_beside_its_asset() -> None:
     )
     dg.Definitions.validate_loadable(definitions)
     assert definitions.resolve_schedule_def("hourly_quota_usage").cron_schedule == "7 * * * *"
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [{"limit": 10**20 - 1, "seconds": 60, "foreign": 0, "foreign_until_us": 0}],
+        [{"limit": 5, "seconds": 10**30, "foreign": 0, "foreign_until_us": 0}],
+        [{"limit": 5}],
+        [{"limit": "5", "seconds": None, "foreign": 0, "foreign_until_us": 0}],
+        {"limit": 5},
+        7,
+    ],
+    ids=str,
+)
+def test_an_account_whose_row_makes_no_sense_does_not_hide_the_others(
+    database: Database, rate_limit: RedisRateLimitResource, windows: Any
+) -> None:
+    take(rate_limit.limiter("acc"))
+    take(rate_limit.limiter("bad"))
+    _store(database, "bad", windows)
+    good, bad = quota_report(database)
+    assert [window.used for window in good.windows] == [1, 1]
+    assert "courtlistener.ledgers" in bad.problem
+    status = status_of(database, COURTLISTENER_ACCOUNT="acc")
+    console = Console(record=True, width=200)
+    show(status, console)
+    assert "Account bad: its windows" in console.export_text()
+    assert json.loads(as_json(status))["accounts"][1]["problem"]
+    # Nor does it stop whoever uses it next.
+    take(rate_limit.limiter("bad"))
+    assert not any(report.problem for report in quota_report(database))
+
+
+def _store(database: Database, account: str, windows: Any) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE courtlistener.ledgers SET windows = %s, observed_at = now() WHERE account = %s",
+            (Jsonb(windows), account),
+        )

@@ -31,6 +31,7 @@ from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.operations.exporter import registry_of
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
+from tests.in_memory import in_memory
 from tests.integration.otlp_collector import Collector, listening
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,7 @@ class Installation:
 @pytest.fixture(scope="module")
 def installation() -> Iterator[Installation]:
     # Not below pytest's own temporary directory: the user who runs Postgres for root may not enter that.
-    with tempfile.TemporaryDirectory(prefix="leaks-") as name:
+    with tempfile.TemporaryDirectory(prefix="leaks-", dir=in_memory()) as name:
         directory = Path(name)
         directory.chmod(0o711)
         # Servers with a directory of their own have passwords.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -42,8 +43,8 @@ def ledger(client: redis.Redis) -> RedisLedger:
     return ledger
 
 
-def _granted(ledger: RedisLedger, *names: str) -> tuple[Permit, ...]:
-    answer = ledger.acquire(names, Lane.BACKFILL)
+def _granted(ledger: RedisLedger, *names: str, lane: Lane = Lane.BACKFILL) -> tuple[Permit, ...]:
+    answer = ledger.acquire(names, lane)
     assert isinstance(answer, tuple)
     return answer
 
@@ -54,12 +55,89 @@ def test_a_new_server_is_fenced_until_it_is_filled_from_the_journal(client: redi
     assert client.keys("*") == []
 
 
-@pytest.mark.parametrize("key", [KEYS.permits("account"), KEYS.epoch("account")])
-def test_a_key_that_is_lost_fences_the_ledger(ledger: RedisLedger, client: redis.Redis, key: str) -> None:
+STATE = LedgerState(1, (QuotaWindow(Window(2, 60)),))
+FIELDS = ("epoch", "replid", "last_us", "count", "latency_us", "spec", "held_until_us", "blocked", "keep", "keep_ms",
+          "urgent", "throttled_us", "answered", "last", "ticket", "serial")  # fmt: skip
+
+
+def test_the_fields_of_the_state_are_those_that_the_tests_below_take_away(
+    ledger: RedisLedger, client: redis.Redis
+) -> None:
     _granted(ledger, "a")
-    client.delete(key)
+    assert set(client.hkeys(KEYS.epoch("account"))) == set(FIELDS)
+
+
+@pytest.mark.parametrize("lost", [KEYS.permits("account"), KEYS.priority("account"), KEYS.epoch("account"), *FIELDS])
+def test_whatever_is_lost_fences_the_ledger_until_it_is_rebuilt(
+    ledger: RedisLedger, client: redis.Redis, lost: str
+) -> None:
+    ledger.load(STATE)
+    (permit,) = _granted(ledger, "a", lane=Lane.PRIORITY)
+    if lost in FIELDS:
+        client.hdel(KEYS.epoch("account"), lost)
+    else:
+        client.delete(lost)
     assert isinstance(ledger.acquire(["b"], Lane.BACKFILL), Fenced)
     assert not ledger.is_intact(1)
+    # Late commands of workers that do not know yet bring nothing back.
+    ledger.hold(1000)
+    ledger.settle(permit, Outcome.NOT_COUNTED)
+    assert isinstance(ledger.acquire(["b"], Lane.BACKFILL), Fenced)
+    assert all(client.pttl(key) > 0 for key in client.keys("*"))
+    ledger.load(
+        replace(
+            STATE,
+            epoch=2,
+            throttled_us_ago=0,
+            answered=9,
+            permits=[JournaledPermit("a", -20_000_000, True, priority=True)],
+        )
+    )
+    assert ledger.is_intact(2)
+    _granted(ledger, "b")
+    assert isinstance(ledger.acquire(["c"], Lane.BACKFILL), Wait)
+
+
+@pytest.mark.parametrize("lost", [KEYS.waiters("account"), KEYS.waiter_deadlines("account")])
+def test_a_line_that_is_lost_forms_again(ledger: RedisLedger, client: redis.Redis, lost: str) -> None:
+    _granted(ledger, "a", "b", "c", "d", "e")
+    assert isinstance(ledger.acquire(["f"], Lane.BACKFILL), Wait)
+    client.delete(lost)
+    again = ledger.acquire(["g"], Lane.BACKFILL)
+    assert isinstance(again, Wait)
+    assert again.ahead == 0
+
+
+def test_grants_are_numbered_within_an_epoch(ledger: RedisLedger) -> None:
+    assert [permit.serial for permit in _granted(ledger, "a", "b")] == [1, 2]
+    assert [permit.serial for permit in _granted(ledger, "c")] == [3]
+    assert [permit.serial for permit in _granted(ledger, "c")] == [None]
+    ledger.load(replace(STATE, epoch=2))
+    assert [permit.serial for permit in _granted(ledger, "d")] == [1]
+
+
+def test_a_hold_is_in_force_at_once_and_never_shortens_another(client: redis.Redis) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    ledger.hold(5)
+    assert client.keys("*") == []
+    ledger.load(STATE)
+    ledger.hold(5)
+    ledger.hold(2)
+    assert ledger.acquire(["a"], Lane.BACKFILL) == Wait(wait_ms=5000, ahead=0)
+
+
+def test_a_hold_of_which_postgres_has_not_heard_outlives_a_rebuild_and_one_that_it_has_lifted_does_not(
+    client: redis.Redis,
+) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    ledger.load(STATE)
+    ledger.hold(5)
+    ledger.load(replace(STATE, epoch=2))
+    assert ledger.acquire(["a"], Lane.BACKFILL) == Wait(wait_ms=5000, ahead=0)
+    ledger.load(replace(STATE, epoch=3, throttled_us_ago=0))
+    _granted(ledger, "a")
 
 
 def test_a_single_permit_that_is_lost_fences_the_ledger(ledger: RedisLedger, client: redis.Redis) -> None:
@@ -161,6 +239,32 @@ def test_a_rebuild_knows_ages_not_clock_times(client: redis.Redis) -> None:
     assert flying.age_us == 15_000_000
     ledger.settle(flying, Outcome.NOT_COUNTED)
     _granted(ledger, "b")
+
+
+def test_a_rebuild_knows_lanes_and_refusals(client: redis.Redis) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(
+        client, "account", permit_ttl_seconds=20, keys=KEYS, reserve_share=0.5, clock_us=lambda: clock_us
+    )
+    windows = (QuotaWindow(Window(6, 60)),)
+    known = tuple(JournaledPermit(f"retry{i}", 1_000_000, False, priority=True) for i in range(2))
+    ledger.load(LedgerState(1, windows, permits=known))
+    _granted(ledger, "a", "b", "c")
+    assert isinstance(ledger.acquire(["d"], Lane.BACKFILL), Wait)
+    ledger.leave(["d"])
+    ledger.load(LedgerState(2, windows, permits=known, throttled_us_ago=3_599_000_000, answered=1))
+    _granted(ledger, "a", "b")
+    assert ledger.acquire(["c"], Lane.BACKFILL) == Wait(wait_ms=100, ahead=0)
+    clock_us += 1_000_000
+    _granted(ledger, "c")
+
+
+def test_windows_are_longer_by_what_clocks_may_be_off(client: redis.Redis) -> None:
+    clock_us = 1_700_000_000_000_000
+    ledger = RedisLedger(client, "account", permit_ttl_seconds=20, keys=KEYS, clock_us=lambda: clock_us)
+    ledger.load(LedgerState(1, (QuotaWindow(Window(1, 60)),)), margin_us=250_000, drift=0.001)
+    ledger.settle(_granted(ledger, "a")[0], Outcome.COUNTED)
+    assert ledger.acquire(["b"], Lane.BACKFILL) == Wait(wait_ms=60_310, ahead=0)
 
 
 def test_a_clock_that_goes_back_fences_the_ledger(client: redis.Redis) -> None:

@@ -25,13 +25,17 @@ import psycopg
 import courtlistener_assets
 import resources
 from resources.errors import Stopped
+from resources.quota import clocks
 from resources.stopping import Stopping
 
 #: When every story begins.
 BEGINNING = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 _real_sleep, _real_time, _real_monotonic = time.sleep, time.time, time.monotonic
+_real_steady = clocks.suspend_aware_clock
 #: Shorter sleeps are no waits of the story but somebody polling.
 _POLLING_SECONDS = 0.3
+#: How often somebody who may be woken sees whether that is so.
+_LOOKING_SECONDS = 5.0
 #: So that threads that fall asleep together are all counted before time moves on.
 _SETTLING_SECONDS = 0.003
 
@@ -64,6 +68,11 @@ class Clock:
 
     def monotonic(self) -> float:
         return _real_monotonic() + self._ahead
+
+    def steady(self) -> float:
+        """As `monotonic`, but never between the moment when time moves here and when it does in Postgres."""
+        with self._lock:
+            return self.monotonic()
 
     def moment(self) -> datetime:
         return datetime.fromtimestamp(self(), UTC)
@@ -129,6 +138,7 @@ def in_force(clock: Clock) -> Iterator[None]:
             ("time_ns", lambda: clock.us() * 1000),
         ):
             stack.enter_context(patch.object(time, name, replacement))
+        stack.enter_context(patch.object(clocks, "suspend_aware_clock", clock.steady))
         stack.enter_context(_stoppable_waits(clock))
         moments = _datetime_of(clock)
         for module in _modules():
@@ -142,9 +152,10 @@ def in_force(clock: Clock) -> Iterator[None]:
 def _stoppable_waits(clock: Clock) -> Any:
     """The waits of a run, which end when it is stopped; here nobody stops one in the middle of a wait."""
 
-    def sleep(self: Stopping, seconds: float) -> None:
+    def sleep(self: Stopping, seconds: float, alarm: threading.Event | None = None) -> None:
         if not self.stopped:
-            clock.sleep(seconds)
+            # Whoever may be woken looks around now and then.
+            clock.sleep(seconds if alarm is None else min(seconds, _LOOKING_SECONDS))
         if self.stopped:
             raise Stopped
 
@@ -169,13 +180,11 @@ def _functions(module: Any) -> Iterator[Any]:
 
 
 def _replacements(module: Any, clock: Clock) -> dict[Any, Callable[..., Any]]:
-    from resources.quota.limiter import suspend_aware_clock
-
     return {
         _real_sleep: clock.sleep,
         _real_time: clock,
         _real_monotonic: clock.monotonic,
-        suspend_aware_clock: clock.monotonic,
+        _real_steady: clock.steady,
     }
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from courtlistener_assets.operations.doctor import clock_checks, postgres_checks, redis_checks
+from courtlistener_assets.operations.doctor import api_checks, clock_checks, postgres_checks, redis_checks
 from courtlistener_assets.operations.doctor.findings import Finding, Severity, address_of, is_loopback, without_secrets
+from courtlistener_assets.settings import Settings
+from resources.quota.report import AccountReport
 
 INFO: dict[str, Any] = {
     "redis_version": "7.4.1",
@@ -94,6 +97,13 @@ def test_facts_of_postgres_are_judged(facts: tuple[int, bool, int, bool, bool], 
     assert finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("facts", "check"), [((False, 0.0), "postgres durability"), ((True, 5.0), "postgres limits"), ((True, 300.0), "")]
+)
+def test_what_a_transaction_cannot_set_for_itself_is_named(facts: tuple[bool, float], check: str) -> None:
+    assert "".join(finding.check for finding in postgres_checks.check_session(*facts)) == check
+
+
 def test_clocks_may_differ_a_little() -> None:
     [finding] = clock_checks.skews({"Redis": 0.4, "Postgres": -0.2})
     assert finding.severity is Severity.OK
@@ -127,3 +137,13 @@ def test_a_password_with_signs_that_libpq_takes_is_neither_shown_nor_taken_for_a
     findings = [Finding("postgres", Severity.ERROR, f"refused: {unquote(password)}", "")]
     [masked] = without_secrets(findings, {"POSTGRES_URL": url})
     assert masked.message == "refused: ***"
+
+
+def test_an_account_that_makes_no_sense_is_named_and_the_own_is_judged_all_the_same() -> None:
+    own = AccountReport("own", observed_at=datetime(2026, 1, 1, tzinfo=UTC))
+    bad = AccountReport("bad", problem="its windows cannot be used")
+    of_the_other, of_ours, *_ = api_checks._judge([bad, own], "own", Settings())
+    assert (of_the_other.severity, of_ours.severity) == (Severity.WARNING, Severity.OK)
+    assert "Account bad: its windows cannot be used" in of_the_other.message
+    [only] = api_checks._judge([bad], "bad", Settings())
+    assert only == of_the_other

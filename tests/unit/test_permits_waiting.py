@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,10 +17,22 @@ from resources.errors import (
     QuotaDeferred,
     Throttled,
     TransientApiError,
+    Unanswered,
     UntrustedServer,
 )
 from resources.quota.limiter import RateLimiter
-from resources.quota.permits import Blocked, Decision, Lane, Outcome, Permit, ServerWindow, Wait, Window
+from resources.quota.permits import (
+    Blocked,
+    Decision,
+    Lane,
+    Outcome,
+    Patience,
+    Permit,
+    ServerWindow,
+    Wait,
+    Window,
+    Withdrawn,
+)
 
 
 class Time:
@@ -38,17 +51,20 @@ class Time:
 class ScriptedLedger:
     """Gives the answers of a list, one a call, the last one for ever."""
 
-    def __init__(self, *answers: Wait | Blocked | str | Exception) -> None:
+    def __init__(self, *answers: Wait | Withdrawn | Blocked | str | Exception) -> None:
         self.answers = list(answers)
         self.left: list[str] = []
         self.settled: list[Outcome] = []
         self.asked: list[list[str]] = []
+        self.patience: list[Patience] = []
         self.holds: list[tuple[float, str | None]] = []
         self.observed: list[Sequence[ServerWindow]] = []
         self.away: Exception | None = None
+        self.more_room = math.inf
 
-    def acquire(self, request_ids: Sequence[str], lane: Lane, *, hour_limit: int | None = None) -> Decision:
+    def acquire(self, request_ids: Sequence[str], lane: Lane, *, patience: Patience, **options: Any) -> Decision:
         self.asked.append(list(request_ids))
+        self.patience.append(patience)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -57,10 +73,13 @@ class ScriptedLedger:
             return tuple(Permit(name, 1, 0, "redis", age_us) for name in request_ids)
         return answer
 
-    def settle(self, permit: Permit, outcome: Outcome) -> None:
+    def settle(self, permit: Permit, outcome: Outcome, elapsed_us: int = 0) -> None:
         if self.away:
             raise self.away
         self.settled.append(outcome)
+
+    def more_room_seconds(self) -> float:
+        return self.more_room
 
     def leave(self, request_ids: Sequence[str]) -> None:
         self.left += request_ids
@@ -68,7 +87,7 @@ class ScriptedLedger:
     def hold(self, hold_seconds: float, blocked: str | None = None) -> None:
         self.holds.append((hold_seconds, blocked))
 
-    def observe(self, windows: Sequence[ServerWindow]) -> None:
+    def observe(self, windows: Sequence[ServerWindow], **_: object) -> None:
         self.observed.append(windows)
 
 
@@ -104,10 +123,13 @@ def test_a_worker_sleeps_as_long_as_it_is_told_and_asks_again_as_the_same_reques
     assert ledger.left == []
 
 
-def test_a_long_sleep_is_interrupted_so_that_better_news_are_heard(time: Time, make: Make) -> None:
-    with make(ScriptedLedger(Wait(50_000, 0), "granted")).permit():
+def test_whoever_hears_no_announcements_asks_again_every_few_seconds(time: Time, make: Make) -> None:
+    ledger = ScriptedLedger(Wait(50_000, 0), Wait(47_000, 0), Wait(1_000, 0), "granted")
+    with make(ledger).permit():
         pass
-    assert time.slept == [30.0]
+    assert time.slept == [3.0, 3.0, 1.0]
+    assert [patience.seconds for patience in ledger.patience] == [90, 87, 84, 83]
+    assert {(patience.silence_seconds, patience.listening) for patience in ledger.patience} == {(3.0, False)}
 
 
 def test_a_wait_beyond_the_budget_defers_at_once_and_leaves_the_line(time: Time, make: Make) -> None:
@@ -123,7 +145,14 @@ def test_the_budget_counts_from_the_first_question(time: Time, make: Make) -> No
     ledger = ScriptedLedger(Wait(25_000, 0))
     with pytest.raises(QuotaDeferred):
         enter(make(ledger).permit(max_wait_seconds=60))
-    assert time.slept == [25.0, 25.0]
+    assert 35 < sum(time.slept) <= 38
+
+
+def test_the_last_question_comes_when_the_budget_is_used_up(time: Time, make: Make) -> None:
+    ledger = ScriptedLedger(Wait(2_000, 0))
+    with pytest.raises(QuotaDeferred):
+        enter(make(ledger).permit(max_wait_seconds=5))
+    assert time.slept == [2.0, 2.0]
 
 
 def test_a_blocked_account_stops_with_the_reason(make: Make) -> None:
@@ -189,11 +218,12 @@ def test_settling_never_raises_because_a_ledger_is_away(make: Make) -> None:
     ("error", "outcome"),
     [
         (None, Outcome.COUNTED),
-        (TransientApiError("502"), Outcome.COUNTED),
+        (TransientApiError("500"), Outcome.COUNTED),
         (NotFound(), Outcome.COUNTED),
-        (ValueError("not ours"), Outcome.COUNTED),
-        (KeyboardInterrupt(), Outcome.COUNTED),
-        (SystemExit(), Outcome.COUNTED),
+        (Unanswered(), Outcome.UNANSWERED),
+        (ValueError("not ours"), Outcome.UNANSWERED),
+        (KeyboardInterrupt(), Outcome.UNANSWERED),
+        (SystemExit(), Outcome.UNANSWERED),
         (NotSent(), Outcome.NOT_COUNTED),
         (UntrustedServer(), Outcome.NOT_COUNTED),
         (Throttled(retry_after_seconds=1.0), Outcome.NOT_COUNTED),
@@ -219,7 +249,7 @@ def test_a_permit_of_a_generator_that_is_closed_early_is_settled(make: Make) -> 
     walk = pages(make(ledger))
     assert next(walk)
     walk.close()  # type: ignore[attr-defined]
-    assert ledger.settled == [Outcome.COUNTED]
+    assert ledger.settled == [Outcome.UNANSWERED]
 
 
 @pytest.mark.parametrize(
@@ -237,8 +267,37 @@ def test_a_429_holds_everybody_back_before_its_permit_is_settled(
     assert held_when_settled == [[hold]]
 
 
+@pytest.mark.parametrize(
+    ("more_room", "wait_seconds", "deferred_seconds"),
+    [(math.inf, 86_400, 86_400), (3000.0, 86_400, 3000), (5.0, 86_400, 864), (5.0, 600, 60), (5.0, 50, 50)],
+)
+def test_whoever_waits_for_others_comes_back_when_they_may_have_left_room(
+    make: Make, more_room: float, wait_seconds: int, deferred_seconds: float
+) -> None:
+    ledger = ScriptedLedger(Wait(wait_seconds * 1000, 0))
+    ledger.more_room = more_room
+    with pytest.raises(QuotaDeferred) as deferred:
+        enter(make(ledger).permit(max_wait_seconds=5))
+    assert deferred.value.wait_seconds == deferred_seconds
+
+
 def test_an_observation_without_rows_changes_nothing(make: Make) -> None:
     ledger = ScriptedLedger("granted")
     make(ledger).observe([])
     make(ledger).observe([ServerWindow(Window(5, 60), 1, False)])
     assert ledger.observed == [[ServerWindow(Window(5, 60), 1, False)]]
+
+
+def test_nobody_asks_again_under_an_id_whose_grant_was_taken_back(time: Time, make: Make) -> None:
+    ledger = ScriptedLedger(Withdrawn("a clock jumped"), LedgerUnavailable("Postgres hangs"), Wait(5_000, 0), "granted")
+    with make(ledger).permit(max_wait_seconds=60):
+        first, second, third, fourth = ledger.asked
+    assert first != second != third == fourth
+    assert first != third
+
+
+def test_grants_that_are_taken_back_again_and_again_are_an_outage_in_the_end(time: Time, make: Make) -> None:
+    ledger = ScriptedLedger(Withdrawn("a clock jumped"))
+    with pytest.raises(LedgerUnavailable, match="a clock jumped"):
+        enter(make(ledger).permit(max_wait_seconds=2))
+    assert len({name for [name] in ledger.asked}) == len(ledger.asked) <= 25

@@ -1,6 +1,7 @@
 """What CourtListener's responses mean."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -9,7 +10,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from resources.courtlistener.answer import Response
-from resources.courtlistener.responses import error_of_no_response, object_of, page_of, server_windows_of
+from resources.courtlistener.responses import error_of_no_response, object_of, page_of, reading_of
 from resources.errors import (
     ApiError,
     AuthenticationFailed,
@@ -22,8 +23,9 @@ from resources.errors import (
     ResponseTooLarge,
     Throttled,
     TransientApiError,
+    Unanswered,
 )
-from resources.quota.permits import ServerWindow, Window
+from resources.quota.permits import Reading, ServerWindow, Window
 
 URL = "https://www.courtlistener.com/api/rest/v4/dockets/"
 JSON = {"Content-Type": "application/json"}
@@ -144,20 +146,64 @@ def test_an_error_tells_whether_the_server_has_counted_its_request(status: int, 
     assert raised.value.counted is counted
 
 
+SERVED_AT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+MINUTE = {"scope": "user", "limit": 5, "window_seconds": 60, "used": 3, "blocked": False}
+
+
 def test_the_windows_of_a_scope_are_read_from_api_usage() -> None:
     rows = [
         {"scope": "api_usage", "limit": 10, "window_seconds": 60, "used": 1, "blocked": False},
-        {"scope": "user", "limit": 125, "window_seconds": 86400, "used": 7, "blocked": False},
-    ]
-    assert server_windows_of({"current_usage": rows}, "user") == [ServerWindow(Window(125, 86400), 7, False)]
+        {"scope": "user", "limit": 125, "window_seconds": 86400, "used": 7, "blocked": False,
+         "reset_at": "2026-03-01T12:30:00.5+00:00"},
+    ]  # fmt: skip
+    expected = Reading((ServerWindow(Window(125, 86400), 7, False, 1800.5),))
+    assert reading_of({"current_usage": rows}, "user", SERVED_AT) == expected
+
+
+@pytest.mark.parametrize("body", [{}, {"current_usage": None}])
+def test_an_api_usage_that_cannot_be_read_says_so(body: dict[str, Any]) -> None:
+    with pytest.raises(TransientApiError, match="api-usage"):
+        reading_of(body, "user", SERVED_AT)
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"current_usage": None}, {"current_usage": [{"scope": "user"}]}, {"current_usage": [1]}]
+    "wrong",
+    [
+        *({"window_seconds": value} for value in (0, -60, 10**30, None, "60", 60.5, True)),
+        *({"limit": value} for value in (-1, 10**30, None, "5", float("nan"))),
+        *({"used": value} for value in (-1, 10**30, None)),
+        {"blocked": None},
+    ],
+    ids=str,
 )
-def test_an_api_usage_that_cannot_be_read_says_so(body: dict[str, Any]) -> None:
-    with pytest.raises(TransientApiError, match="api-usage"):
-        server_windows_of(body, "user")
+def test_a_row_of_api_usage_that_cannot_be_used_is_named_and_left_out(wrong: dict[str, Any]) -> None:
+    reading = reading_of({"current_usage": [MINUTE | wrong, MINUTE]}, "user", SERVED_AT)
+    assert reading.windows == (ServerWindow(Window(5, 60), 3, False),)
+    [fault] = reading.faults
+    assert str(next(iter(wrong))) in fault
+
+
+@pytest.mark.parametrize("row", [1, None, [], {}])
+def test_what_is_no_row_of_api_usage_is_left_out(row: Any) -> None:
+    assert reading_of({"current_usage": [row, MINUTE]}, "user", SERVED_AT).windows == (
+        ServerWindow(Window(5, 60), 3, False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reset_at", "seconds"),
+    [
+        ("2026-03-01T11:59:00+00:00", 0.0),
+        ("2026-03-01T04:00:20-08:00", 20.0),
+        ("2226-03-01T12:00:20+00:00", 60.0),
+        ("2026-03-01T12:00:20", None),
+        ("soon", None),
+        (17, None),
+    ],
+)
+def test_when_a_window_gets_room_is_within_it(reset_at: Any, seconds: float | None) -> None:
+    [window] = reading_of({"current_usage": [MINUTE | {"reset_at": reset_at}]}, "user", SERVED_AT).windows
+    assert window.reset_seconds == seconds
 
 
 @pytest.mark.parametrize("value", ["²", "9" * 400, "Tue, 99 Xxx 2024", "-3"])
@@ -175,7 +221,7 @@ def test_a_refusal_nested_too_deep_is_a_refusal_all_the_same() -> None:
 def test_only_a_request_without_a_connection_was_never_sent() -> None:
     broken = MaxRetryError(MagicMock(), URL, SSLError("record layer failure"))
     nowhere = MaxRetryError(MagicMock(), URL, NewConnectionError(MagicMock(), "refused"))
-    assert type(error_of_no_response(URL, requests.exceptions.SSLError(broken), masked="token")) is TransientApiError
+    assert type(error_of_no_response(URL, requests.exceptions.SSLError(broken), masked="token")) is Unanswered
     assert type(error_of_no_response(URL, requests.ConnectionError(nowhere), masked="token")) is NotSent
 
 

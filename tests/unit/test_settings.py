@@ -207,6 +207,7 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_FIRST_MONTH", "January", "not a month such as 2015-01"),
         ("COURTLISTENER_FIRST_MONTH", "2015-13", "not a month such as 2015-01"),
         ("COURTLISTENER_RATE_LIMITS", "5 per minute", "not like 5/min"),
+        ("COURTLISTENER_RATE_LIMITS", "99999999999999999999/min", "not like 5/min: 1 to 10,000,000 requests"),
         ("COURTLISTENER_MAX_WAIT_SECONDS", "soon", "not a number"),
         ("COURTLISTENER_MAX_WAIT_SECONDS", "0", "above 0"),
         ("COURTLISTENER_WORKERS", "0", "from 1 to 64"),

@@ -117,7 +117,7 @@ def test_a_long_past_is_forgotten_without_changing_a_decision() -> None:
 
 @pytest.mark.parametrize("rate", ["5/min", "50/hour", "125/day", "3/sec", "40/20s", "0/min"])
 def test_rates_are_printed_as_the_server_prints_them(rate: str) -> None:
-    assert rate_text(Window.parse(rate)) == rate
+    assert rate_text(Window.parse(rate, fewest=0)) == rate
 
 
 def test_checking_and_logging_is_one_step_for_many_threads() -> None:

@@ -21,7 +21,7 @@ from courtlistener_assets import logs
 from courtlistener_assets.defs.assets.download_config import DownloadConfig
 from courtlistener_assets.defs.assets.tables import records_table
 from courtlistener_assets.defs.materializations import all_logged, log_materialization
-from courtlistener_assets.defs.names import OWNERS, TEXT_ASSETS, Names, name_of
+from courtlistener_assets.defs.names import API_POOL, OWNERS, TEXT_ASSETS, Names, name_of
 from courtlistener_assets.defs.steps import INTERRUPTS, NO_RUN_RETRY, RETRY_SECONDS, translated
 from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.download.courts import confirmed
@@ -50,8 +50,6 @@ from resources.records.audit import RecordAudit
 from resources.records.jurisdictions import Jurisdictions
 from resources.records.store import RecordStore
 
-#: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits.
-API_POOL = "courtlistener_api"
 #: When the server or Postgres was down; after these the step fails, and if it was the server, it is deferred.
 STEP_RETRIES = len(RETRY_SECONDS)
 #: The step's retries have taken minutes; a server that is still down is retried after this.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,10 +30,20 @@ class PostgresServer(EmbeddedServer):
     """A Postgres cluster with one database, `courtlistener`, whose user of the same name may do everything.
 
     Postgres refuses to run as root: for root, it runs as `nobody`. A temporary cluster survives a crash of any process,
-    but not of the machine.
+    but of the machine only if it is `durable`, which costs an fsync a commit; by default only a lasting one is.
     """
 
     name = "postgres"
+
+    def __init__(self, directory: Path | None = None, *, durable: bool | None = None) -> None:
+        super().__init__(directory)
+        self._durable = not self.temporary if durable is None else durable
+
+    def stop(self) -> None:
+        """See `EmbeddedServer`. A temporary cluster is not brought into order before it is removed."""
+        if self.temporary and self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+        super().stop()
 
     @property
     def url(self) -> str:
@@ -92,7 +103,7 @@ class PostgresServer(EmbeddedServer):
             # Dagster opens a connection for each event of each process.
             "max_connections": "200",
             "log_min_messages": "warning",
-            **(_NOT_DURABLE if self.temporary else {}),
+            **({} if self._durable else _NOT_DURABLE),
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [self._binary("postgres"), "-D", str(self._data), *flags]

@@ -37,6 +37,8 @@ class EmbeddedServer(ABC):
 
     name: ClassVar[str]
     host: ClassVar[str] = "127.0.0.1"
+    #: Where temporary directories are made; None leaves that to `tempfile`.
+    temporary_root: ClassVar[Path | None] = None
 
     def __init__(self, directory: Path | None = None) -> None:
         self.temporary = directory is None
@@ -83,7 +85,7 @@ class EmbeddedServer(ABC):
     def directory(self) -> Path:
         """Where the server keeps its files; a temporary one is made when it is first asked for."""
         if self._directory is None:
-            self._directory = _temporary_directory(self.name)
+            self._directory = _temporary_directory(self.name, self.temporary_root)
         return self._directory
 
     def start(self) -> Self:
@@ -235,8 +237,8 @@ class EmbeddedServer(ABC):
             return 0
 
 
-def _temporary_directory(name: str) -> Path:
-    directory = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+def _temporary_directory(name: str, root: Path | None) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
     # Postgres must pass through it as another user when the present one is root.
     directory.chmod(0o711)
     return directory

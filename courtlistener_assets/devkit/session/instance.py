@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.defs.assets.download_step import API_POOL
+from courtlistener_assets.defs.names import API_POOL
 from resources.connections.postgres_address import with_tls
 
 _POSTGRES_URL = "DAGSTER_POSTGRES_URL"

@@ -17,12 +17,6 @@ from pathlib import Path
 
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
-from courtlistener_assets.devkit.session.instance import (
-    dagster_variables,
-    end_abandoned_runs,
-    open_instance,
-    write_instance,
-)
 from courtlistener_assets.devkit.session.simulator_process import TOKEN, simulator_process
 from courtlistener_assets.devkit.simulator.opinions_file import partitions_in_file
 from courtlistener_assets.operations.running_session import HOME, LOCK, RECORD, take, write_session
@@ -56,6 +50,14 @@ def session(
             added |= stack.enter_context(_simulator(directory, environ, corpus, rates))
         added |= stack.enter_context(_stores(directory, environ))
         settings = Settings.from_environ({**environ, **added})
+        # A second of start-up: a command beside a running session, or with a wrong setting, need not pay for it.
+        from courtlistener_assets.devkit.session.instance import (
+            dagster_variables,
+            end_abandoned_runs,
+            open_instance,
+            write_instance,
+        )
+
         added |= dagster_variables(home, settings.postgres_url)
         write_instance(home, workers=settings.workers)
         if "POSTGRES_URL" in added:

@@ -36,8 +36,8 @@ class Account:
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
-        self._regular = SlidingLog(Window.parse_all(self.rates))
-        self._promoted = SlidingLog(_doubled(Window.parse_all(self.rates)))
+        self._regular = SlidingLog(Window.parse_all(self.rates, fewest=0))
+        self._promoted = SlidingLog(_doubled(Window.parse_all(self.rates, fewest=0)))
         self._in_promotion = False
         self.usage_log = SlidingLog(API_USAGE_WINDOWS)
         self._changes = _CachedRates(self.rates)
@@ -57,6 +57,12 @@ class Account:
             self._changes = _CachedRates(rates, self._changes.rates, [now + seconds for seconds in cached_seconds])
             self._set_windows(rates)
 
+    def forget(self) -> None:
+        """Lose the log, as a server does whose cache was emptied."""
+        with self.lock:
+            self._regular = SlidingLog(Window.parse_all(self.rates, fewest=0))
+            self._promoted = SlidingLog(_doubled(Window.parse_all(self.rates, fewest=0)))
+
     def set_promotion(self, *, active: bool) -> None:
         """Double all windows, or no more. A promotion counts requests of its own, and begins where it last ended."""
         with self.lock:
@@ -72,8 +78,8 @@ class Account:
             return self.log.admit(now_us)
 
     def _set_windows(self, rates: str) -> None:
-        self._regular.set_windows(Window.parse_all(rates))
-        self._promoted.set_windows(_doubled(Window.parse_all(rates)))
+        self._regular.set_windows(Window.parse_all(rates, fewest=0))
+        self._promoted.set_windows(_doubled(Window.parse_all(rates, fewest=0)))
 
     def record_success(self, now_us: int) -> None:
         """Count an answered request into the history that api-usage shows, by Pacific day."""
@@ -182,7 +188,7 @@ def usage_body(account: Account, now_us: int) -> dict[str, Any]:
     """Return the body of api-usage at `now_us`, its own request included: rows by fullness, fullest first."""
     with account.lock:
         logs = {"api_usage": account.usage_log, "user": account.log}
-        logs |= {scope: SlidingLog(Window.parse_all(rates)) for scope, rates in _OTHER_SCOPES.items()}
+        logs |= {scope: SlidingLog(Window.parse_all(rates, fewest=0)) for scope, rates in _OTHER_SCOPES.items()}
         rows = [_row(scope, state) for scope, log in logs.items() for state in log.states(now_us)]
         days = dict(sorted(account.requests_by_day.items())[-14:])
         total = account.requests_by_day.total()

@@ -108,7 +108,7 @@ class Application:
         response, spoiled_by = damage.struck(fault), None
         if response is None:
             response, spoiled_by = self._answer(request, route, account, now_us)
-            response = damage.crowded(response, fault)
+            response = damage.misreported(damage.crowded(response, fault), fault)
         if response.status < 400 and route.name != "api-usage":
             account.record_success(now_us)
         return _Outcome(response, name, admitted=True, spoiled_by=spoiled_by)

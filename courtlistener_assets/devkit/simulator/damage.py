@@ -71,6 +71,15 @@ def crowded(response: Response, fault: Fault | None) -> Response:
     return replace(response, body=compact_json(body).encode())
 
 
+def misreported(response: Response, fault: Fault | None) -> Response:
+    """Return api-usage with the rows of the account as a fault wants them."""
+    if fault is None or fault.kind != "usage" or response.status != 200:
+        return response
+    body = json.loads(response.body)
+    body["current_usage"] = [row | fault.row if row["scope"] == "user" else row for row in body["current_usage"]]
+    return replace(response, body=compact_json(body).encode())
+
+
 def _by(manner: str, fault: Fault) -> Response | None:
     if manner in _HOLDING:
         page = json_response(200, _PAGE % "", READ_METHODS)
@@ -80,11 +89,11 @@ def _by(manner: str, fault: Fault) -> Response | None:
             return internal_error()
         case "crash":
             return crash()
-        case "502":
+        case "502" | "late_502":
             return html(502, "502 Bad Gateway")
         case "503":
             return html(503, "503 Service Temporarily Unavailable")
-        case "504":
+        case "504" | "late_504":
             return html(504, "504 Gateway Time-out")
         case "html":
             return html(200, "We will be right back")

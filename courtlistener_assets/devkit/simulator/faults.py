@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from courtlistener_assets.devkit.simulator.pagination import PAGE_SIZE
 from courtlistener_assets.devkit.simulator.shapes import Record
@@ -30,6 +31,9 @@ _OF_THE_API = (
     "many",  # a page of `count` objects
     "nested",  # an object of `count` lists within each other
     "reset_after",  # connection reset instead of a response
+    "late",  # the request reaches the API only after `seconds`, whether or not its client still waits
+    "late_502",  # a proxy gives up on it at once, and it reaches the API after `seconds` all the same
+    "late_504",
 )
 #: What something in front of the API gives: the throttle never sees the request.
 IN_FRONT = (
@@ -51,6 +55,7 @@ KINDS = (
     *IN_FRONT,
     *_SPOILING,
     "429",  # a refusal although the account has room; not logged
+    "usage",  # api-usage gives its rows of the account changed by `row`
     "forbidden",  # 403 of the API: this account may not use what `path_prefix` names; not logged
 )
 _BOUNDS = ("id", "id__in", "id__lt", "id__lte", "id__range")
@@ -63,7 +68,8 @@ class Fault:
     It strikes requests whose path starts with `path_prefix`: the next `times` of them (None: all), each with
     `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`, an `unbounded` every
     open page of `endpoint`; `by` says with what. `retry_after_seconds` is for `429` and `maintenance`; None sends no
-    header. `seconds` is how long a client is kept waiting that does not leave.
+    header. `row` is what `usage` replaces in a row. `seconds` is how long a client is kept waiting that does not leave,
+    or how late a request arrives.
     """
 
     kind: str
@@ -76,6 +82,7 @@ class Fault:
     by: str = "crash"
     seconds: float = 60.0
     count: int = 21
+    row: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -72,6 +72,14 @@ class Objects:
             copied.version = -1 - self.version
         return copied
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which cannot be copied: a copy, or what a pickle gives back, has one of its own."""
+        with self.lock:
+            return {name: value for name, value in self.__dict__.items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, lock=threading.RLock())
+
     # --- reading
 
     @property

@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from courtlistener_assets.devkit.simulator import damage
 from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, default_accounts
 from courtlistener_assets.devkit.simulator.application import Application
 from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, control_response
@@ -156,6 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         fault = simulator.faults.draw(request.path)
         before_seconds, after_seconds = simulator.latency.draw()
+        if fault and fault.kind.startswith("late"):
+            self._arrive_late(request, fault)
+            return
         self._wait(before_seconds)
         response = simulator.application.respond(request, fault)
         self._wait(after_seconds)
@@ -191,6 +196,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(response.body[: len(response.body) // 2] if cut else response.body)
         self.wfile.flush()
+
+    def _arrive_late(self, request: Request, fault: Fault) -> None:
+        """Let a request reach the throttle when its client, or a proxy before it, may have given up."""
+        self.close_connection = True
+        if by_proxy := damage.struck(fault):
+            self._send(replace(by_proxy, close=True))
+            self.connection.shutdown(socket.SHUT_WR)
+        self._wait(fault.seconds)
+        response = self.server.simulator.application.respond(request, fault)
+        if by_proxy is None:
+            self._send(response)
 
     def _hold(self, response: Response, fault: Fault) -> None:
         """Keep the client waiting until it leaves, or the fault ends; then leave as well, without a whole response."""

@@ -24,6 +24,8 @@ from resources.errors import (
 from resources.quota.permits import Window
 from resources.quota.report import AccountReport, quota_report
 
+_MEND = "The next worker that uses it puts the settings' windows in their place; or delete the account's row."
+
 
 def check_api(settings: Settings) -> Iterator[Finding]:
     """Read api-usage once; the account's windows go to the ledger, where all workers see them."""
@@ -59,6 +61,11 @@ def check_api(settings: Settings) -> Iterator[Finding]:
 
 def _judge(reports: Sequence[AccountReport], account: str, settings: Settings) -> Iterator[Finding]:
     report = next((each for each in reports if each.account == account), None)
+    for each in reports:
+        if each.problem:
+            yield warning("account", f"Account {each.account}: {each.problem}.", _MEND)
+    if report is not None and report.problem:
+        return
     if report is None or report.observed_at is None:
         yield error("CourtListener", f"{settings.base_url} gave no usable response.", _reach(settings))
     elif report.blocked:

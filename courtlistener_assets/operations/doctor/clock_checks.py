@@ -27,7 +27,7 @@ _REMEDY = "Run a time service (chrony, systemd-timesyncd) on every machine."
 def check_clocks(settings: Settings) -> Iterator[Finding]:
     """Compare the clocks that can be read; a server that does not respond is left to its own check."""
     offsets: dict[str, float] = {}
-    with suppress(redis.RedisError, OSError), connect(settings.redis_url) as client:
+    with suppress(redis.RedisError, OSError), connect(settings.redis_url, prefix=settings.redis_prefix) as client:
         offsets["Redis"] = _offset(lambda: _redis_seconds(client))
     with suppress(psycopg.Error), psycopg.connect(conninfo_of(settings.postgres_url), connect_timeout=5) as connection:
         offsets["Postgres"] = _offset(lambda: _postgres_seconds(connection))

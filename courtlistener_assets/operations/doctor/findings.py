@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from resources.connections.tls import is_this_machine
 from resources.errors import SettingError
@@ -79,7 +79,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
             password = _parts(url).password or ""
         except ValueError:
             continue
-        found |= {password, unquote(password)}
+        found |= {password, unquote(password), dict(parse_qsl(_parts(url).query)).get("sentinel_password", "")}
     # Anything shorter would mask ordinary words.
     return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
 
@@ -96,16 +96,21 @@ def _parts(url: str) -> SplitResult:
 
 
 def address_of(url: str) -> str:
-    """Return where a server is, without user and password: `redis://cache.example:6379/0`."""
+    """Return where a server is, or several, without user and password: `redis://cache.example:6379/0`."""
     parts = _parts(url)
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ":?"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{','.join(host + port for host, port in _places(parts))}{parts.path}"
+
+
+def _places(parts: SplitResult) -> list[tuple[str, str]]:
+    """Return the hosts and, after a colon, ports of an address; what is no number may be a piece of a password."""
+    found = []
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        host, colon, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:?)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
+        found.append((host.lower(), f":{port if port.isdigit() else '?'}" if colon and port else ""))
+    return found
 
 
 def is_loopback(url: str) -> bool:
     """Whether traffic to this address stays on the machine."""
     parts = _parts(url)
-    return parts.scheme == "unix" or is_this_machine(parts.hostname or "")
+    return parts.scheme == "unix" or all(is_this_machine(host.strip("[]")) for host, _ in _places(parts))

@@ -24,6 +24,12 @@ _FACTS = """
            has_database_privilege(current_database(), 'CREATE'), to_regclass('courtlistener.migrations') IS NOT NULL,
            current_user
 """
+# What a transaction cannot set for itself; statement_timeout we leave to those who run the server.
+_SESSION = """
+    SELECT current_setting('fsync') = 'on', extract(epoch FROM current_setting('statement_timeout')::interval)::float
+"""
+#: Storing a page, or building the chunks of a month, may take as long where disks are slow.
+_SHORTEST_STATEMENT_TIMEOUT_SECONDS = 60.0
 _OLDEST = 140_000
 _FEW_CONNECTIONS = 100
 _HANDSHAKE_SECONDS = 3.0
@@ -39,6 +45,9 @@ def check_postgres(url: str) -> Iterator[Finding]:
             yield ok("postgres", f"{address_of(url)} responds")
             yield from check_tls(url, encrypted=bool(connection.pgconn.ssl_in_use))
             yield from check_facts(*facts[:5], user=facts[6])
+            session = connection.execute(_SESSION).fetchone()
+            assert session is not None
+            yield from check_session(*session)
             yield _schema(connection, present=facts[5])
     except psycopg.Error as problem:
         yield _unreachable(url, problem)
@@ -122,8 +131,18 @@ def check_facts(
         yield error("postgres rights", message, f"GRANT CREATE ON DATABASE ... TO {user}")
     if max_connections < _FEW_CONNECTIONS:
         message = f"max_connections is {max_connections}: Dagster opens a connection for each event of each process."
-        remedy = "Raise max_connections to 200, or put PgBouncer (transaction mode) between Dagster and Postgres."
+        remedy = "Raise max_connections to 200, or put PgBouncer (session mode) between Dagster and Postgres."
         yield warning("postgres connections", message, remedy)
+
+
+def check_session(durable: bool, statement_timeout_seconds: float) -> Iterator[Finding]:
+    """Check what makes the server forget, or end what takes long; our transactions set the rest for themselves."""
+    if not durable:
+        message = "fsync is off: a crash of its machine may make Postgres forget permits, and grant them again."
+        yield warning("postgres durability", message, "Set fsync = on in postgresql.conf, and restart Postgres.")
+    if 0 < statement_timeout_seconds < _SHORTEST_STATEMENT_TIMEOUT_SECONDS:
+        message = f"statement_timeout is {statement_timeout_seconds:g} s: to store a page may take longer."
+        yield warning("postgres limits", message, "ALTER ROLE ... SET statement_timeout = '5min', or 0 for none.")
 
 
 def _schema(connection: psycopg.Connection[Any], *, present: bool) -> Finding:

@@ -14,21 +14,22 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import MovedError, NoPermissionError
 
 from courtlistener_assets.operations.doctor.findings import Finding, address_of, error, is_loopback, notice, ok, warning
+from courtlistener_assets.operations.doctor.redis_groups import check_group
 from courtlistener_assets.settings import Settings
 from resources.connections import scripts
-from resources.connections.redis_address import connect, service_with_tls
+from resources.connections.redis_address import address_in, connect, keys_at, service_with_tls
 from resources.connections.redis_keys import RedisKeys
 from resources.connections.tls import refusal_of
 
 #: What Python code calls directly; what the scripts call is read from the scripts themselves.
 DIRECT_COMMANDS = frozenset(
     {"del", "evalsha", "exec", "get", "hgetall", "hset", "hsetnx", "info", "lrange", "lrem", "mget", "multi", "pexpire",
-     "ping", "rename", "rpush", "scan", "set", "time", "zadd", "zrangebyscore", "zscore"}
+     "ping", "rename", "rpush", "scan", "set", "subscribe", "time", "zadd", "zrangebyscore", "zscore"}
 )  # fmt: skip
-_CALL = re.compile(r"redis\.call\(\s*'(\w+)'")
+_CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 _OLDEST = (6, 2)
 _RECENT_SECONDS = 3600
 _HANDSHAKE_SECONDS = 3.0
@@ -42,7 +43,9 @@ def commands_of_scripts() -> set[str]:
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Run all checks of the Redis server that the settings name."""
-    with connect(settings.redis_url) as client:
+    keys = keys_at(settings.redis_url, settings.redis_prefix)
+    yield from check_group(settings.redis_url, settings.redis_prefix)
+    with connect(settings.redis_url, prefix=settings.redis_prefix) as client:
         try:
             client.ping()
         except (redis.RedisError, OSError) as problem:
@@ -50,17 +53,27 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             return
         yield ok("redis", f"{address_of(settings.redis_url)} responds")
         yield from check_tls(settings.redis_url)
-        yield _rights(client, settings)
         with suppress(NoPermissionError):
-            yield _scripts(client, RedisKeys(settings.redis_prefix))
-            yield from check_info(client.info(), settings.redis_prefix)
+            if client.info("server").get("redis_mode") == "sentinel":
+                remedy = "Write redis+sentinel://host:26379/service/0 in REDIS_URL; it may name several Sentinels."
+                yield error("redis sentinel", f"{address_of(settings.redis_url)} is a Sentinel, not a server.", remedy)
+                return
+        with suppress(NoPermissionError):
+            yield from check_info(client.info(), keys.prefix)
+        try:
+            with suppress(NoPermissionError):
+                yield _scripts(client, keys)
+            yield _rights(client, keys)
+        except MovedError:
+            message = f"{address_of(settings.redis_url)} is one node of a cluster, and another one has our keys."
+            yield error("redis cluster", message, "Write redis+cluster:// or rediss+cluster:// in REDIS_URL.")
 
 
 def _unreachable(url: str, problem: Exception) -> Finding:
     where = address_of(url)
     if refusal := refusal_of(problem, "REDIS_CA_CERTS"):
         return error("redis TLS", f"{where}: {refusal.reason}", refusal.remedy)
-    if url.startswith("redis://") and _wants_tls(url):
+    if not address_in(url).tls and _wants_tls(url):
         message = f"{where} takes encrypted connections only."
         return error("redis TLS", message, "Write rediss:// in REDIS_URL, or set REDIS_SSL=true.")
     if isinstance(problem, redis.AuthenticationError):
@@ -71,29 +84,30 @@ def _unreachable(url: str, problem: Exception) -> Finding:
         "Start Redis, or correct REDIS_URL (or REDIS_HOST and REDIS_PORT); look for a firewall between. Until then "
         "permits come from Postgres, more slowly."
     )
-    if url.startswith("rediss://"):
+    if address_in(url).tls:
         remedy += " Does the server speak TLS on this port?"
     return error("redis", f"{where} does not respond: {problem}", remedy)
 
 
 def _wants_tls(url: str) -> bool:
-    """Whether the server at `redis://host:port` completes a TLS handshake."""
-    parts = urlsplit(url)
+    """Whether one of the servers at an address completes a TLS handshake."""
     context = ssl.create_default_context()
     # Nothing is sent but the handshake, so the server need not be verified.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    place = (parts.hostname or "localhost", parts.port or 6379)
-    try:
-        with socket.create_connection(place, _HANDSHAKE_SECONDS) as plain, context.wrap_socket(plain):
+    for place in address_in(url).places:
+        with (
+            suppress(OSError),
+            socket.create_connection(place, _HANDSHAKE_SECONDS) as plain,
+            context.wrap_socket(plain),
+        ):
             return True
-    except OSError:
-        return False
+    return False
 
 
 def check_tls(url: str) -> list[Finding]:
     """A connection that leaves the machine must be encrypted: it carries the password."""
     where = urlsplit(url)
-    if where.scheme == "rediss":
+    if address_in(url).tls:
         options = dict(parse_qsl(where.query))
         # As redis-py reads it.
         named = options.get("ssl_check_hostname", "true").upper() not in ("0", "F", "FALSE", "N", "NO")
@@ -110,22 +124,22 @@ def check_tls(url: str) -> list[Finding]:
     return [warning("redis TLS", message, remedy)]
 
 
-def _rights(client: redis.Redis, settings: Settings) -> Finding:
+def _rights(client: redis.Redis, keys: RedisKeys) -> Finding:
     commands = sorted(DIRECT_COMMANDS | commands_of_scripts())
-    key = RedisKeys(settings.redis_prefix).permits("doctor")
+    args = [keys.turns("doctor"), *commands]
     try:
-        refused = scripts.register(client, "missing_rights")(keys=[key], args=commands)
+        refused = scripts.register(client, "missing_rights")(keys=[keys.permits("doctor")], args=args)
         user: Any = client.acl_whoami()
     except NoPermissionError as problem:
         return _missing_rights(str(problem))
     except redis.ResponseError as problem:
         return notice("redis rights", f"This server does not tell what the user may do: {problem}")
     if refused:
-        return _missing_rights(f"user {user} may not run {', '.join(refused)} on {settings.redis_prefix}:*")
+        return _missing_rights(f"user {user} may not run {', '.join(refused)} on {keys.prefix}:*")
     if user == "default":
         remedy = "Give workers a user of their own: deploy/redis-users.acl confines one to the prefix and our commands."
         return notice("redis rights", "Workers log in as the user `default`, who may do everything.", remedy)
-    return ok("redis rights", f"user {user} may run all {len(commands)} commands on {settings.redis_prefix}:*")
+    return ok("redis rights", f"user {user} may run all {len(commands)} commands on {keys.prefix}:*")
 
 
 def _missing_rights(what: str) -> Finding:
@@ -154,7 +168,11 @@ def check_info(info: Mapping[str, Any], prefix: str) -> Iterator[Finding]:
         yield error("redis role", "This server is a replica and cannot be written to.", "Set REDIS_URL to the primary.")
     if info.get("cluster_enabled") and not re.search(r"\{[^}]+\}", prefix):
         message = f"Redis is a cluster, and keys that begin with {prefix}: lie on different nodes."
-        yield error("redis cluster", message, "Set COURTLISTENER_REDIS_PREFIX to {courtlistener}, with the braces.")
+        remedy = (
+            "Write redis+cluster:// in REDIS_URL; behind a proxy that is one address for all nodes, set "
+            "COURTLISTENER_REDIS_PREFIX to {courtlistener}, with the braces."
+        )
+        yield error("redis cluster", message, remedy)
     yield from _memory(info)
     yield from _persistence(info)
 

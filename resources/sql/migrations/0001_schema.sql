@@ -241,15 +241,25 @@ CREATE TABLE courtlistener.ledgers (
     changed_at timestamptz NOT NULL DEFAULT 'epoch',
     -- How long Postgres keeps the ledger after taking it over; doubled when Redis fails again soon.
     cool_down_seconds double precision NOT NULL DEFAULT 0,
-    -- Postgres' clock minus Redis' clock at the last rebuild, microseconds.
+    -- Postgres' clock minus Redis' clock at the last rebuild, and how far they may drift apart, microseconds.
     clock_offset_us bigint NOT NULL DEFAULT 0,
+    clock_tolerance_us bigint NOT NULL DEFAULT 0,
+    -- By how much Postgres' clock has jumped ahead so far, as the ages of the permits have been corrected.
+    clock_corrected_us bigint NOT NULL DEFAULT 0,
+    -- The machine (its boot) on which a worker last locked this row, that machine's steady clock then, and Postgres' clock
+    -- without the corrections, microseconds: by these a worker that begins there knows whether Postgres' has jumped since.
+    seen_from text NOT NULL DEFAULT '',
+    seen_steady_us bigint NOT NULL DEFAULT 0,
+    seen_clock_us bigint NOT NULL DEFAULT 0,
     -- [{"limit": 5, "seconds": 60, "foreign": 0, "foreign_until_us": 0}, ..], Unix microseconds.
     windows jsonb NOT NULL,
     held_until timestamptz NOT NULL DEFAULT 'epoch',
     blocked text NOT NULL DEFAULT '',
     observed_at timestamptz NOT NULL DEFAULT 'epoch',
     observation_claimed_at timestamptz NOT NULL DEFAULT 'epoch',
-    throttled_at timestamptz NOT NULL DEFAULT 'epoch'
+    throttled_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- What is remembered of others that use the account, see resources/quota/others.py; empty while there are none.
+    others jsonb NOT NULL DEFAULT '{}'
 );
 -- Whether the server answers at all, for all workers of an account.
 CREATE TABLE courtlistener.servers (
@@ -280,8 +290,15 @@ CREATE TABLE courtlistener.permits (
     -- The moment from which the permit ages: the latest time of the response, then its real time; null when given back.
     ages_from timestamptz,
     outcome text,
+    -- Whether it was granted in the priority lane.
+    priority boolean NOT NULL DEFAULT false,
+    -- The number of the grant within its epoch, and when it was, both by Redis, microseconds. They go the same way, unless
+    -- a copy of its keys was restored, which gives numbers again.
+    serial bigint,
+    redis_us bigint,
     PRIMARY KEY (account, request_id)
 );
+CREATE UNIQUE INDEX permits_by_serial ON courtlistener.permits (account, epoch, serial) WHERE serial IS NOT NULL;
 CREATE INDEX permits_by_age ON courtlistener.permits (account, ages_from DESC) WHERE ages_from IS NOT NULL;
 -- Retention looks for the oldest grants. In a block range index the ranges of freed pages span weeks as soon as young
 -- rows move in, and then every look reads the whole journal.
@@ -294,6 +311,206 @@ CREATE TABLE courtlistener.permit_waiters (
     deadline timestamptz NOT NULL,
     PRIMARY KEY (account, request_id)
 );
+
+-- Moments as Unix microseconds and back, exactly, whatever the time zone.
+CREATE FUNCTION courtlistener.unix_us(moment timestamptz) RETURNS bigint LANGUAGE sql STABLE
+RETURN (extract(epoch FROM moment) * 1000000)::bigint;
+CREATE FUNCTION courtlistener.moment(unix_us bigint) RETURNS timestamptz LANGUAGE sql STABLE
+RETURN timestamptz 'epoch' + unix_us * interval '1 microsecond';
+
+-- Put Postgres in charge of an account whose row is locked. It keeps the ledger for `shortest_seconds` at least; twice as
+-- long as the last time, up to five minutes, if Redis has failed within a minute of being put in charge.
+CREATE FUNCTION courtlistener.take_ledger_over(
+    the_account text, now_us bigint, shortest_seconds double precision,
+    OUT new_epoch bigint, OUT new_cool_down_seconds double precision
+) LANGUAGE plpgsql AS $$
+BEGIN
+    -- An epoch that no earlier attempt has used: one that was given up may still reach Redis.
+    UPDATE courtlistener.ledgers
+    SET epoch = greatest(epoch + 1, now_us), holder = 'postgres', changed_at = courtlistener.moment(now_us),
+        cool_down_seconds = CASE WHEN now_us - courtlistener.unix_us(changed_at) < 60000000
+                                 THEN least(greatest(shortest_seconds, 2 * cool_down_seconds), 300) ELSE shortest_seconds END
+    WHERE account = the_account RETURNING epoch, cool_down_seconds INTO new_epoch, new_cool_down_seconds;
+    -- Those that waited here when Redis took over have queued there since.
+    DELETE FROM courtlistener.permit_waiters WHERE account = the_account;
+END $$;
+
+-- Grant permits to one account while Postgres decides, or say how long to wait: the rule of `lua/acquire.lua`, by counting
+-- the journal. Takes the ledger over first if Redis has failed since it was put in charge, `redis_failed_us_ago`. Windows
+-- are longer by the share `drift_ppm` and by the tolerance, so that what goes unnoticed of a clock grants nothing too
+-- early. All that is computed with are integer microseconds; `clock_us` replaces the clock in simulations.
+--   granted: `at_us` is when; wait: `wait_us`, `ahead`; blocked: `reason`; fenced: Redis is in charge; unknown: no account
+CREATE FUNCTION courtlistener.acquire_permits(
+    the_account text, request_ids text[], is_priority boolean, reserve_thousandths bigint, ttl_us bigint,
+    silence_us bigint, grace_us bigint, drift_ppm bigint, redis_failed_us_ago bigint, shortest_cool_down_seconds double precision,
+    clock_us bigint,
+    OUT decision text, OUT current_epoch bigint, OUT at_us bigint, OUT wait_us bigint, OUT ahead bigint, OUT reason text,
+    OUT now_us bigint, OUT corrected_us bigint, OUT tolerance_us bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    wanted CONSTANT bigint := cardinality(request_ids);
+    needed bigint;
+    ledger courtlistener.ledgers;
+    held_us bigint;
+    throttled_us bigint;
+    quota record;
+    free bigint;
+    reserved bigint;
+    room bigint;
+    score bigint;
+    quota_wait_us bigint;
+BEGIN
+    -- A grant that a crash of the server made it forget could be granted again.
+    IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+    SELECT * INTO ledger FROM courtlistener.ledgers WHERE account = the_account FOR UPDATE;
+    IF NOT FOUND THEN decision := 'unknown'; RETURN; END IF;
+    now_us := coalesce(clock_us, courtlistener.unix_us(clock_timestamp()));
+    corrected_us := ledger.clock_corrected_us;
+    tolerance_us := (SELECT least(250000, min((entry->>'seconds')::bigint) * 10000)
+                     FROM jsonb_array_elements(ledger.windows) AS entry);
+    current_epoch := ledger.epoch;
+
+    IF ledger.holder <> 'postgres' THEN
+        held_us := now_us - courtlistener.unix_us(ledger.changed_at);
+        -- If the clock has gone back behind the change, nobody can say which was first; what is recent is believed.
+        IF held_us < 0 THEN held_us := 60000000; END IF;
+        IF redis_failed_us_ago IS NULL OR redis_failed_us_ago > held_us THEN decision := 'fenced'; RETURN; END IF;
+        SELECT new_epoch INTO current_epoch
+        FROM courtlistener.take_ledger_over(the_account, now_us, shortest_cool_down_seconds);
+    END IF;
+    IF ledger.blocked <> '' THEN decision := 'blocked'; reason := ledger.blocked; RETURN; END IF;
+
+    -- The same request gets the same permit.
+    SELECT courtlistener.unix_us(granted_at) INTO at_us
+    FROM courtlistener.permits WHERE account = the_account AND request_id = request_ids[1];
+    IF FOUND THEN decision := 'granted'; RETURN; END IF;
+
+    DELETE FROM courtlistener.permit_waiters
+    WHERE account = the_account AND deadline <= courtlistener.moment(now_us);
+    SELECT count(*) INTO ahead FROM courtlistener.permit_waiters
+    WHERE account = the_account
+      AND (priority > is_priority OR priority = is_priority AND ticket < coalesce(
+          (SELECT ticket FROM courtlistener.permit_waiters WHERE account = the_account AND request_id = request_ids[1]),
+          9223372036854775807));
+    needed := ahead + wanted;
+
+    wait_us := greatest(0, courtlistener.unix_us(ledger.held_until) - now_us);
+    throttled_us := courtlistener.unix_us(ledger.throttled_at);
+    -- For an hour after a refusal no more are in flight than have been answered since, and one.
+    IF now_us - throttled_us BETWEEN -1000000 AND 3600000000 - 1 AND needed > 1 + (
+        SELECT count(*) FILTER (WHERE outcome = 'counted' AND granted_at > ledger.throttled_at)
+             - count(*) FILTER (WHERE ages_from > courtlistener.moment(now_us))
+        FROM courtlistener.permits WHERE account = the_account AND ages_from > ledger.throttled_at)
+    THEN wait_us := greatest(wait_us, 100000); END IF;
+    FOR quota IN
+        SELECT entry.limit, entry.foreign, entry.foreign_until_us - now_us AS foreign_us,
+               entry.seconds * (1000000 + drift_ppm) + CASE WHEN drift_ppm > 0 THEN tolerance_us ELSE 0 END AS window_us
+        FROM jsonb_to_recordset(ledger.windows)
+             AS entry ("limit" bigint, seconds bigint, "foreign" bigint, foreign_until_us bigint)
+    LOOP
+        free := greatest(0, quota.limit - CASE WHEN quota.foreign_us > 0 THEN quota.foreign ELSE 0 END);
+        -- All permits have the whole limit, and those of the backfill lane the rest of the reserve, but one at least.
+        reserved := CASE WHEN is_priority THEN 0 ELSE least(quota.limit * reserve_thousandths / 1000, free - 1) END;
+        FOR lanes IN 0 .. CASE WHEN reserved > 0 THEN 1 ELSE 0 END LOOP
+            room := free - lanes * reserved;
+            IF room < wanted THEN
+                quota_wait_us := CASE WHEN quota.foreign_us > 0 THEN quota.foreign_us ELSE quota.window_us END;
+            ELSE
+                -- One slot for each waiter before us and `wanted` for us; waiters beyond the limit wait whole cycles. A
+                -- permit in flight can be settled now at the earliest.
+                score := (
+                    SELECT CASE WHEN settled_at IS NULL THEN least(courtlistener.unix_us(ages_from), now_us)
+                                ELSE courtlistener.unix_us(ages_from) END
+                    FROM courtlistener.permits
+                    WHERE account = the_account AND ages_from IS NOT NULL AND (lanes = 0 OR NOT priority)
+                    ORDER BY ages_from DESC LIMIT 1 OFFSET room - (needed - 1) % room - 1);
+                quota_wait_us := greatest(0, coalesce(score + quota.window_us - now_us, 0))
+                                 + (needed - 1) / room * quota.window_us;
+                IF quota.foreign_us > 0 THEN quota_wait_us := least(quota_wait_us, quota.foreign_us); END IF;
+            END IF;
+            wait_us := greatest(wait_us, quota_wait_us);
+        END LOOP;
+    END LOOP;
+
+    IF wait_us > 0 THEN
+        INSERT INTO courtlistener.permit_waiters (account, request_id, priority, deadline)
+        SELECT the_account, id, is_priority, courtlistener.moment(now_us + least(wait_us, silence_us) + grace_us)
+        FROM unnest(request_ids) AS id
+        ON CONFLICT (account, request_id) DO UPDATE SET deadline = excluded.deadline;
+        decision := 'wait';
+        RETURN;
+    END IF;
+    INSERT INTO courtlistener.permits (account, request_id, epoch, holder, granted_at, ages_from, priority)
+    SELECT the_account, id, current_epoch, 'postgres', courtlistener.moment(now_us), courtlistener.moment(now_us + ttl_us),
+           is_priority
+    FROM unnest(request_ids) AS id;
+    DELETE FROM courtlistener.permit_waiters WHERE account = the_account AND request_id = ANY (request_ids);
+    decision := 'granted';
+    at_us := now_us;
+END $$;
+
+-- The request of a permit is over, whoever granted it; `elapsed_us` after the grant by the worker's own clock, which counts
+-- if the server's has gone back meanwhile, and may come again. Returns whether it had been in flight.
+CREATE FUNCTION courtlistener.settle_permit(
+    the_account text, the_request text, the_outcome text, elapsed_us bigint, clock_us bigint
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    now CONSTANT timestamptz := coalesce(courtlistener.moment(clock_us), clock_timestamp());
+BEGIN
+    -- Nobody waits for the disk: a permit that a crash of the server leaves in flight is wasted for a while, no more.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE courtlistener.permits
+    SET settled_at = now, outcome = the_outcome,
+        ages_from = CASE the_outcome
+            WHEN 'counted' THEN greatest(now, granted_at + elapsed_us * interval '1 microsecond')
+            WHEN 'unanswered' THEN greatest(ages_from, now) END
+    WHERE account = the_account AND request_id = the_request AND settled_at IS NULL;
+    RETURN FOUND;
+END $$;
+
+-- Journal what Redis has granted, if it is still in charge under the epoch. `refusal` says why not: "epoch", or "copy" if
+-- Redis must have an older copy of its keys, since it gives numbers again: the journal has the number, or a later one that
+-- was granted earlier, or an earlier one that was granted later. FOR SHARE: a take-over that counts the journal waits for
+-- this insert, or this insert sees the new epoch. `clock_us` replaces the clock in simulations.
+CREATE FUNCTION courtlistener.journal_permits(
+    the_account text, the_epoch bigint, request_ids text[], last_serial bigint, granted_us bigint, is_priority boolean,
+    ttl_us bigint, clock_us bigint,
+    OUT refusal text, OUT now_us bigint, OUT offset_us bigint, OUT tolerance_us bigint, OUT corrected_us bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    wanted CONSTANT integer := cardinality(request_ids);
+    written integer;
+    granted timestamptz;
+BEGIN
+    -- A grant that a crash of the server made it forget could be granted again.
+    IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+    SELECT clock_offset_us, clock_tolerance_us, clock_corrected_us INTO offset_us, tolerance_us, corrected_us
+    FROM courtlistener.ledgers WHERE account = the_account AND epoch = the_epoch AND holder = 'redis' FOR SHARE;
+    IF NOT FOUND THEN refusal := 'epoch'; RETURN; END IF;
+    now_us := coalesce(clock_us, extract(epoch FROM clock_timestamp()) * 1000000);
+    granted := timestamptz 'epoch' + now_us * interval '1 microsecond';
+    IF last_serial > 0 AND (
+        (SELECT redis_us FROM courtlistener.permits
+         WHERE account = the_account AND epoch = the_epoch AND serial > last_serial ORDER BY serial LIMIT 1) < granted_us
+        OR (SELECT redis_us FROM courtlistener.permits
+            WHERE account = the_account AND epoch = the_epoch AND serial < last_serial ORDER BY serial DESC LIMIT 1)
+           > granted_us
+    ) THEN refusal := 'copy'; RETURN; END IF;
+    INSERT INTO courtlistener.permits
+        (account, request_id, epoch, holder, granted_at, ages_from, priority, serial, redis_us)
+    SELECT the_account, id, the_epoch, 'redis', granted, granted + ttl_us * interval '1 microsecond', is_priority,
+           CASE WHEN last_serial > 0 THEN last_serial - wanted + place END, granted_us
+    FROM unnest(request_ids) WITH ORDINALITY AS request (id, place)
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written = wanted THEN RETURN; END IF;
+    -- The same request has asked before, and did not get its answer.
+    UPDATE courtlistener.permits
+    SET epoch = the_epoch, holder = 'redis', granted_at = granted, ages_from = granted + ttl_us * interval '1 microsecond'
+    WHERE account = the_account AND request_id = ANY (request_ids) AND settled_at IS NULL;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written < wanted THEN refusal := 'copy'; END IF;
+END $$;
 
 -- What all workers have counted since the beginning, for metrics: a worker lives for seconds, its counts stay.
 CREATE TABLE courtlistener.worker_totals (
