@@ -95,6 +95,16 @@ def test_every_setting_that_a_page_names_is_one(path: Path) -> None:
     assert named - known == set()
 
 
+def test_the_readme_has_the_defaults_of_the_settings() -> None:
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| `([^`]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    reference = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
+    known = dict(re.findall(r"^## `([A-Z_]+)`$.*?^\* Default: `([^`\n]*)`$", reference, re.MULTILINE | re.DOTALL))
+    assert {"COURTLISTENER_MAX_WAIT_SECONDS", "COURTLISTENER_RATE_LIMITS"} <= {name for name, _ in rows}
+    assert [(name, default) for name, default in rows if known.get(name, default) != default] == []
+
+
 def test_every_error_that_a_guide_names_is_one() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "guide").glob("*.md"))
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", text))
