@@ -61,8 +61,9 @@ class Misfits:
         begun = self._begun(child, record.court_id)
         if begun is None:
             return False
-        if id in self.rows.read(child, [id]):
-            return True  # It was elsewhere, or gone.
+        if stored := self.rows.read(child, [id]).get(id):
+            # It was elsewhere, or gone; unless another worker has stored it since its parent's children were read.
+            return stored.gone or key_of(child, stored) != record.id
         if _has_come(before, record) or (not child.dated and _has_entered(before, record)):
             # What was looked up was missed by the passes over months, and so may be what hangs on it.
             missed = self.origin.looked_up and table.parent is not None

@@ -11,7 +11,9 @@ import pytest
 from courtlistener_assets.download.choice import known_tables
 from resources.connections.postgres import Database
 from resources.records.model import PageOfRecords, Record, Scope, SweepKey, SweepPass
+from resources.records.rows import Rows
 from resources.records.store import RecordStore
+from resources.records.tables import Table
 
 JANUARY = "scotus|2024-01-01"
 BEGUN = datetime(2024, 6, 1, tzinfo=UTC)
@@ -97,6 +99,25 @@ def test_a_child_has_the_court_and_docket_of_its_stored_parent(store: RecordStor
     page(store, "clusters", [cluster(1, 7, opinions=[2])])
     page(store, "opinions", [opinion(2, 1)])
     assert set(places(database).values()) == {("ca9", 7)}
+
+
+def test_a_decision_that_another_worker_stores_at_the_same_moment_is_not_looked_up(
+    store: RecordStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its docket is of the months of both workers; the decision is committed between two reads of one transaction."""
+    page(store, "clusters", [cluster(9, 8)])
+    stored_children_of = Rows.children_of
+
+    def children_of(rows: Rows, child: Table, key: str, ids: Iterable[int]) -> dict[int, frozenset[int]]:
+        found = stored_children_of(rows, child, key, ids)
+        if child.name == "clusters":
+            monkeypatch.undo()
+            page(store, "clusters", [cluster(1, 7, filed="2024-03-01")], partition="scotus|2024-03-01")
+        return found
+
+    monkeypatch.setattr(Rows, "children_of", children_of)
+    page(store, "dockets", [docket(7, clusters=[1])])
+    assert ("listed", "clusters", 1) not in noted(database)
 
 
 def test_what_hangs_on_a_docket_follows_it_to_another_court(store: RecordStore, database: Database) -> None:
