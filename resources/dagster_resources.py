@@ -41,6 +41,7 @@ from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
+from resources.quota.settling import Settling
 from resources.quota.turns import Announced, Line
 from resources.records.audit import RecordAudit
 from resources.records.jurisdictions import Jurisdictions
@@ -152,6 +153,7 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
             sleep=stopping.sleep,
             turns=Announced(self.redis.line(account), stopping.sleep),
             publisher=metrics.Publisher(leases.database),
+            settling=Settling(),
         )
 
     def account_limiter(self) -> RateLimiter:
@@ -210,11 +212,12 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
         timeouts = Timeouts(read=self.read_timeout_seconds, response=self.response_timeout_seconds)
         common: dict[str, Any] = {"permit_ttl_seconds": timeouts.permit_ttl, "stopping": stopping}
         limiter = self.rate_limit.limiter(account, **common)
+        usage_limiter = self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS, **common)
         client = CourtListenerClient(
             self.base_url,
             token,
             limiter,
-            self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS, **common),
+            usage_limiter,
             lane=lane,
             server=SharedServerState(self.rate_limit.postgres.database(), account),
             transport=Transport(self.base_url, timeouts=timeouts),
@@ -226,7 +229,8 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
             stopping.stop()
             client.close()
             tracing.flush()
-            limiter.publish_metrics()
+            usage_limiter.close()
+            limiter.close()
 
 
 class RecordStoreResource(SealedResource["RecordStoreResource"]):

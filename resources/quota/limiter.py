@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from resources.errors import (
     AccountBlocked,
@@ -28,6 +29,7 @@ from resources.errors import (
 from resources.quota.clocks import suspend_aware_clock
 from resources.quota.failover import FailoverLedger
 from resources.quota.permits import Blocked, Fenced, Lane, Outcome, Permit, ServerWindow, Wait, WindowUsage, Withdrawn
+from resources.quota.settling import Settling
 from resources.quota.turns import Place, Timers, Turns
 from resources.telemetry import metrics, tracing
 
@@ -39,6 +41,8 @@ _WITHDRAWN_AT_MOST = 5
 _SHORTEST_DEFERRAL_SECONDS = 60.0
 #: How long all workers hold after a 429 that names no time and reports no block.
 _UNNAMED_HOLD_SECONDS = 60.0
+#: How long a worker that ends waits for servers that do not answer.
+_PATIENCE_SECONDS = 3.0
 
 
 class RateLimiter:
@@ -46,7 +50,8 @@ class RateLimiter:
 
     `max_wait_seconds` is the longest that `acquire` waits unless told otherwise. A permit must be used within
     `use_within_seconds` of its grant, so that its request ends within the permit's time to live. `turns` says when a
-    waiter asks again, `sleep` waits for anything else; without `turns` it is asked by the told time.
+    waiter asks again, `sleep` waits for anything else; without `turns` it is asked by the told time. With `settling`,
+    the end of a request does not wait for the servers: `close` does.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class RateLimiter:
         sleep: Callable[[float], None] = time.sleep,
         turns: Turns | None = None,
         publisher: metrics.Publisher | None = None,
+        settling: Settling | None = None,
     ) -> None:
         self.account = account
         self._ledger = ledger
@@ -69,6 +75,7 @@ class RateLimiter:
         self._sleep = sleep
         self._turns = turns or Timers(sleep)
         self._publisher = publisher
+        self._settling = settling
         self._lock = threading.Lock()
         #: Seconds waited for permits by this instance, and permits granted, by holder ("redis", "postgres").
         self.waited_seconds = 0.0
@@ -214,10 +221,17 @@ class RateLimiter:
             _log.debug("account %s: the place among the waiters is left to expire: %s", self.account, error)
 
     def _settle(self, permit: Permit, outcome: Outcome) -> None:
-        """Settle a permit; if no ledger is available, it ages out."""
         metrics.REQUESTS.labels(outcome.value).inc()
+        settle = partial(self._tell, permit, outcome, round((self._clock() - permit.asked_at) * 1_000_000))
+        if self._settling:
+            self._settling.soon(settle)
+        else:
+            settle()
+
+    def _tell(self, permit: Permit, outcome: Outcome, elapsed_us: int) -> None:
+        """Settle a permit; if no ledger is available, it ages out."""
         try:
-            self._ledger.settle(permit, outcome, round((self._clock() - permit.asked_at) * 1_000_000))
+            self._ledger.settle(permit, outcome, elapsed_us)
             metrics.STATE_UPDATES.labels("ok").inc()
         except LedgerUnavailable as error:
             metrics.STATE_UPDATES.labels("failed").inc()
@@ -225,8 +239,10 @@ class RateLimiter:
         if self._publisher:
             self._publisher.publish_if_due()
 
-    def publish_metrics(self) -> None:
-        """Add what this process has counted to the totals of all workers; call it before the process ends."""
+    def close(self) -> None:
+        """Settle what is left, and add what this process has counted to the totals of all workers."""
+        if self._settling:
+            self._settling.finish(_PATIENCE_SECONDS)
         if self._publisher:
             self._publisher.publish_last()
 

@@ -1,0 +1,60 @@
+"""Settling off the worker's path: two servers hear of a permit whose request is over while the next one is prepared.
+
+Belongs here: the thread that tells them. Does not belong here: what a settled permit is (`permits.py`), or whom to tell
+(`failover.py`).
+
+A settle that is lost with its process only wastes: the permit counts as in flight until its time to live has passed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from weakref import WeakSet
+
+#: How many settles may wait for the thread. Beyond these its callers do it themselves, at the pace of the servers.
+_MOST_WAITING = 8
+
+_all: WeakSet[Settling] = WeakSet()
+
+
+class Settling:
+    """Calls what it is given, in this order, on one thread, which a child of a fork starts anew.
+
+    What is left when Python ends is done first.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "settle")
+        self._places = threading.Semaphore(_MOST_WAITING)
+
+    def soon(self, settle: Callable[[], object]) -> None:
+        """Have it called soon; at once, by the caller, if the thread is far behind or Python is about to end."""
+        if self._places.acquire(blocking=False):
+            with suppress(RuntimeError):
+                self._thread.submit(settle).add_done_callback(lambda _: self._places.release())
+                return
+            self._places.release()
+        settle()
+
+    def finish(self, longest_seconds: float) -> None:
+        """Wait until all is done, but not for servers that do not answer: then what has not begun is given up."""
+        with suppress(RuntimeError):
+            if wait([self._thread.submit(lambda: None)], longest_seconds).not_done:
+                self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_afresh() -> None:
+    """The child of a fork does not have the thread."""
+    for settling in _all:
+        settling._begin()
+
+
+os.register_at_fork(after_in_child=_start_afresh)

@@ -1,0 +1,82 @@
+"""Settles on a thread of their own: all of them, in order, and nobody waits for servers that do not answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from resources.quota.settling import Settling
+
+
+@pytest.fixture
+def hanging() -> Iterator[threading.Event]:
+    """What servers that do not answer are waited for with; they answer at last."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_settles_come_in_order_and_all_of_them_before_it_is_finished() -> None:
+    settling, done = Settling(), list[int]()
+    for number in range(100):
+        settling.soon(partial(done.append, number))
+    settling.finish(60)
+    assert sorted(done) == list(range(100))
+
+
+def test_whoever_is_far_ahead_of_the_servers_settles_itself(hanging: threading.Event) -> None:
+    settling, by_caller = Settling(), list[int]()
+    caller = threading.get_ident()
+
+    def settle() -> None:
+        if threading.get_ident() == caller:
+            by_caller.append(1)
+        else:
+            hanging.wait()
+
+    for _ in range(12):
+        settling.soon(settle)
+    assert len(by_caller) == 4
+
+
+def test_servers_that_do_not_answer_keep_no_worker_from_ending(hanging: threading.Event) -> None:
+    settling, done = Settling(), list[int]()
+    settling.soon(hanging.wait)
+    settling.soon(lambda: done.append(1))
+    settling.finish(0.01)
+    settling.soon(lambda: done.append(2))
+    assert done == [2], "what comes later is done by its caller"
+
+
+def test_what_fails_does_not_keep_the_others_from_being_settled() -> None:
+    settling, done = Settling(), list[int]()
+    settling.soon(lambda: [][0])
+    settling.soon(lambda: done.append(1))
+    settling.finish(60)
+    assert done == [1]
+
+
+def test_what_is_left_when_python_ends_is_settled() -> None:
+    code = (
+        "import time; from resources.quota.settling import Settling\n"
+        "Settling().soon(lambda: (time.sleep(0.2), print('settled')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"settled\n"
+
+
+def test_the_child_of_a_fork_settles_for_itself(hanging: threading.Event) -> None:
+    settling = Settling()
+    for _ in range(8):
+        settling.soon(hanging.wait)
+    if (child := os.fork()) == 0:
+        done: list[int] = []
+        settling.soon(lambda: done.append(threading.get_ident()))
+        settling.finish(60)
+        os._exit(0 if done and done[0] != threading.get_ident() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
