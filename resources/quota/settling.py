@@ -45,10 +45,13 @@ class Settling:
         settle()
 
     def finish(self, longest_seconds: float) -> None:
-        """Wait until all is done, but not for servers that do not answer: then what has not begun is given up."""
+        """Wait until all is done, but not for servers that do not answer: then what has not begun is given up.
+
+        What comes later is done by its callers.
+        """
         with suppress(RuntimeError):
-            if wait([self._thread.submit(lambda: None)], longest_seconds).not_done:
-                self._thread.shutdown(wait=False, cancel_futures=True)
+            wait([self._thread.submit(lambda: None)], longest_seconds)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_afresh() -> None:

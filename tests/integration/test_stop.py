@@ -45,6 +45,25 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def interrupt_at_first_request(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt the run; the request is answered when the run has noticed.
+
+    On a busy machine the thread that sends requests may otherwise be faster than the one that gets the signal.
+    """
+    stop, noticed = Stopping.stop, threading.Event()
+
+    def noticing(stopping: Stopping) -> None:
+        stop(stopping)
+        noticed.set()
+
+    def interrupt_and_wait() -> None:
+        interrupt()
+        noticed.wait(10)
+
+    monkeypatch.setattr(Stopping, "stop", noticing)
+    at_first_request(pipeline, monkeypatch, interrupt_and_wait)
+
+
 def asked(pipeline: Pipeline) -> int:
     return len([entry for entry in pipeline.simulator.log if entry.endpoint != "api-usage"])
 
@@ -60,7 +79,7 @@ def only_run(pipeline: Pipeline, status: dg.DagsterRunStatus) -> dg.DagsterRun:
 def test_a_page_that_is_under_way_is_finished_and_no_other_is_asked_for(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_first_request(pipeline, monkeypatch, interrupt)
+    interrupt_at_first_request(pipeline, monkeypatch)
     result = pipeline.run("downloads", MONTH, asset_selection=[dg.AssetKey("opinions"), dg.AssetKey("clusters")])
     run = pipeline.instance.get_run_by_id(result.run_id)
     assert run
@@ -73,7 +92,7 @@ def test_a_page_that_is_under_way_is_finished_and_no_other_is_asked_for(
 
 
 def test_its_permit_is_journaled_and_settled(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_first_request(pipeline, monkeypatch, interrupt)
+    interrupt_at_first_request(pipeline, monkeypatch)
     pipeline.run("downloads", MONTH, asset_selection=[dg.AssetKey("clusters")])
     assert pipeline.rows(
         "SELECT count(*), count(settled_at) FROM courtlistener.permits WHERE account NOT LIKE '%:api_usage'"
@@ -216,7 +235,7 @@ def tries(pipeline: Pipeline) -> list[Any]:
 def test_a_retry_that_is_stopped_gives_its_claim_back_without_a_try(
     pipeline: Pipeline, claimed: dg.RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_first_request(pipeline, monkeypatch, interrupt)
+    interrupt_at_first_request(pipeline, monkeypatch)
     assert not pipeline.launch(claimed).success
     assert tries(pipeline) == [(1, False, True)]
 

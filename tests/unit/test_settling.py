@@ -54,6 +54,15 @@ def test_servers_that_do_not_answer_keep_no_worker_from_ending(hanging: threadin
     assert done == [2], "what comes later is done by its caller"
 
 
+def test_no_thread_is_left_when_it_is_finished() -> None:
+    settling = Settling()
+    settling.soon(lambda: None)
+    [thread] = [each for each in threading.enumerate() if each.name.startswith("settle")]
+    settling.finish(60)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_what_fails_does_not_keep_the_others_from_being_settled() -> None:
     settling, done = Settling(), list[int]()
     settling.soon(lambda: [][0])
