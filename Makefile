@@ -127,7 +127,8 @@ prove: install
 
 # Side by side with the peers, which get a virtual environment of their own; takes about a quarter of an hour.
 bench: bench-limiter
-	.venv-bench/bin/python -m bench.vector_inputs
+	.venv-bench/bin/python -m bench.vector_inputs --before .venv-bench/before-$(BEFORE)
+	.venv-bench/bin/python -m bench.retrieval
 
 # Also side by side with an older version of the project, BEFORE. With ARGS="--only permit" only that.
 bench-limiter: .venv-bench/installed.stamp .venv-bench/before-$(BEFORE)

@@ -1,6 +1,6 @@
-"""The figures of all benchmarks: `bench/results.json`, and the tables of `docs/benchmarks.md`.
+"""The figures of all benchmarks: `bench/results.json`, and the tables of two pages below `docs/`.
 
-The page is written by hand except for what stands between `<!-- NAME -->` and `<!-- /NAME -->`: those tables are
+The pages are written by hand except for what stands between `<!-- NAME -->` and `<!-- /NAME -->`: those tables are
 replaced by whatever was measured last.
 
 Belongs here: writing, and how fast something grows. Does not belong here: measuring.
@@ -19,7 +19,8 @@ from typing import Any
 
 _BENCH = Path(__file__).resolve().parent
 RESULTS = _BENCH / "results.json"
-DOCUMENT = _BENCH.parent / "docs" / "benchmarks.md"
+_DOCS = _BENCH.parent / "docs"
+PAGES = (_DOCS / "benchmarks.md", _DOCS / "vector-inputs.md")
 
 Figures = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -36,14 +37,15 @@ def write(name: str, figures: Figures, headline: Callable[[dict[str, Any]], Figu
     merged = {**results.get(name, {}), **figures}
     results[name] = {**merged, **headline(merged)}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), name, results[name]))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(), name, results[name]))
 
 
 def with_tables(page: str, name: str, figures: Figures) -> str:
     """Return the page with a benchmark's tables in their places."""
     for part, render in TABLES[name].items():
-        if part in figures:
-            begin, end = f"<!-- {name} {part} -->", f"<!-- /{name} {part} -->"
+        begin, end = f"<!-- {name} {part} -->", f"<!-- /{name} {part} -->"
+        if part in figures and begin in page:
             before, _, rest = page.partition(begin)
             page = f"{before}{begin}\n{render(figures[part])}\n{end}{rest.partition(end)[2]}"
     return page
@@ -71,7 +73,7 @@ def _columns(*plain: str, **columns: str) -> Callable[[Rows], str]:
     heads = {key: head.partition("|") for key, head in ({key: key for key in plain} | columns).items()}
 
     def cell(row: Mapping[str, Any], key: str, form: str) -> str:
-        return "-" if row[key] is None else format(row[key], form).replace("%", " %")
+        return "-" if row.get(key) is None else format(row[key], form).replace("%", " %")
 
     return lambda rows: table(
         [head for head, _, _ in heads.values()],
@@ -166,6 +168,53 @@ def _redis(rows: Rows) -> str:
     return f"{_columns('what', mb='MB')(rows)}\n\n{worst}"
 
 
+def _tears(tears: Figures) -> str:
+    """Return what the judge of tears said of all texts of the corpus."""
+    return (
+        f"Breaks in prose that are inside a sentence: {tears['torn_share']:.2%}. "
+        f"Numbers and stamps inside sentences: {tears['furniture_inside_sentences']}, tabs: {tears['tabs_in_prose']}. "
+        f"Headings inside paragraphs, and paragraphs of extreme length: {tears['joined']}. "
+        f"Chunks that end with a heading: {tears['orphaned_heading_share']:.2%}."
+    ).replace("%", " %")
+
+
+def _by_kind(rows: Rows) -> str:
+    """Return two figures a cell, before and now."""
+    parts = {
+        "torn_share": ("breaks inside a sentence", ".1%"),
+        "tabs_in_prose": ("tabs in prose", ""),
+        "furniture_inside_sentences": ("numbers and stamps inside sentences", ""),
+        "orphaned_heading_share": ("chunks that end with a heading", ".1%"),
+        "sentence_end_share": ("chunks that end a sentence", ".1%"),
+    }
+    return table(
+        ("kind", "documents", *(head for head, _ in parts.values())),
+        [
+            (
+                row["kind"],
+                row["documents"],
+                *(
+                    f"{row[f'before_{part}']:{form}} → {row[f'now_{part}']:{form}}".replace("%", " %")
+                    for part, (_, form) in parts.items()
+                ),
+            )
+            for row in rows
+        ],
+    )
+
+
+_retrieval = _columns(
+    *("chunker", "text", "chunks"),
+    tokens="tokens a chunk|",
+    uncut="whole passages in a chunk|.1%",
+    plain_first="in the first chunk|.1%",
+    plain_within_budget="within 1,024 tokens|.1%",
+    header_first="first, header|.1%",
+    header_within_budget="within 1,024, header|.1%",
+    header_error="±|.1%",
+)
+
+
 #: By benchmark and part of its figures, the table that the page has in its place.
 TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
     "quota": {
@@ -192,12 +241,16 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
     },
     "vector_inputs": {
         "measured": "Measured {}.".format,
+        "corpus": "Corpus: {}.".format,
+        "tears": _tears,
+        "by_kind": _by_kind,
         "peers": _columns(
             *("chunker", "chunks"),
             sentence_end_share_raw="end at a sentence, raw|.1%",
             sentence_end_share="cleaned|.1%",
             characters_per_second="characters/s|,",
-            with_cleaning_per_second="with cleaning|,",
+            with_cleaning_per_second="with this cleaning|,",
+            without_tags_per_second="tags removed only|,",
         ),
         "characters_lost": "Characters that this project's cleaning and chunking lost: {}.".format,
         "memory": _columns(
@@ -206,6 +259,12 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
             first_run_mb="peak MB, first run",
             peak_mb="peak MB, both",
         ),
+    },
+    "retrieval": {
+        "measured": "Measured {}.".format,
+        "asked": "{}.".format,
+        "invented": _retrieval,
+        "documents": _retrieval,
     },
     "scale": {
         "measured": "Measured {}.".format,

@@ -19,6 +19,7 @@ from courtlistener_assets.download.courts import check_courts
 from courtlistener_assets.download.jurisdictions import jurisdictions
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.logs import JSON, TEXT
+from courtlistener_assets.vectors.names import checked_embed, checked_vector_store
 from resources.connections.postgres_address import conninfo_of
 from resources.connections.redis_address import service_with_tls, url_parts
 from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
@@ -209,6 +210,9 @@ class Settings:
     omit_fields: tuple[str, ...] = _setting("", choice.omitted_fields)
     precedential_status: str = _setting("", choice.precedential_status)
     data_dir: Location = _setting("data", location_of)
+    change_days: float = _setting("30", _between(float, 0, 3651, "a number of days up to 3650"))
+    vector_store: str = _setting("", checked_vector_store)
+    embed: str = _setting("", checked_embed)
     rate_limits: str = _setting("5/min,50/hour,125/day", _rates)
     reserve_share: float = _setting("0.05", _between(float, 0, 1, "a share of 0 or more, below 1"))
     shared_hour_limit: int = _setting("0", _between(int, 0, 10**9, "a whole number"))

@@ -33,6 +33,8 @@ _ENVIRON = {
     "COURTLISTENER_API_TOKEN": "described",
     "COURTLISTENER_COURTS": "ca9,scotus",
     "COURTLISTENER_STREAMS": ",".join(stream.name for stream in STREAMS),
+    "COURTLISTENER_VECTOR_STORE": "pgvector:chunks",
+    "COURTLISTENER_EMBED": "mine.embeddings:embed",
 }
 
 _SETTINGS = """# Settings
@@ -58,7 +60,8 @@ change; Dagster's retries follow it.
 """
 _ASSETS = """# Assets, jobs and sensors
 
-What the code location defines with all streams; `COURTLISTENER_STREAMS` says which of them it has. A key such as
+What the code location defines with all streams and a vector store; `COURTLISTENER_STREAMS` and
+`COURTLISTENER_VECTOR_STORE` say which of them it has. A key such as
 `ca9|2024-01-01` names a partition of court and month.
 """
 

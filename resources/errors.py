@@ -27,6 +27,8 @@
     |-- UnusableRecord               an object that does not fit
     |-- StoreUnavailable *           Postgres does not answer
     |-- PageRejected                 Postgres refuses a page
+    |-- TooLate                      what the change log said then is no longer there
+    |-- Overtaken *                  another run has made the same file
     |-- Stopped                      the run was told to stop
     |-- NothingYet                   nothing to report
     `-- LocalError                   on this machine, for `demo` and `dev`
@@ -220,6 +222,16 @@ class StoreUnavailable(CourtListenerAssetsError):
 
 class PageRejected(CourtListenerAssetsError):
     """Postgres refused a page of records."""
+
+
+class TooLate(CourtListenerAssetsError):
+    """The change log no longer has what came after this number: begin again with its compacted state."""
+
+
+class Overtaken(CourtListenerAssetsError):
+    """Another run has replaced the file of this partition since its documents were read."""
+
+    retryable = True
 
 
 class Stopped(CourtListenerAssetsError):

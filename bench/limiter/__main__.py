@@ -23,7 +23,7 @@ from bench.limiter import faults as limiter_faults
 from bench.limiter import permit as limiter_permit
 from bench.limiter import waiters
 from bench.limiter.durability import durability
-from bench.limiter.judge import Limit, longest, merged, refused, used_share, whole_cycles
+from bench.limiter.judge import Limit, merged, refused, used_share, whole_cycles
 from bench.limiter.monitor import ClientCommands
 from bench.limiter.peers import PEERS, Peer
 from bench.limiter.simulation import simulate
@@ -89,11 +89,16 @@ ACCOUNTS = (
 
 
 def one_run(peer: Peer, urls: tuple[str, str], account: str, scenario: Scenario, seconds: float) -> dict[str, Any]:
-    """Let real processes use an account, and return the figures; Redis calls are counted after the first cycle."""
+    """Let real processes use an account, and return the figures.
+
+    Redis calls are counted after the first cycle, and not before each worker has had its turn: the first takes a second
+    connection, and announces itself on it.
+    """
     counted: list[tuple[float, int]] = []
+    turns = max(-(-WORKERS // limit) * seconds for limit, seconds in scenario.limits)
 
     def during(_: Sequence[int]) -> None:
-        for pause in (longest(scenario.limits), seconds - longest(scenario.limits)):
+        for pause in (turns, seconds - turns):
             time.sleep(pause)
             counted.append((time.monotonic(), commands.count()))
 

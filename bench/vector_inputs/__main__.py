@@ -1,7 +1,10 @@
-"""`python -m bench.vector_inputs`: measures text and chunks; writes `bench/results.json` and `docs/benchmarks.md`.
+"""`python -m bench.vector_inputs`: measures text and chunks; writes `bench/results.json` and the pages below `docs/`.
 
-Belongs here: what is measured, and how it is judged. Does not belong here: the corpus, the peers, the memory of a large
-partition (`peers.py`, `memory.py`), writing (`bench/report.py`).
+On the real documents beside the checkout if they are there, on generated opinions otherwise; the results say which.
+
+Belongs here: which corpus is measured, by what its sentences are judged, and the headline. Does not belong here: what
+is measured of a chunker (`side_by_side.py`), tears (`tears.py`), the memory of a large partition (`memory.py`), writing
+(`bench/report.py`).
 
 Needs the packages of `peers.txt` beside the project's own; a peer that is not installed is left out.
 """
@@ -9,128 +12,66 @@ Needs the packages of `peers.txt` beside the project's own; a peer that is not i
 from __future__ import annotations
 
 import argparse
-import gc
-import math
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
-
-from lxml import html
 
 from bench import report
 from bench.vector_inputs import memory as vector_inputs_memory
+from bench.vector_inputs import tears
 from bench.vector_inputs.corpus import Opinion, Sentences, opinions
-from bench.vector_inputs.peers import OURS, PEERS, Chunker, Peer
-from courtlistener_assets.chunks.token_counts import DEFAULT
-from courtlistener_assets.text.cleaning import CleanText, opinion_text
+from bench.vector_inputs.documents import DOCUMENTS, HERE, RealDocument, chunks_by, real_documents
+from bench.vector_inputs.peers import OURS, PEERS
+from bench.vector_inputs.side_by_side import Judge, Source, characters_lost, cleaned, installed, row, times
+from courtlistener_assets.chunks.soundness import Soundness
 
-CLEANING = "cleaning"
-#: Seconds a character from which on a chunker is measured in few rounds only.
-SLOW = 1e-6
-SLOW_ROUNDS = 2
-
-
-def cleaned(corpus: Sequence[Opinion]) -> list[CleanText]:
-    """Return the clean texts of a corpus, which is made of opinions with text."""
-    return [text for opinion in corpus if (text := opinion_text(opinion.body))]
+REAL, GENERATED = "real documents", "generated"
+#: Parts of the real documents, each with some of every kind.
+_PARTS = 6
 
 
-def characters_lost(corpus: Sequence[Opinion], texts: Sequence[CleanText], chunk: Chunker) -> int:
-    """Count the characters of the opinions that are neither in a chunk nor in a mark. White space does not count."""
-    lost = 0
-    for opinion, text in zip(corpus, texts, strict=True):
-        kept = Counter("".join(chunk(text.text)) + "".join(mark.text for mark in text.marks))
-        missing = Counter("".join(visible(opinion).split())) - kept
-        lost += missing.total()
-    return lost
-
-
-def visible(opinion: Opinion) -> str:
-    """Return what a reader sees of an opinion as the API gives it: without tags, with everything else."""
-    if opinion.field == "plain_text":
-        return opinion.value
-    return str(html.fromstring(opinion.value.encode(), parser=html.HTMLParser(encoding="utf-8")).text_content())
-
-
-#: Processor seconds a character, by what was measured.
-Speeds = dict[str, float]
-
-
-def _measure(found: Speeds, name: str, action: Callable[[], object], characters: int) -> None:
-    """Do something once, and keep its best time: what else the machine does only makes it longer."""
-    gc.collect()
-    began = time.process_time()
-    action()
-    found[name] = min(found.get(name, math.inf), (time.process_time() - began) / characters)
-
-
-def installed() -> dict[Peer, Chunker]:
-    """Return the chunkers whose packages are there."""
-    chunkers = {}
-    for peer in PEERS:
-        try:
-            chunkers[peer] = peer.make()
-        except ImportError as error:
-            print(f"{peer.name} is left out: {error}", flush=True)
-    return chunkers
-
-
-def speeds(chunkers: Mapping[Peer, Chunker], count: int, characters: int, rounds: int) -> Speeds:
-    """Measure cleaning and the chunkers. They take turns, so that none is always the first with a text.
-
-    Each round has a corpus of its own, since some remember what they have counted, and the function that counts for all
-    has seen it before.
-    """
-    found: Speeds = {}
-    for number in range(rounds):
-        corpus = list(opinions(count, characters, seed=2 + number))
-        texts = [text.text for text in cleaned(corpus)]
-        size = sum(map(len, texts))
-        for text in texts:
-            DEFAULT.count(text)
-        _measure(found, CLEANING, partial(cleaned, corpus), size)
-        turns = list(chunkers.items())
-        for peer, chunk in turns[number % len(turns) :] + turns[: number % len(turns)]:
-            if number < SLOW_ROUNDS or found[peer.name] < SLOW:
-                _measure(found, peer.name, partial(_chunk_all, chunk, texts), size)
-    return found
-
-
-def _chunk_all(chunk: Chunker, texts: Sequence[str]) -> None:
-    for text in texts:
-        chunk(text)
-
-
-def side_by_side(count: int, characters: int, rounds: int) -> tuple[list[dict[str, Any]], int]:
+def side_by_side(corpus: Sequence[Source], parts: Iterator[Sequence[Source]], judge: Judge) -> dict[str, Any]:
     """Return a row for each chunker, and the characters that ours lost."""
-    sentences = Sentences()
-    corpus = list(opinions(count, characters, sentences=sentences))
-    texts = cleaned(corpus)
     chunkers = installed()
-    found = speeds(chunkers, count, characters, rounds)
-    cleaning = found[CLEANING]
+    found = times(chunkers, parts)
     rows = []
     for peer, chunk in chunkers.items():
-        raw = [part for opinion in corpus for part in chunk(visible(opinion))]
-        parts = [part for text in texts for part in chunk(text.text)]
-        chunking = found[peer.name]
-        rows.append(
-            {
-                "chunker": peer.name,
-                "in_tokens": peer.in_tokens,
-                "chunks": len(parts),
-                "sentence_end_share_raw": None
-                if peer.name == OURS
-                else round(sum(map(sentences.end, raw)) / len(raw), 4),
-                "sentence_end_share": round(sum(map(sentences.end, parts)) / len(parts), 4),
-                "characters_per_second": round(1 / chunking),
-                "with_cleaning_per_second": round(1 / (cleaning + chunking)),
-            }
-        )
+        rows.append(row(peer, chunk, corpus, judge, found))
         print(rows[-1], flush=True)
-    return rows, characters_lost(corpus, texts, PEERS[0].make())
+    return {"peers": rows, "characters_lost": characters_lost(corpus, cleaned(corpus), PEERS[0].make())}
+
+
+def of_documents(documents: Sequence[RealDocument], before: Path | None) -> dict[str, Any]:
+    """Measure real documents: nobody knows their sentences, so the judge of tears tells how chunks end."""
+    parts = (documents[number::_PARTS] for number in range(_PARTS))
+    found = side_by_side(documents, parts, lambda chunks: (tears.sentence_ends(chunks), max(0, len(chunks) - 1)))
+    kinds = tears.by_kind(documents, chunks_by(HERE, documents))
+    if before:
+        was = tears.by_kind(documents, chunks_by(before, documents))
+        found["by_kind"] = tears.rows(was, kinds)
+    return {"corpus": REAL, "tears": _tears(kinds[tears.ALL].soundness), **found}
+
+
+def of_opinions(count: int, characters: int, rounds: int) -> dict[str, Any]:
+    """Measure generated opinions, judged by the sentences that they were made of."""
+    sentences = Sentences()
+    corpus = list(opinions(count, characters, sentences=sentences))
+    parts: Iterator[list[Opinion]] = (list(opinions(count, characters, seed=2 + number)) for number in range(rounds))
+    found = side_by_side(corpus, parts, lambda chunks: (sum(map(sentences.end, chunks)), len(chunks)))
+    soundness = Soundness()
+    for opinion, text in zip(corpus, cleaned(corpus), strict=True):
+        soundness.add(f"opinion:{opinion.id}", text.text, PEERS[0].make()(text.text))
+    return {"corpus": GENERATED, "tears": _tears(soundness), **found}
+
+
+def _tears(soundness: Soundness) -> dict[str, Any]:
+    return {
+        "torn_share": round(soundness.tears.torn_share, 4),
+        "tabs_in_prose": soundness.tears.tabs_in_prose,
+        "furniture_inside_sentences": soundness.tears.furniture_inside,
+        "joined": soundness.tears.joined,
+        "orphaned_heading_share": round(soundness.orphaned_heading_share, 4),
+    }
 
 
 def headline(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,14 +79,21 @@ def headline(figures: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     if "memory" in figures:
         flat["peak_mb"] = max(row["peak_mb"] for row in figures["memory"])
+    if "tears" in figures:
+        flat |= figures["tears"]
     if "peers" in figures:
         [mine] = [row for row in figures["peers"] if row["chunker"] == OURS]
         peers = [row for row in figures["peers"] if row is not mine and row["in_tokens"]]
         flat["sentence_end_share"] = mine["sentence_end_share"]
         flat["characters_per_second"] = mine["with_cleaning_per_second"]
         if peers:
-            fastest = max(row["with_cleaning_per_second"] for row in peers)
-            flat["slowest_speedup_vs_peers"] = round(mine["with_cleaning_per_second"] / fastest, 2)
+            # Ours with its cleaning, beside others that only have the tags removed, or all with this cleaning.
+            for name, what in (
+                ("slowest_speedup_vs_peers", "without_tags"),
+                ("slowest_speedup_same_cleaning", "with_cleaning"),
+            ):
+                fastest = max(row[f"{what}_per_second"] for row in peers)
+                flat[name] = round(mine["with_cleaning_per_second"] / fastest, 2)
             flat["best_sentence_end_share_of_peers"] = max(row["sentence_end_share"] for row in peers)
     return flat
 
@@ -158,15 +106,21 @@ def main() -> None:
     if options.only in ("all", "memory"):
         found["memory"] = [vector_inputs_memory.measured(count) for count in options.partitions]
     if options.only in ("all", "peers"):
-        rows, lost = side_by_side(options.opinions, options.characters, options.rounds)
-        found |= {"peers": rows, "characters_lost": lost}
+        documents = real_documents(options.documents)
+        print(f"Measured on {REAL if documents else GENERATED}.", flush=True)
+        if documents:
+            found |= of_documents(documents, options.before)
+        else:
+            found |= of_opinions(options.opinions, options.characters, options.rounds)
     report.write("vector_inputs", found, headline)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure text and chunks.")
     parser.add_argument("--only", choices=("all", "peers", "memory"), default="all")
-    parser.add_argument("--opinions", type=int, default=60, help="opinions that are chunked side by side")
+    parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="real documents; generated ones without")
+    parser.add_argument("--before", type=Path, help="a checkout of an older version, for what is torn in both")
+    parser.add_argument("--opinions", type=int, default=60, help="generated opinions that are chunked side by side")
     parser.add_argument("--characters", type=int, default=20_000, help="characters of each")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--partitions", type=int, nargs="+", default=[10_000, 100_000], help="opinions of a partition")

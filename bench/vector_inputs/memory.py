@@ -24,6 +24,7 @@ import dagster as dg
 from psycopg.types.json import Jsonb
 
 from bench.vector_inputs.corpus import opinions
+from courtlistener_assets.defs.checks.examination import WARNINGS
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
@@ -113,12 +114,15 @@ def _materialized(environ: dict[str, str]) -> float:
 
 
 def _metadata(home: Path) -> dict[str, Any]:
-    """Return what the last run says of the partition; all of its checks have passed."""
+    """Return what the last run says of the partition; all of its checks have passed, but for warnings."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         [run] = instance.get_runs(limit=1)
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
     examined = [event for event in events if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION]
-    assert [event.asset_check_evaluation_data.passed for event in examined] == [True] * 4
+    evaluated = [event.asset_check_evaluation_data for event in examined]
+    wrong = [each.check_name for each in evaluated if not each.passed]
+    assert [name for name in wrong if name not in WARNINGS] == []
+    assert len(evaluated) > len(wrong)
     [made] = [event.materialization for event in events if event.is_step_materialization]
     return {name: value.value for name, value in made.metadata.items()}
 

@@ -1,12 +1,11 @@
 """Changes: what a partition's rows have that the rows of its file had not.
 
-Belongs here: comparing two versions of a partition row by row, and the file that names the difference. Does not belong
-here: the rows' columns, and reading and writing them (`table.py`).
+Belongs here: comparing two versions of a partition row by row. Does not belong here: the rows' columns, and reading and
+writing them (`table.py`), the log that names the difference (`change_log.py`, `log_files.py`).
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import itertools
 import json
@@ -14,22 +13,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from courtlistener_assets.chunks.files import Location
 from courtlistener_assets.chunks.scratch import scratch_tables
 from resources.records.arrivals import Arrival
-
-CHANGES_SCHEMA: pa.Schema = pa.schema(
-    [pa.field("chunk_id", pa.string(), nullable=False), pa.field("change", pa.string(), nullable=False)]
-)
-
-#: In the metadata of a changes file: when it was written, in UTC.
-WRITTEN_AT = "written_at"
 
 
 @dataclass(frozen=True)
@@ -37,15 +26,16 @@ class Diff:
     """How many chunks a partition's file has that the one before had not, by chunk id.
 
     `moved` chunks are no longer in the file, but in that of another partition, or in it as soon as it is made again;
-    `removed` ones are in no other. `updated` chunks have the same text and other metadata: a vector store keeps their
-    vectors. `added_tokens` are those of the added chunks. `written` is False if nothing changed and the file was not
-    touched.
+    `removed` ones are in no other. `reembed` chunks have the same text below another context_header, `relabelled` ones
+    only other metadata: a vector store keeps their vectors. `added_tokens` are those of the chunks to embed, `added`
+    and `reembed`. `written` is False if nothing changed and the file was not touched.
     """
 
     added: int
     removed: int
     unchanged: int
-    updated: int = 0
+    relabelled: int = 0
+    reembed: int = 0
     added_tokens: int = 0
     written: bool = True
     moved: int = 0
@@ -53,34 +43,29 @@ class Diff:
     @property
     def rows(self) -> int:
         """Rows of the partition now."""
-        return self.added + self.updated + self.unchanged
+        return self.added + self.relabelled + self.reembed + self.unchanged
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.updated or self.moved)
+        return bool(self.added or self.removed or self.relabelled or self.reembed or self.moved)
 
 
-def changes_path(path: Location) -> Location:
-    """Where the change that made the file at `path` is written: `chunks.parquet` -> `_chunks.changes.parquet`.
-
-    Readers of whole directories pass over names that begin with an underscore.
-    """
-    return path.with_name(f"_{path.stem}.changes.parquet")
-
-
-# A digest of every row before and after, by chunk id; NULL where there is no such row. The document is known of those
-# only that are not there any more, or were never, although another partition said that they would come.
+# A digest of every row before and after, by chunk id; NULL where there is no such row. Of a row that is known from the
+# log only the digest is empty. Besides what the log says of a chunk: its document, the digests of its text and of its
+# header, and of the header before.
 _SCHEMA = """
 CREATE TABLE chunks (
-    id BLOB PRIMARY KEY, before BLOB, after BLOB, tokens INTEGER, kind TEXT, document INTEGER, moved INTEGER
+    id BLOB PRIMARY KEY, before BLOB, after BLOB, tokens INTEGER, kind TEXT, document INTEGER, content BLOB,
+    header BLOB, header_before BLOB, moved INTEGER
 ) WITHOUT ROWID
 """
 _AFTER = (
-    "INSERT INTO chunks (id, after, tokens) VALUES (?, ?, ?) "
-    "ON CONFLICT (id) DO UPDATE SET after = excluded.after, tokens = excluded.tokens WHERE after IS NULL"
+    "INSERT INTO chunks (id, after, tokens, kind, document, content, header) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
 )
 _BEFORE = (
-    "INSERT INTO chunks (id, before, tokens, kind, document) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (id) DO UPDATE SET before = excluded.before"
+    "INSERT INTO chunks (id, before, tokens, kind, document, content, header, header_before) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) "
+    "ON CONFLICT (id) DO UPDATE SET before = excluded.before, header_before = excluded.header_before"
 )
 _ARRIVAL = "INSERT INTO chunks (id, kind, document) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
 _LOST = "CREATE INDEX lost ON chunks (kind, document) WHERE after IS NULL"
@@ -88,15 +73,20 @@ _LEFT = (
     "CREATE TABLE documents AS SELECT DISTINCT kind, document FROM chunks "
     "WHERE after IS NULL AND kind IS NOT NULL AND document IS NOT NULL"
 )
+_CHANGED = "before IS NOT NULL AND after IS NOT NULL AND before <> after"
 _COUNTS = (
     "SELECT count(*) FILTER (WHERE before IS NULL AND after IS NOT NULL), "
-    "count(*) FILTER (WHERE after IS NULL AND moved IS NULL), "
-    "count(*) FILTER (WHERE before = after), count(*) FILTER (WHERE before <> after), "
-    "coalesce(sum(tokens) FILTER (WHERE before IS NULL), 0), count(moved) FROM chunks"
+    "count(*) FILTER (WHERE after IS NULL AND moved IS NULL), count(*) FILTER (WHERE before = after), "
+    f"count(*) FILTER (WHERE {_CHANGED} AND header_before IS header), "
+    f"count(*) FILTER (WHERE {_CHANGED} AND header_before IS NOT header), "
+    "coalesce(sum(tokens) FILTER (WHERE after IS NOT NULL AND (before IS NULL OR "
+    "before <> after AND header_before IS NOT header)), 0), count(moved) FROM chunks"
 )
 _CHANGES = (
-    "SELECT id, CASE WHEN moved THEN 'moved' WHEN after IS NULL THEN 'removed' WHEN before IS NULL THEN 'added' "
-    "ELSE 'updated' END FROM chunks WHERE after IS NULL OR before IS NOT after ORDER BY id"
+    "SELECT lower(hex(id)), CASE WHEN moved THEN 'moved' WHEN after IS NULL THEN 'removed' "
+    "WHEN before IS NULL THEN 'added' WHEN header_before IS NOT header THEN 'reembed' ELSE 'relabelled' END, "
+    "kind, document, nullif(lower(hex(content)), ''), nullif(lower(hex(header)), '') "
+    "FROM chunks WHERE after IS NULL OR before IS NOT after ORDER BY id"
 )
 
 
@@ -119,10 +109,17 @@ class RowVersions:
 
     def add_before(self, batch: pa.RecordBatch) -> None:
         """Add rows as they were."""
-        documents = zip(*(_column(batch, name) for name in ("doc_type", "document_id")), strict=True)
-        self._table.executemany(
-            _BEFORE, ((*key, *document) for key, document in zip(_keys(batch), documents, strict=True))
-        )
+        self._table.executemany(_BEFORE, _keys(batch))
+
+    def add_logged(self, batch: pa.RecordBatch) -> None:
+        """Add rows as the log has them (`STATE_SCHEMA`), which does not know what they said."""
+        self._table.executemany(_BEFORE, ((id, b"", None, *rest) for id, *rest in logged(batch)))
+
+    def forget_before(self, *, damaged: bool) -> None:
+        """As if the log had never heard of the rows before; `damaged`: as if there had been none."""
+        if damaged:
+            self._table.execute("DELETE FROM chunks WHERE after IS NULL")
+        self._table.execute("UPDATE chunks SET before = NULL, header_before = NULL")
 
     def add_arrivals(self, arrivals: Iterable[Arrival]) -> None:
         """Add the chunks that were to come, after all others: those that are not there now are gone."""
@@ -156,35 +153,40 @@ class RowVersions:
             "UPDATE chunks SET moved = 1 WHERE id = ? AND after IS NULL", ([bytes.fromhex(id)] for id in chunk_ids)
         )
 
-    def forget_before(self) -> None:
-        """As if there had been no rows before."""
-        self._table.execute("DELETE FROM chunks WHERE after IS NULL")
-        self._table.execute("UPDATE chunks SET before = NULL")
-
     def diff(self) -> Diff:
         """The counts of what changed."""
-        added, removed, unchanged, updated, added_tokens, moved = self._table.execute(_COUNTS).fetchone()
-        return Diff(added, removed, unchanged, updated, added_tokens, moved=moved)
+        added, removed, unchanged, relabelled, reembed, tokens, moved = self._table.execute(_COUNTS).fetchone()
+        return Diff(added, removed, unchanged, relabelled, reembed, tokens, moved=moved)
 
-    def write_changes(self, file: Path, rows_a_group: int) -> None:
-        """Write the ids of what changed as Parquet with the columns of CHANGES_SCHEMA, in the order of the ids."""
+    def changes(self, at_once: int) -> Iterator[list[tuple[Any, ...]]]:
+        """What changed: chunk_id, change, doc_type, document_id, content_hash, header_hash, in the order of the ids."""
         changes = self._table.execute(_CHANGES)
-        with pq.ParquetWriter(file, CHANGES_SCHEMA, compression="zstd") as writer:
-            writer.add_key_value_metadata({WRITTEN_AT: dt.datetime.now(dt.UTC).isoformat()})
-            while group := changes.fetchmany(rows_a_group):
-                ids, kinds = zip(*group, strict=True)
-                writer.write_table(pa.table([[id.hex() for id in ids], kinds], schema=CHANGES_SCHEMA))
+        while group := changes.fetchmany(at_once):
+            yield group
 
 
-def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
-    return batch[name].to_pylist() if name in batch.schema.names else [None] * len(batch)
+def logged(batch: pa.RecordBatch) -> Iterator[tuple[bytes, str | None, int | None, bytes, bytes]]:
+    """Id, kind and id of the document, digests of the text and of the header, as rows of the log have them."""
+    columns = ("chunk_id", "doc_type", "document_id", "content_hash", "header_hash")
+    for id, kind, document, *hashes in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+        content, header = (bytes.fromhex(each or "") for each in hashes)
+        yield bytes.fromhex(id), kind, document, content, header
 
 
-def _keys(batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes, int]]:
+def header_digest(context_header: str) -> bytes:
+    """What `header_hash` says in hex: whether a chunk must be embedded again though its text has not changed."""
+    return hashlib.sha256(context_header.encode()).digest()
+
+
+def _keys(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     # All columns but the text, which content_hash represents.
     columns = [name for name in batch.schema.names if name != "text"]
     for row in batch.select(columns).to_pylist():
-        yield bytes.fromhex(row["chunk_id"]), _digest(row), row["token_count"]
+        id, content = (bytes.fromhex(row[name]) for name in ("chunk_id", "content_hash"))
+        yield (
+            *(id, _digest(row), row["token_count"], row.get("doc_type"), row.get("document_id")),
+            *(content, header_digest(row["context_header"])),
+        )
 
 
 def _digest(row: dict[str, Any]) -> bytes:

@@ -6,17 +6,17 @@ be cut (`cuts.py`), how tokens are counted (`token_counts.py`), what a chunk's r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts
+from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts, notes_begin
 from courtlistener_assets.chunks.token_counts import DEFAULT, Tokenizer
 from courtlistener_assets.chunks.token_ruler import Ruler
 from resources.errors import SettingError
 
 #: Changes whenever the same text can give other chunks.
-CHUNKER_VERSION = "2"
+CHUNKER_VERSION = "3"
 
 _MIN_BUDGET = 16
 #: What a chunk may end with, best first, and what share of the budget it must have before it ends there.
@@ -35,7 +35,13 @@ class Chunk:
 
 
 def chunk(
-    text: str, *, max_tokens: int = 512, overlap_sentences: int = 0, tokenizer: Tokenizer = DEFAULT
+    text: str,
+    *,
+    max_tokens: int = 512,
+    overlap_sentences: int = 0,
+    tokenizer: Tokenizer = DEFAULT,
+    footnotes: Sequence[tuple[int, int]] = (),
+    reserved: int = 0,
 ) -> list[Chunk]:
     """Split a text into chunks of at most `max_tokens` tokens, cut at sections, paragraphs or sentences.
 
@@ -43,13 +49,23 @@ def chunk(
     begins up to `overlap_sentences` sentences earlier, as far as half of the budget allows. The default is no overlap:
     chunks end at the ends of sentences, and repeated text costs tokens and returns duplicates in a search.
 
-    Raises SettingError for a budget below 16 tokens or a negative overlap.
+    `footnotes` are the spans of the text that are footnotes: a chunk that has the end of the body has none of the notes
+    behind it, unless the whole text is one chunk. `reserved` tokens of the budget are left for what is embedded
+    together with each chunk.
+
+    Raises SettingError if less than 16 tokens are left for a chunk, or the overlap is negative.
     """
-    if max_tokens < _MIN_BUDGET:
-        raise SettingError(f"max_tokens is {max_tokens}; at least {_MIN_BUDGET} is needed")
+    check_options(max_tokens, overlap_sentences, reserved)
+    return list(_Chunker(text, max_tokens - reserved, overlap_sentences, tokenizer, footnotes).chunks())
+
+
+def check_options(max_tokens: int, overlap_sentences: int = 0, reserved: int = 0) -> None:
+    """Raise SettingError for options that `chunk` cannot use."""
+    if max_tokens - reserved < _MIN_BUDGET:
+        left = f", of which {reserved} are for the header" if reserved else ""
+        raise SettingError(f"max_tokens is {max_tokens}{left}; at least {_MIN_BUDGET} are needed")
     if overlap_sentences < 0:
         raise SettingError(f"overlap_sentences is {overlap_sentences}; 0 or more is needed")
-    return list(_Chunker(text, max_tokens, overlap_sentences, tokenizer).chunks())
 
 
 class _Span(NamedTuple):
@@ -61,13 +77,21 @@ class _Span(NamedTuple):
 class _Chunker:
     """Cuts one text from its start to its end. `covered` is always the place up to which there are chunks."""
 
-    def __init__(self, text: str, max_tokens: int, overlap_sentences: int, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        text: str,
+        max_tokens: int,
+        overlap_sentences: int,
+        tokenizer: Tokenizer,
+        footnotes: Sequence[tuple[int, int]] = (),
+    ) -> None:
         self.text = text
         self.max_tokens = max_tokens
         self.overlap_sentences = overlap_sentences
         self.tokenizer = tokenizer
         self.cuts = Cuts(text)
         self.ruler = Ruler(text, self.cuts.paragraph_ends, tokenizer)
+        self.notes = notes_begin(text, footnotes)
 
     def chunks(self) -> Iterator[Chunk]:
         covered = index = 0
@@ -78,7 +102,7 @@ class _Chunker:
 
     def _next(self, covered: int) -> _Span:
         """The next chunk. If the ruler was wrong about it, as it can be with some tokenizers, a shorter one."""
-        budget = self.max_tokens
+        budget = self.max_tokens - self.ruler.framing
         while True:
             span = self._whole_sentences(covered, budget) or self._part_of_sentence(covered, budget)
             if not self.ruler.exact:
@@ -99,9 +123,10 @@ class _Chunker:
         """Where the sentences begin that the next chunk may repeat, the farthest first."""
         starts: list[int] = []
         most = self.max_tokens // 2
-        if self.overlap_sentences:
+        if self.overlap_sentences and covered != self.notes:
             # A paragraph without ends of sentences would otherwise be searched up to its start for each of its chunks.
-            for start, _ in self.cuts.sentences(self.ruler.before(covered, most), covered - 1):
+            low = max(self.ruler.before(covered, most), self.notes if covered > self.notes else 0)
+            for start, _ in self.cuts.sentences(low, covered - 1):
                 if len(starts) == self.overlap_sentences or self.ruler.count(start, covered) > most:
                     break
                 starts.insert(0, start)
@@ -109,24 +134,29 @@ class _Chunker:
 
     def _best(self, start: int, covered: int, budget: int) -> _Span | None:
         """The chunk from `start` that ends at the best place that makes it full enough: the last such place."""
+        last = self._last(covered)
         beyond = self.ruler.beyond(start, budget)
-        if beyond == len(self.text) and (tokens := self.ruler.count(start, beyond)) <= budget:
-            return _Span(start, beyond, tokens)
+        for end in (len(self.text), last) if covered == 0 else (last,):
+            if beyond >= end and (tokens := self.ruler.count(start, end)) <= budget:
+                return _Span(start, end, tokens)
         for least, share in _FULL_ENOUGH:
             if least == SENTENCE:
                 beyond = self.ruler.beyond(start, budget, closely=True)
-            places = self.cuts.paragraphs if least >= PARAGRAPH else self.cuts.sentences
-            for place, quality in places(covered, beyond):
-                if quality >= least and (tokens := self.ruler.count(start, place)) <= budget:
-                    if tokens >= share * budget:
-                        return _Span(start, place, tokens)
-                    break
+            low, high = max(covered, self.ruler.below(start, share * budget)), min(beyond, last)
+            places = self.cuts.paragraphs(low, high, least) if least >= PARAGRAPH else self.cuts.sentences(low, high)
+            for place, quality in places:
+                if quality >= least and share * budget <= (tokens := self.ruler.count(start, place)) <= budget:
+                    return _Span(start, place, tokens)
         return None
 
     def _part_of_sentence(self, start: int, budget: int) -> _Span:
         """A chunk that ends inside a sentence that is over the budget, if possible between clauses."""
-        end = self.ruler.beyond(start, budget, closely=True)
+        end = min(self._last(start), self.ruler.beyond(start, budget, closely=True))
         while end > start + 1 and (tokens := self.ruler.count(start, end)) > budget:
             end = max(start + 1, min(end - 1, start + (end - start) * max(budget, 0) // tokens))
         end = self.cuts.clause(start, end)
         return _Span(start, end, self.ruler.count(start, end))
+
+    def _last(self, covered: int) -> int:
+        """Where the next chunk ends at the latest."""
+        return self.notes if covered < self.notes else len(self.text)

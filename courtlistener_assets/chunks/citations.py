@@ -1,7 +1,7 @@
-"""Citations: which cases, statutes and articles a chunk cites.
+"""Citations: which cases, statutes and articles a chunk cites, and which of the cases are stored.
 
-Belongs here: calling eyecite, and not calling it again for a text whose citations are known. Does not belong here: the
-case's own citations (`document.py`).
+Belongs here: calling eyecite, not calling it again for a text whose citations are known, and choosing among the stored
+clusters that have a citation. Does not belong here: the case's own citations (`document.py`), SQL.
 
 eyecite reads some 50,000 characters a second, hundreds of times less than everything else reads, so it is an option.
 The file of the last time is its cache: what is known of a text, by its content_hash, is taken from there.
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from courtlistener_assets.chunks.document import Document, id_of
 from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
 from resources.errors import SettingError
@@ -23,7 +25,66 @@ from resources.errors import SettingError
 #: In the metadata of a file: what found its citations.
 FINDER = "citation_finder"
 _ROWS_AT_ONCE = 8192
+#: Rows whose citations are looked up at once.
+_LOOKED_UP = 500
 _SCHEMA = "CREATE TABLE known (content_hash TEXT PRIMARY KEY, cites TEXT NOT NULL) WITHOUT ROWID"
+
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CitedCluster:
+    """A stored cluster that has a citation, and the ids of its opinions."""
+
+    id: int
+    opinions: frozenset[int]
+
+
+FindClusters = Callable[[Sequence[str]], Mapping[str, Sequence[CitedCluster]]]
+
+
+def with_citations(
+    documents: Iterable[tuple[Document, list[Row]]],
+    find_citations: Callable[[str, str], list[str]],
+    find_clusters: FindClusters | None,
+) -> Iterator[tuple[Document, list[Row]]]:
+    """The same documents and rows with `cites` and, with `find_clusters`, `cites_clusters`; some hundred at a time."""
+    waiting: list[tuple[Document, list[Row]]] = []
+    for document, rows in documents:
+        for row in rows:
+            row["cites"] = find_citations(row["text"], row["content_hash"])
+        waiting.append((document, rows))
+        if find_clusters is None or sum(len(rows) for _, rows in waiting) >= _LOOKED_UP:
+            yield from _resolved(waiting, find_clusters)
+            waiting = []
+    yield from _resolved(waiting, find_clusters)
+
+
+def _resolved(
+    documents: list[tuple[Document, list[Row]]], find_clusters: FindClusters | None
+) -> list[tuple[Document, list[Row]]]:
+    cited = sorted({citation for _, rows in documents for row in rows for citation in row["cites"]})
+    if find_clusters and documents:
+        clusters = find_clusters(cited) if cited else {}
+        for document, rows in documents:
+            listed = document.body.get("opinions_cited")
+            opinions = {id_of(each) for each in listed} if isinstance(listed, list) else set()
+            for row in rows:
+                found = (_cluster_of(clusters.get(citation, ()), opinions) for citation in row["cites"])
+                distinct = dict.fromkeys(id for id in found if id not in (None, document.cluster_id))
+                row["cites_clusters"] = list(distinct)
+    return documents
+
+
+def _cluster_of(clusters: Sequence[CitedCluster], opinions: set[int | None]) -> int | None:
+    """The only cluster with a citation. Of several, as where a page has many short orders, the one that is listed, too.
+
+    `opinions` are those that CourtListener lists as cited by the same document.
+    """
+    if len(clusters) > 1:
+        clusters = [cluster for cluster in clusters if not cluster.opinions.isdisjoint(opinions)]
+    return clusters[0].id if len(clusters) == 1 else None
 
 
 class CitationFinder:

@@ -7,12 +7,14 @@ of documents (`download/streams.py`), chunks, their ids and duplicates (`rows.py
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from courtlistener_assets.chunks.chunking import CHUNKER_VERSION
+from courtlistener_assets.chunks.token_counts import Tokenizer, shortened
 from courtlistener_assets.text.characters import repair
 from courtlistener_assets.text.cleaning import CLEANER_VERSION, CleanText
 from resources.errors import UnusableRecord
@@ -30,7 +32,8 @@ class DocumentKind:
 
     `heading` says in the context header what a document is. `columns` are those that only this kind has. `date` finds
     the date of a document in a row of the store. `version_of` is the id of the document that this one is an older
-    version of. `mostly_text`: that one has no text is an exception, which the checks may look into.
+    version of; `combined` says whether its text may have those of its cluster's other documents in it. `mostly_text`:
+    that one has no text is an exception, which the checks may look into.
     """
 
     name: str
@@ -40,6 +43,7 @@ class DocumentKind:
     columns: Callable[[Body], dict[str, Any]] = lambda body: {}
     date: Callable[[Mapping[str, Any]], dt.date | None] = lambda row: row["date_filed"]
     version_of: Callable[[Body], int | None] = lambda body: None
+    combined: Callable[[Body], bool] = lambda body: False
     mostly_text: bool = True
 
 
@@ -87,14 +91,21 @@ def context_header(document: Document) -> str:
     cited = document.citations[0] if document.citations else f"No. {document.docket_number}"
     named = ", ".join(part for part in (document.case_name, cited if cited != "No. " else "") if part)
     place = " ".join(filter(None, (document.court_name or document.court_id, str(document.date_filed or ""))))
-    return " ".join(repair(f"{named} ({place}) | {document.kind.heading(document)}").split())
+    case = f"{named} ({place})" if named else place
+    return " ".join(repair(f"{case} | {document.kind.heading(document)}").split())
 
 
-def document_columns(document: Document, cleaned: CleanText) -> dict[str, Any]:
+def document_columns(
+    document: Document, cleaned: CleanText, tokenizer: Tokenizer, max_header_tokens: int
+) -> dict[str, Any]:
     """The columns whose values are the same for all chunks of a document; a kind's own are null in the others."""
     body = document.body
+    header = shortened(context_header(document), max_header_tokens, tokenizer)
     return {
-        "context_header": context_header(document),
+        "context_header": header,
+        "header_hash": hashlib.sha256(header.encode()).hexdigest(),
+        "header_token_count": tokenizer.count(header),
+        "tokenizer": tokenizer.name,
         "doc_type": document.doc_type,
         "document_id": document.id,
         "docket_id": document.docket_id,
@@ -110,6 +121,7 @@ def document_columns(document: Document, cleaned: CleanText) -> dict[str, Any]:
         "precedential_status": text_or_none(document.precedential_status),
         "citations": [repair(citation) for citation in document.citations],
         "cites": None,
+        "cites_clusters": None,
         "text_source": cleaned.source,
         "ocr": None,
         "source_sha1": text_or_none(body.get("sha1")),
@@ -117,7 +129,6 @@ def document_columns(document: Document, cleaned: CleanText) -> dict[str, Any]:
         "absolute_url": text_or_none(body.get("absolute_url")),
         "chunker_version": CHUNKER_VERSION,
         "cleaner_version": CLEANER_VERSION,
-        "duplicate_kind": None,
         **document.kind.columns(body),
     }
 

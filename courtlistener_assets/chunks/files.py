@@ -116,6 +116,8 @@ def opened(location: Location) -> Iterator[pq.ParquetFile]:
 
     # Arrow would otherwise read all row groups ahead, and keep them.
     options: dict[str, Any] = {"pre_buffer": False, "page_checksum_verification": isinstance(location, Path)}
+    if not isinstance(location, Path):
+        location.fs.invalidate_cache()  # Another worker may have replaced it by a longer one.
     with location.open("rb") as source, pq.ParquetFile(source, **options) as file:
         yield file
 

@@ -1,6 +1,6 @@
 """Moves: which chunks that a partition's file no longer has are those of a document that is in another partition now.
 
-Belongs here: finding them. Does not belong here: the file that names them (`changes.py`), where the files are
+Belongs here: finding them. Does not belong here: the log that names them (`change_log.py`), where the files are
 (`defs/assets/vector_inputs.py`).
 
 To a consumer `moved` means that the vector stays. So the other partition's file must either have the chunk already, or
@@ -18,6 +18,7 @@ from datetime import date
 from courtlistener_assets.chunks.changes import RowVersions
 from courtlistener_assets.chunks.document import Document, DocumentKind
 from courtlistener_assets.chunks.rows import chunk_ids
+from courtlistener_assets.chunks.token_counts import DEFAULT, Tokenizer
 from resources.records.arrivals import Arrival
 from resources.records.store import RecordStore
 
@@ -29,7 +30,7 @@ class Moves:
     """Finds the chunks that moved away from the partition `here`.
 
     `other_file` names the partition of a court and date (None: no date) if it has a file. `arrivals` are the notes of
-    `here`; the budget and overlap are those that chunks are made with.
+    `here`; the budget, the overlap, the tokenizer and the reserve are those that chunks are made with.
     """
 
     store: RecordStore
@@ -39,6 +40,8 @@ class Moves:
     arrivals: Iterable[Arrival] = ()
     max_tokens: int = 512
     overlap_sentences: int = 0
+    tokenizer: Tokenizer = DEFAULT
+    reserved: int = 0
 
     def mark(self, versions: RowVersions) -> None:
         """Mark them; only documents that have lost chunks are read, one at a time."""
@@ -57,7 +60,13 @@ class Moves:
         for id, court, day, body in self.store.bodies_in_place(kind.table, list(moving)):
             if self._elsewhere(court, day) == moving[id]:
                 document = Document(kind=kind, body=body, docket_id=None, court_id=court or "")
-                now = chunk_ids(document, max_tokens=self.max_tokens, overlap_sentences=self.overlap_sentences)
+                now = chunk_ids(
+                    document,
+                    max_tokens=self.max_tokens,
+                    overlap_sentences=self.overlap_sentences,
+                    tokenizer=self.tokenizer,
+                    reserved=self.reserved,
+                )
                 moved = now.intersection(lost[id])
                 versions.mark_moved(moved)
                 notes = {chunk: number for chunk, number in notes.items() if chunk not in moved}

@@ -35,13 +35,18 @@ class Ruler:
 
     def __init__(self, text: str, paragraph_ends: Sequence[int], tokenizer: Tokenizer) -> None:
         self._text = text
-        self._count = tokenizer.count
+        self._tokenizer_count = tokenizer.count
+        #: The tokens that the tokenizer puts around every text, which no count of the ruler has.
+        self.framing = tokenizer.count("")
         self._borders, regular = _borders(text, paragraph_ends)
         #: Whether counts are the tokenizer's own, and not only close to them.
         self.exact = regular and hasattr(tokenizer, "counts")
         counts = getattr(tokenizer, "counts", self._counts)
         self._tokens: list[int] = [0, *accumulate(counts(text, self._borders))]
         self._last_origin = 0, (0, 0)
+
+    def _count(self, text: str) -> int:
+        return self._tokenizer_count(text) - self.framing
 
     def _counts(self, text: str, places: Sequence[int]) -> list[int]:
         return [self._count(text[start:end]) for start, end in pairwise(places)]
@@ -70,6 +75,10 @@ class Ruler:
             if between < 0 or not self._is_border(between):
                 return high
             self._until(between)
+
+    def below(self, start: int, tokens: float) -> int:
+        """A place up to which `text[start:]` has less than so many tokens, or its start."""
+        return self._borders[max(0, bisect_left(self._tokens, self._origin(start)[1] + tokens) - 1)]
 
     def before(self, end: int, tokens: int) -> int:
         """A place from which up to `end` there are more than so many tokens, and from any earlier one; else 0."""

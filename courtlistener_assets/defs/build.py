@@ -22,13 +22,14 @@ from courtlistener_assets.defs.assets.partitioning import court_months, courts_a
 from courtlistener_assets.defs.assets.quota_usage import quota_usage_asset, quota_usage_schedule
 from courtlistener_assets.defs.assets.undated_dockets import undated_dockets_asset
 from courtlistener_assets.defs.assets.vector_inputs import undated_vector_inputs_asset, vector_inputs_asset
+from courtlistener_assets.defs.assets.vector_store import vector_store_asset, vector_store_schedule
 from courtlistener_assets.defs.checks.complete_and_current import Checked, complete_and_current_check
 from courtlistener_assets.defs.checks.downloads import completeness_asset, countable
 from courtlistener_assets.defs.checks.nothing_is_dead import nothing_is_dead_check
 from courtlistener_assets.defs.checks.vector_inputs import vector_inputs_checks
 from courtlistener_assets.defs.failed_docket_lookups import LOOK_UP_FAILED_DOCKETS, look_up_failed_dockets_job
 from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
-from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, Names, name_of
+from courtlistener_assets.defs.names import TEXT_ASSETS, UNDATED_VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.schedules import catch_up_schedule, current_months_schedule, rolling_refresh_schedules
 from courtlistener_assets.defs.sensors import sensors
 from courtlistener_assets.download.courts import nearest, offline
@@ -114,21 +115,26 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
         schedules.append(current_months_schedule(names, jobs, courts, months))
         schedules.append(catch_up_schedule(names, jobs, courts, settings.grouped, cron))
     if kinds := all_kinds(by_month):
-        assets.append(vector_inputs_asset(months, settings.data_dir, by_month, names))
+        assets.append(vector_inputs_asset(months, settings.data_dir, by_month, names, settings.change_days))
         checks.append(vector_inputs_checks(months, settings.data_dir, kinds, names))
     if entries := undated_stream(streams):
         assets.append(undated_dockets_asset(undated(courts), entries, by_month, scope, names))
         if kinds := all_kinds(by_month):
-            assets.append(undated_vector_inputs_asset(undated(courts), settings.data_dir, by_month, names))
+            assets.append(
+                undated_vector_inputs_asset(undated(courts), settings.data_dir, by_month, names, settings.change_days)
+            )
             checks.append(vector_inputs_checks(undated(courts), settings.data_dir, kinds, names, UNDATED_VECTOR_INPUTS))
         checked.append(Checked(UNDATED_DOCKETS, undated(courts), [sweep.name for sweep in entries.sweeps]))
+    text = [each.key for each in assets if name_of(each.key) in TEXT_ASSETS]
+    kept = [vector_store_asset(settings, text, names)] if settings.vector_store and text else []
+    schedules += [vector_store_schedule(names) for _ in kept]
     if settings.refresh_days:
         schedules += rolling_refresh_schedules(names, jobs, streams, settings.refresh_days)
     checks += [complete_and_current_check(each, names) for each in checked]
     partitions = {name_of(each.key): each.partitions_def for each in assets}
     operations = [failed_dockets_asset(names), quota_usage_asset(settings, names), completeness_asset(streams, names)]
     return {
-        "assets": assets + operations,
+        "assets": assets + kept + operations,
         "asset_checks": checks,
         "jobs": [*jobs.values(), *backlog_jobs(names)],
         "sensors": sensors(names, jobs, partitions, checked),

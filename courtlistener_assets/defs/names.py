@@ -12,6 +12,7 @@ import dagster as dg
 #: Here, since what it is made from must know it too.
 VECTOR_INPUTS = "vector_inputs"
 UNDATED_VECTOR_INPUTS = "undated_vector_inputs"
+VECTOR_STORE = "vector_store"
 #: What is made from downloads, without a request.
 TEXT_ASSETS = (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits. Here, since who

@@ -153,6 +153,7 @@ OPINION = DocumentKind(
     columns=_opinion_columns,
     date=lambda row: row["dated"],
     version_of=lambda body: id_of(body.get("main_version")),
+    combined=lambda body: body.get("type") == "010combined",
 )
 OPINIONS = Stream(
     name="opinions",

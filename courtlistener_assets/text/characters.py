@@ -8,21 +8,37 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from courtlistener_assets.text.marks import CONTROLS
+from courtlistener_assets.text.mojibake import may_be_mojibake, repair_mojibake
 
-_NEWLINES = re.compile(r"\r\n?|[\x0b\u2028\u2029]")
-_INVISIBLE = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff\ufffe\uffff{CONTROLS}]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_USUAL = bytes(range(0x20, 0x7F)) + b"\n\t\f"
+_NEWLINES = "\r\x0b\u2028\u2029"
+_SPACES = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
+#: The same as HTML reads it in running text: a number or an old name needs no semicolon.
+_REFERENCE = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?")
 #: Quotes and dashes of Windows code page 1252 that were read as Latin-1: there, these codes are controls.
-_CP1252 = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
+_CP1252 = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
 _ESCAPED = re.compile(r"&(?:amp;)+")
-#: Everything that `repair` looks for, so that clean text is read only once.
+#: Everything that `repair` looks for, with the line end that belongs to it, so that a text is read only once.
 _SUSPECT = re.compile(
-    rf"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060\ud800-\udfff\ufeff\ufffe\uffff{CONTROLS}]"
+    rf"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060{_SPACES}\ud800-\udfff\ufeff\ufffe\uffff{CONTROLS}]"
+    r"(?:(?<=\r)\n|(?<=\u00ad)[ \t]*(?:\r\n?|\n)[ \t]*)?"
 )
+_SUSPECT_ASCII = re.compile(r"[\x00-\x08\x0b\r\x0e-\x1f\x7f](?:(?<=\r)\n)?")
 _SOFT_HYPHEN = re.compile(r"\u00ad[ \t]*\n[ \t]*|\u00ad")
+
+
+def _by_first_letter(endings: Iterable[str]) -> str:
+    """A pattern for any of these, grouped by the first letter, so that few are tried where a text has none."""
+    by_letter: dict[str, set[str]] = {}
+    for ending in endings:
+        by_letter.setdefault(ending[0], set()).add(ending[1:])
+    return "|".join(f"{letter}(?:{'|'.join(sorted(rests))})" for letter, rests in sorted(by_letter.items()))
+
 
 # PDF extraction drops the glyphs fi, fl, ff, ffi and ffl of some fonts. These remains are no English words.
 # fmt: off
@@ -39,10 +55,29 @@ _LOST_LIGATURE = frozenset({
 #: How they end, from their last f and the letter before it on: few other words do.
 _LOST_ENDS = re.compile(
     "f(?:"
-    + "|".join(sorted({re.sub(r".*?(.?f)([^f]+)$", r"\2(?<=\1\2)", word) for word in _LOST_LIGATURE}))
+    + _by_first_letter(re.sub(r".*?(.?f)([^f]+)$", r"\2(?<=\1\2)", word) for word in _LOST_LIGATURE)
     + ")(?![a-z])"
 )
 _WORD = re.compile(r"[a-z]{3,}")
+#: Ends of words that are no words: what stands on the second line of a word that was cut.
+# fmt: off
+_FRAGMENTS = (
+    "ble", "bly", "cation", "ceeding", "ceedings", "cern", "cerned", "cerning", "cerns", "cessive", "cient",
+    "ciently", "cision", "clude", "cluded", "cludes", "cluding", "clusion", "clusions", "cuit", "cumstances",
+    "curity", "dants", "dence", "dicated", "dicial", "dictment", "fendant", "fendants", "ficient", "fied",
+    "forcement", "gation", "gations", "ification", "ination", "ing", "ingly", "ities", "ity", "judice", "lation",
+    "ment", "ments", "mony", "ness", "nied", "pellant", "pellants", "pellee", "ployee", "ployees", "ployment",
+    "quired", "quirement", "risdiction", "sary", "sented", "sidered", "sion", "sional", "sions", "sive", "tain",
+    "tained", "tention", "tentions", "tial", "tially", "ticular", "tiff", "tiffs", "tion", "tional", "tionally",
+    "tions", "tive", "tively", "trict", "ture", "tution", "tutional", "victed", "viction", "vided",
+)
+# fmt: on
+_FRAGMENT = re.compile(f" (?<=[a-z] )(?:{_by_first_letter(_FRAGMENTS)})(?![a-z])")
+#: One of these is in every text with several of the others.
+_FREQUENT_FRAGMENTS = (" tion", " ments ")
+#: Fewer hits than this can be misprints, as can one in so many letters.
+_FRAGMENT_HITS = 4
+_LETTERS_A_FRAGMENT = 8_000
 #: Fewer hits than this can be misprints.
 _LIGATURE_HITS = 3
 
@@ -51,27 +86,66 @@ def repair(text: str) -> str:
     """Return `text` without characters that XML, Postgres, Arrow or UTF-8 refuse, with plain line ends.
 
     Lone surrogates become U+FFFD. Invisible characters go: C0 and C1 controls, zero-width spaces, byte order marks. A
-    soft hyphen goes together with the line end that it explains. Tabs and form feeds stay.
+    soft hyphen goes together with the line end that it explains. Spaces of a typesetter's widths are plain spaces.
+    Characters that were certainly read in a wrong encoding are read again. Tabs and form feeds stay.
     """
-    if not _SUSPECT.search(text):
+    unusual = unusual_characters(text).replace("\xa0", " ")
+    if unusual.isprintable() and not may_be_mojibake(unusual):
         return text
     if text.isascii():
-        return _INVISIBLE.sub("", _NEWLINES.sub("\n", text))
-    text = _SURROGATE.sub("\ufffd", _NEWLINES.sub("\n", text))
-    text = text.translate(_CP1252) if any(chr(code) in text for code in _CP1252) else text
-    return _SOFT_HYPHEN.sub("", _INVISIBLE.sub("", text))
+        return _SUSPECT_ASCII.sub(_repaired, text)
+    return _SUSPECT.sub(_repaired, repair_mojibake(text))
+
+
+def unusual_characters(text: str) -> str:
+    """All characters of a text, in order, that are neither printable ASCII nor tabs or ends of lines and pages.
+
+    They are few, so that what is looked for among them is found at once.
+    """
+    return text.encode("utf-8", "surrogatepass").translate(None, _USUAL).decode("utf-8", "surrogatepass")
+
+
+def _repaired(match: re.Match[str]) -> str:
+    first = match.group()[0]
+    if "\ud800" <= first <= "\udfff":
+        return "\ufffd"
+    if first in _NEWLINES:
+        return "\n"
+    return " " if first in _SPACES else _CP1252.get(first, "")
 
 
 def decode_entities(text: str) -> str:
     """Decode entities that are still in a text after parsing, however often they were escaped (`&amp;amp;sect;`)."""
     if "&" not in text:
         return text
-    return _ENTITY.sub(lambda match: repair(html.unescape(match.group())), _ESCAPED.sub("&", text))
+    return _ENTITY.sub(lambda match: _decoded(match.group()), _ESCAPED.sub("&", text))
+
+
+def decode_references(text: str) -> str:
+    """Decode the references of markup as a browser does, then what was escaped twice. Soft hyphens go."""
+    if "&" not in text:
+        return text
+    text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")  # most of them, where publishers indent by them
+    text = decode_entities(_REFERENCE.sub(lambda match: _decoded(match.group()), text))
+    return _SOFT_HYPHEN.sub("", text) if "\xad" in text else text
+
+
+@lru_cache(maxsize=2_048)
+def _decoded(reference: str) -> str:
+    if reference in ("&shy;", "&#173;", "&#xad;", "&#xAD;"):
+        return "\xad"
+    return repair(html.unescape(reference))
+
+
+def lost_hyphens(text: str) -> bool:
+    """Whether words that the page's lines had cut are still cut ("con cern"): the PDF's text has no hyphens there."""
+    if not any(fragment in text for fragment in _FREQUENT_FRAGMENTS):
+        return False
+    return len(_FRAGMENT.findall(text)) >= max(_FRAGMENT_HITS, len(text) // _LETTERS_A_FRAGMENT)
 
 
 def lost_ligatures(text: str) -> bool:
     """Whether the text has lost letters to a font's ligatures ("the ffth offcer"). They are not guessed back."""
-    lowered = text.lower()
-    if len(_LOST_ENDS.findall(lowered)) < _LIGATURE_HITS:
+    if len(_LOST_ENDS.findall(text)) < _LIGATURE_HITS:
         return False
-    return sum(map(_LOST_LIGATURE.__contains__, _WORD.findall(lowered))) >= _LIGATURE_HITS
+    return sum(map(_LOST_LIGATURE.__contains__, _WORD.findall(text.lower()))) >= _LIGATURE_HITS

@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from courtlistener_assets.text import markup, plain
-from courtlistener_assets.text.characters import decode_entities, lost_ligatures, repair
+from courtlistener_assets.text.characters import (
+    decode_entities,
+    lost_hyphens,
+    lost_ligatures,
+    repair,
+    unusual_characters,
+)
 from courtlistener_assets.text.marks import Footnote, Mark, Marks, settle
+from courtlistener_assets.text.mojibake import has_mojibake, may_be_mojibake
 
 #: Changes whenever the same field can give another clean text.
-CLEANER_VERSION = "1"
+CLEANER_VERSION = "2"
 
 #: The fields of an opinion that can hold its text, best first: CourtListener's own order.
 OPINION_FIELDS = (
@@ -34,6 +41,8 @@ _LOST = re.compile(r"[\ufffd\ue000-\uf8ff]")
 
 LOST_LIGATURES = "lost_ligatures"
 LOST_CHARACTERS = "lost_characters"
+LOST_HYPHENS = "lost_hyphens"
+MOJIBAKE = "mojibake"
 
 
 @dataclass(frozen=True)
@@ -41,9 +50,10 @@ class CleanText:
     """The text of one document, in paragraphs parted by a blank line.
 
     `source` is the name of the API's field. `marks` are the characters that were moved out of the text, `footnotes` the
-    spans of the text that are footnotes. `flags` may hold `lost_ligatures` (the PDF's font lost fi, fl, ff) and
-    `lost_characters` (it has replacement characters or glyphs of a private font). `text` is "" when the field holds
-    only markup.
+    spans of the text that are footnotes. `flags` may hold `lost_ligatures` (the PDF's font lost fi, fl, ff),
+    `lost_characters` (it has replacement characters or glyphs of a private font), `lost_hyphens` (words that lines had
+    cut are in two parts) and `mojibake` (characters were read in a wrong encoding, and it is not certain which). `text`
+    is "" when the field holds only markup.
     """
 
     text: str
@@ -51,6 +61,11 @@ class CleanText:
     marks: tuple[Mark, ...] = ()
     footnotes: tuple[Footnote, ...] = ()
     flags: frozenset[str] = frozenset()
+
+    @property
+    def footnote_spans(self) -> list[tuple[int, int]]:
+        """Where the footnotes begin and end, as the chunker is told."""
+        return [(note.start, note.end) for note in self.footnotes]
 
 
 def opinion_text(body: Mapping[str, Any]) -> CleanText | None:
@@ -84,6 +99,15 @@ def clean(value: str, source: str) -> CleanText:
     else:
         stream = plain.unwrap(decode_entities(repaired), marks)
     settled = settle(stream, marks)
-    flags = {LOST_LIGATURES} if lost_ligatures(settled.text) else set()
-    flags |= {LOST_CHARACTERS} if _LOST.search(settled.text) else set()
-    return CleanText(settled.text, source, settled.marks, settled.footnotes, frozenset(flags))
+    return CleanText(settled.text, source, settled.marks, settled.footnotes, _flags(settled.text))
+
+
+def _flags(text: str) -> frozenset[str]:
+    unusual = unusual_characters(text)
+    signs = {
+        LOST_LIGATURES: lost_ligatures(text),
+        LOST_CHARACTERS: bool(_LOST.search(unusual)),
+        LOST_HYPHENS: lost_hyphens(text),
+        MOJIBAKE: may_be_mojibake(unusual) and has_mojibake(text),
+    }
+    return frozenset(flag for flag, is_found in signs.items() if is_found)

@@ -1,97 +1,206 @@
-"""Columns of plain text: captions and pages set in two columns -> one column, the left before the right.
+"""Columns of plain text: captions and pages set in columns -> one column, the left before the right.
 
-Belongs here: finding the gutter between two columns of consecutive lines. Does not belong here: tables with short
-cells, whose rows must stay together (`plain.py` keeps them line by line).
+Belongs here: finding the border or the gutter between columns of consecutive lines. Does not belong here: tables with
+short cells, whose rows must stay together (`tables.py`).
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
 
-from courtlistener_assets.text.furniture import PAGE_BREAK
-from courtlistener_assets.text.marks import Marks, visible
+from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.page_lines import PAGE_BREAK
 
-# What is rare comes first, since that is what a search is fast by; then what must stand before it.
-_GAP = re.compile(r"   (?<=\S   ) *(?=\S)")
-_BORDERED = re.compile(r"[):|§*](?<!\S.)[):|§*]*(?=\s|$)")
-_BORDER = ")(:|§*"
+_BORDER = ")]:|§*}"
+#: A border stands by itself; on the line's left there is room, or nothing but the line's marks.
+_BORDERED = {
+    border: re.compile(rf"{re.escape(border)}(?:(?<=  .)|(?<= [)\]}}|])|(?<=\n.))(?=[ \n])") for border in _BORDER
+}
+#: How far apart the lines of a caption, and the places of its border, may be.
+_MAX_BLANKS = 2
+_JITTER = 1
 _MIN_CAPTION_LINES = 4
-_MIN_COLUMN_LINES = 8
+_MIN_BORDERED_SHARE = 0.7
+_MIN_COLUMN_LINES = 4
+#: Lines at most a few apart that have a wide space before the same column are looked at as a page of columns.
+_MIN_HITS = 3
+_MAX_DISTANCE = 5
+#: Lines above and below them that can belong to the columns.
+_MAX_MORE = 60
+_MIN_GUTTER = 2
+_GUTTER = "    "  # in most of the lines
+_MAX_COLUMNS = 3
+#: How often, and in what share of the lines, reading by rows would put other text into a sentence.
+_MIN_TORN = 2
+_MIN_TORN_SHARE = 0.15
 _MIN_WORDS = 3.0
 
 
 def in_reading_order(lines: list[str], marks: Marks) -> list[str]:
-    """Return the lines with every two-column region replaced by its left column, a blank line, its right column."""
+    """Return the lines with every region of columns replaced by its left column, a blank line, its right column."""
+    return _split_pages(_split_captions(lines, marks))
+
+
+# --- captions --------------------------------------------------------------------------------------------------------
+
+
+def _split_captions(lines: list[str], marks: Marks) -> list[str]:
     result: list[str] = []
-    start = 0
-    while start < len(lines):
-        if "  " not in lines[start] and lines[start][:1] not in _BORDER:
-            result.append(lines[start])
-            start += 1
-            continue
-        end = start
-        while end < len(lines) and _may_be_columns(lines[end], started=end > start):
-            end += 1
-        region = lines[start:end]
-        result += _split(region, marks) if len(region) >= _MIN_CAPTION_LINES else region
-        if end == start:
-            result.append(lines[start])
-            end += 1
-        start = end
-    return result
+    place = 0
+    for start, end, border in _captions(lines):
+        rows = [_at_border(line, border, marks) for line in lines[start:end]]
+        result += [*lines[place:start], "", *(left for left, _ in rows), "", *(right for _, right in rows), ""]
+        place = end
+    return [*result, *lines[place:]] if place else lines
 
 
-def _may_be_columns(line: str, *, started: bool) -> bool:
-    if not visible(line).strip() or line.startswith(PAGE_BREAK):
-        return False
-    if "  " not in line and line[0] not in _BORDER:
-        return started
-    return started or bool(_GAP.search(line) or _BORDERED.search(line))
+def _captions(lines: list[str]) -> Iterator[tuple[int, int, int]]:
+    """First line, line after the last, and column of the border of each caption."""
+    borders = _borders(lines)
+    place = 0
+    seen: set[tuple[int, int]] = set()
+    for index in sorted(borders):
+        for column in borders[index] if index >= place else ():
+            if (index, column) in seen:
+                continue
+            found = _along(lines, borders, index, column)
+            seen.update((line, column) for line in found)
+            filled = sum(bool(line) and not line.isspace() for line in lines[index : found[-1] + 1])
+            is_table = 2 * sum(len(borders[line]) > 1 for line in found) > len(found)
+            if len(found) >= max(_MIN_CAPTION_LINES, _MIN_BORDERED_SHARE * filled) and not is_table:
+                place = found[-1] + 1
+                yield index, place, column
+                break
 
 
-def _split(region: list[str], marks: Marks) -> list[str]:
-    border = _border_column(region)
-    if border is not None:
-        rows = [_at_border(line, border, marks) for line in region]
-    else:
-        gutter = _gutter(region) if len(region) >= _MIN_COLUMN_LINES else None
-        if gutter is None:
-            return region
-        rows = [(line[:gutter].rstrip(), line[gutter:].strip()) for line in region]
-    return ["", *(left for left, _ in rows), "", *(right for _, right in rows), ""]
+def _along(lines: list[str], borders: dict[int, list[int]], index: int, column: int) -> list[int]:
+    """The lines from `index` on that have a border in this column, or next to it, and are not far apart."""
+    found = [index]
+    for other in range(index + 1, len(lines)):
+        if any(abs(column - here) <= _JITTER for here in borders.get(other, ())):
+            found.append(other)
+        elif lines[other].startswith(PAGE_BREAK) or other - found[-1] > _MAX_BLANKS:
+            break
+    return found
 
 
-def _border_column(region: list[str]) -> int | None:
-    """The column in which nearly all lines have a border character with space around it, as captions of courts do."""
-    counts: dict[int, int] = {}
-    for line in region:
-        for match in _BORDERED.finditer(line):
-            if match.start() >= len(line) - len(line.lstrip()) or not line.strip():
-                counts[match.start()] = counts.get(match.start(), 0) + 1
-    column, count = max(counts.items(), key=lambda item: item[1], default=(0, 0))
-    return column if count >= _MIN_CAPTION_LINES and count >= 0.8 * len(region) else None
+def _borders(lines: list[str]) -> dict[int, list[int]]:
+    """By line, the columns in which a border character stands by itself."""
+    text = "\n".join(["", *lines, ""])
+    places = sorted(match.start() for border in _BORDER if border in text for match in _BORDERED[border].finditer(text))
+    if len(places) < _MIN_CAPTION_LINES:
+        return {}
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=1))
+    borders: dict[int, list[int]] = {}
+    for place in places:
+        index = bisect_right(starts, place) - 1
+        before = lines[index][: place - starts[index]]
+        borders.setdefault(index, []).append(len(visible(before)))
+    return borders
 
 
 def _at_border(line: str, column: int, marks: Marks) -> tuple[str, str]:
-    right = line[column:].lstrip()
-    border = right[: len(right) - len(right.lstrip(_BORDER))] if line[column : column + 1] in tuple(_BORDER) else ""
-    mark = marks.mark("rule", border) if border else ""
-    return line[:column].rstrip() + mark, right[len(border) :].strip()
+    """The parts of a line to the left and to the right of the border, which becomes a mark."""
+    for place in range(column - _JITTER, column + _JITTER + 1):
+        left, right = _cut(line, max(0, place))
+        border = right[: len(right) - len(right.lstrip(_BORDER))]
+        if border and right[len(border) : len(border) + 1] in ("", " ") and left[-1:] in ("", " ", *_BORDER):
+            return left.rstrip() + marks.mark("rule", border), right[len(border) :].strip()
+    left, right = _cut(line, column)
+    return (line, "") if left[-1:].strip() and right[:1].strip() else (left.rstrip(), right.strip())
 
 
-def _gutter(region: list[str]) -> int | None:
-    """The column before which all lines have white space, if there are words enough on both sides for prose."""
-    width = max(map(len, region))
-    blank = [all(line[column : column + 1] in ("", " ") for line in region) for column in range(width)]
-    for column in sorted(range(width // 4, width * 3 // 4), key=lambda column: abs(column - width // 2)):
-        if blank[column - 1] and blank[column] and not blank[column + 1]:
-            left = [line[:column].split() for line in region]
-            right = [line[column:].split() for line in region]
-            if _prose(left) and _prose(right):
-                return column
-    return None
+def _cut(line: str, column: int) -> tuple[str, str]:
+    """Cut a line before a column, counted without the control sequences of marks."""
+    for token in MARK_TOKEN.finditer(line) if MARK in line else ():
+        if len(visible(line[: token.start()])) > column:
+            break
+        column += len(token.group())
+    return line[:column], line[column:]
 
 
-def _prose(cells: list[list[str]]) -> bool:
-    filled = [len(words) for words in cells if words]
-    return len(filled) >= 0.7 * len(cells) and sum(filled) >= _MIN_WORDS * len(filled)
+# --- pages of columns ------------------------------------------------------------------------------------------------
+
+
+def _split_pages(lines: list[str], depth: int = 0) -> list[str]:
+    """Part the regions in which white space runs down between columns of prose, which all begin in the same place."""
+    result: list[str] = []
+    place = 0
+    seen = list(map(visible, lines)) if MARK in "".join(lines) else lines
+    for start, end, column in _regions(lines, seen) if depth < _MAX_COLUMNS else ():
+        if start < place:
+            continue
+        bare = [line[:column].strip() for line in seen[start:end]]
+        if any(bare) and _are_columns(bare, [line[column:].strip() for line in seen[start:end]]):
+            halves = [_cut(line, column) for line in lines[start:end]]
+            left, right = [half.rstrip() for half, _ in halves], [half.rstrip() for _, half in halves]
+            result += [*lines[place:start], "", *_split_pages(left, depth + 1), "", *_split_pages(right, depth + 1), ""]
+            place = end
+    return [*result, *lines[place:]] if place else lines
+
+
+def _regions(lines: list[str], seen: list[str]) -> list[tuple[int, int, int]]:
+    """First line, line after the last, and beginning of the right column of all that may be columns.
+
+    `seen` are the lines without marks.
+    """
+    found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
+    for index, text in enumerate(map(str.strip, lines)):
+        if _GUTTER not in text:
+            continue
+        line, rest = lines[index], visible(text[text.index(_GUTTER) :].lstrip())
+        column = len(seen[index]) - len(line) + len(line.rstrip()) - len(rest)
+        found.setdefault(column, []).append(index)
+    regions: list[tuple[int, int, int]] = []
+    filled = [bool(line) and not line.isspace() for line in lines] if found else []
+    for column, hits in found.items():
+        start = 0
+        for end in range(1, len(hits) + 1):
+            if end == len(hits) or hits[end] - hits[end - 1] > _MAX_DISTANCE:
+                if end - start >= _MIN_HITS:
+                    regions += _clear(seen, filled, hits[start], hits[end - 1] + 1, column)
+                start = end
+    return sorted(regions, key=lambda region: (region[0], region[0] - region[1]))
+
+
+def _clear(lines: list[str], filled: list[bool], first: int, last: int, column: int) -> Iterator[tuple[int, int, int]]:
+    """The parts of a region in which no line has text across the gutter to the left of `column`."""
+    highest, lowest = max(0, first - _MAX_MORE), min(len(lines), last + _MAX_MORE)
+    while first > highest and filled[first - 1] and not _crosses(lines[first - 1], column):
+        first -= 1
+    while last < lowest and filled[last] and not _crosses(lines[last], column):
+        last += 1
+    start = first
+    for index in range(first, last + 1):
+        if index == last or _crosses(lines[index], column):
+            if sum(filled[start:index]) >= _MIN_COLUMN_LINES:
+                yield start, index, column
+            start = index + 1
+
+
+def _crosses(line: str, column: int) -> bool:
+    gutter = line[column - _MIN_GUTTER : column]
+    return line[:1] == PAGE_BREAK or not (not gutter or gutter.isspace())
+
+
+def _are_columns(left: list[str], right: list[str]) -> bool:
+    """Whether sentences go on down a column and would be torn if the lines were read across, as rows of a table are."""
+    rows = [(one, other) for one, other in zip(left, right, strict=True) if one or other]
+    torn = 0
+    if _has_sentences(right):
+        torn += sum(bool(below[0]) and _goes_on(above[1], below[1]) for above, below in pairwise(rows))
+        if _has_sentences(left):  # long names and short sums belong together
+            torn += sum(bool(above[1]) and _goes_on(above[0], below[0]) for above, below in pairwise(rows))
+    return torn >= _MIN_TORN and torn >= _MIN_TORN_SHARE * len(rows)
+
+
+def _has_sentences(cells: list[str]) -> bool:
+    filled = [len(cell.split()) for cell in cells if cell]
+    return sum(filled) >= _MIN_WORDS * len(filled)
+
+
+def _goes_on(above: str, below: str) -> bool:
+    return bool(above and below) and below[0].islower() and above[-1] not in ".:;"

@@ -15,6 +15,7 @@ from typing import Literal
 
 Kind = Literal[
     "page",  # star pagination, *617
+    "stamp",  # a court's filing stamp on a page
     "footnote_mark",  # the number in the sentence
     "footnote_label",  # the number before the footnote's own text
     "paragraph_number",  # numbers that a publisher put beside the paragraphs
@@ -23,20 +24,17 @@ Kind = Literal[
     "line_number",  # pleading paper
     "rule",  # drawn lines and column borders
     "hyphen",  # at the end of a line, inside a word
-    "boilerplate",  # back links, a transcriber's licence note
+    "boilerplate",  # navigation of a web site, back links, headings of notes, a transcriber's licence note
 ]
 
 # Unicode noncharacters: never valid in a text that is exchanged, so `repair` removes them from every input.
 BLOCK, LINE, CELL = "\ufdd0", "\ufdd1", "\ufdd2"
-_MARK, _END, _NOTE, _NOTE_END = "\ufdd3", "\ufdd4", "\ufdd5", "\ufdd6"
+MARK, MARK_END, _NOTE, _NOTE_END = "\ufdd3", "\ufdd4", "\ufdd5", "\ufdd6"
 JOIN = "\ufdd7"
+PRE_LINE, LINK, LINK_END = "\ufdd8", "\ufdd9", "\ufdda"
 CONTROLS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
 
-# The first character is one of few, which is what the search for a token is fast by.
-_TOKEN = rf"[{_MARK}{_NOTE}{_NOTE_END}](?:(?<={_NOTE_END})|\d+{_END})"
-_RUN = re.compile(rf"{_TOKEN}(?:\s*{_TOKEN})*\s*")
-_ONE = re.compile(rf"([{_MARK}{_NOTE}])(\d+){_END}|({_NOTE_END})")
-MARK_TOKEN = re.compile(rf"{_MARK}\d+{_END}")
+MARK_TOKEN = re.compile(rf"{MARK}\d+{MARK_END}")
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,12 @@ class Marks:
     def mark(self, kind: Kind, text: str) -> str:
         """Remember a piece of text; return the control sequence that holds its place in the stream."""
         self.found.append((kind, text))
-        return f"{_MARK}{len(self.found) - 1:06}{_END}"  # one width, so that columns of lines stay aligned
+        return f"{MARK}{len(self.found) - 1:06}{MARK_END}"  # one width, so that columns of lines stay aligned
 
     def footnote(self, label: str, body: str) -> str:
         """Return `body` enclosed in the control sequences of a footnote."""
         self.labels.append(label)
-        return f"{_NOTE}{len(self.labels) - 1}{_END}{body}{_NOTE_END}"
+        return f"{MARK}{_NOTE}{len(self.labels) - 1}{MARK_END}{body}{MARK}{_NOTE_END}"
 
 
 @dataclass(frozen=True)
@@ -86,42 +84,76 @@ class Settled:
 
 def visible(line: str) -> str:
     """The line without the control sequences of marks."""
-    return MARK_TOKEN.sub("", line) if _MARK in line else line
+    return MARK_TOKEN.sub("", line) if MARK in line else line
 
 
 def settle(stream: str, marks: Marks) -> Settled:
-    """Take the control sequences out of a stream. White space on both sides of one becomes one separator."""
-    pieces: list[str] = []
-    placed: list[Mark] = []
-    notes: list[Footnote] = []
-    open_notes: list[tuple[str, int]] = []
-    length = position = 0
-    for run in _RUN.finditer(stream):
-        before = stream[position : run.start()]
-        piece = before.rstrip()
-        pieces.append(piece)
-        length += len(piece)
-        position = run.end()
-        space = before[len(piece) :] + run.group()
-        separator = _separator(space) if length and position < len(stream) else ""
-        pieces.append(separator)
-        for token in _ONE.finditer(run.group()):
-            if token[1] == _MARK:
-                kind, text = marks.found[int(token[2])]
-                placed.append(Mark(kind, text, length + len(separator)))
-            elif token[1] == _NOTE:
-                open_notes.append((marks.labels[int(token[2])], length + len(separator)))
-            elif open_notes:
-                label, start = open_notes.pop()
-                notes.append(Footnote(label, min(start, length), length))
-        length += len(separator)
-    pieces.append(stream[position:])
-    return Settled("".join(pieces), tuple(placed), tuple(notes))
+    """Take the control sequences out of a stream. White space on both sides of one becomes one separator.
+
+    A mark stands behind the separator, where the next page or paragraph begins; the mark of a footnote stands before
+    it, in the sentence that it belongs to.
+    """
+    settling = _Settling(marks)
+    first, *parts = stream.split(MARK)
+    settling.text(first)
+    for part in parts:
+        token, _, text = part.partition(MARK_END) if part[0] != _NOTE_END else (_NOTE_END, "", part[1:])
+        settling.waiting.append((token, "\n\n" in settling.space))
+        if text and not text.isspace():
+            settling.text(text)
+        else:
+            settling.space += text
+    settling.place(settling.length)
+    return Settled("".join(settling.pieces), tuple(settling.marks), tuple(settling.notes))
 
 
-def _separator(run: str) -> str:
+class _Settling:
+    """The text so far, the white space behind it, and the control sequences in that white space."""
+
+    def __init__(self, marks: Marks) -> None:
+        self.source = marks
+        self.pieces: list[str] = []
+        self.marks: list[Mark] = []
+        self.notes: list[Footnote] = []
+        self.open_notes: list[tuple[str, int]] = []
+        self.length = 0
+        self.space = ""
+        self.waiting: list[tuple[str, bool]] = []
+
+    def text(self, text: str) -> None:
+        """Add a text, behind one separator for all white space before it."""
+        bare = text.lstrip()
+        space = self.space + text[: len(text) - len(bare)]
+        visible = bare.rstrip()
+        separator = _separator(space) if space and self.length else ""
+        if self.waiting:
+            self.place(self.length + len(separator))
+        self.pieces += (separator, visible)
+        self.length += len(separator) + len(visible)
+        self.space = bare[len(visible) :]
+
+    def place(self, behind: int) -> None:
+        """Place the waiting control sequences: before the separator or `behind` it, in their order."""
+        place = self.length
+        for token, in_next_paragraph in self.waiting:
+            if token[0] == _NOTE:
+                place = behind
+                self.open_notes.append((self.source.labels[int(token[1:])], behind))
+            elif token == _NOTE_END:
+                if self.open_notes:
+                    label, start = self.open_notes.pop()
+                    self.notes.append(Footnote(label, min(start, self.length), self.length))
+            else:
+                kind, text = self.source.found[int(token)]
+                if kind != "footnote_mark" or in_next_paragraph:
+                    place = behind
+                self.marks.append(Mark(kind, text, place))
+        self.waiting.clear()
+
+
+def _separator(space: str) -> str:
     """The strongest white space around marks: a paragraph break, a line break, a space or nothing."""
-    for separator in ("\n\n", "\n", "\t"):
-        if separator in run:
+    for separator in ("\n\n", "\n", "\t") if space != " " else ():
+        if separator in space:
             return separator
-    return " " if any(map(str.isspace, run)) else ""
+    return " " if space else ""

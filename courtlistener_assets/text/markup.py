@@ -1,147 +1,152 @@
 """HTML and XML: markup -> a stream of blocks, with page numbers, footnote marks and labels moved to marks.
 
-Belongs here: what an element means (a block, a line, a cell, a footnote, a page number, nothing). Does not belong
-here: hard-wrapped text inside `<pre>`, which goes to `plain.py`, and characters (`characters.py`).
+Belongs here: what becomes of an element when it ends. Does not belong here: what an element is (`tags.py`), where it
+ends (`elements.py`), what only the text shows (`blocks.py`, `endnotes.py`, `chrome.py`), hard-wrapped text inside
+`<pre>` (`plain.py`), characters (`characters.py`).
 
-The parser calls `_Stream` for every event, so there is no tree: neither depth nor size of the markup matters.
+The markup is split into texts and tags once, and each tag is replaced by what it means. There is no tree, so that
+neither depth nor size of the markup matters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-
-from lxml import etree
 
 from courtlistener_assets.text import plain
-from courtlistener_assets.text.characters import decode_entities, repair
-from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, MARK_TOKEN, Kind, Marks
+from courtlistener_assets.text.blocks import text_of_blocks
+from courtlistener_assets.text.characters import decode_references, unusual_characters
+from courtlistener_assets.text.chrome import is_page, without_links
+from courtlistener_assets.text.elements import IN_TEXT, MARK_PIECES, Elements, Frame
+from courtlistener_assets.text.endnotes import NOTE_TEXT
+from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END, MARK_TOKEN, PRE_LINE, Kind, Marks
+from courtlistener_assets.text.mojibake import may_be_mojibake, repair_mojibake
+from courtlistener_assets.text.star_pages import with_star_pages
+from courtlistener_assets.text.tags import pieces_of, without_broken_tags
 
-_IGNORED = frozenset(["head", "title", "script", "style", "template", "noscript", "iframe", "object", "svg"])
-# fmt: off
-_BLOCKS = frozenset({
-    "address", "article", "aside", "attorneys", "author", "blockquote", "block_quote", "body", "caption", "center",
-    "citation_line", "concurrence", "correction", "court", "date", "dd", "decisiondate", "disposition", "dissent",
-    "div", "dl", "docketnumber", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4",
-    "h5", "h6", "header", "headnotes", "history", "hr", "html", "judges", "li", "main", "nav", "ol", "opinion",
-    "opinion_text", "otherdate", "p", "page", "parties", "posture", "pre", "section", "summary", "syllabus", "table",
-    "ul",
-})
-# fmt: on
-_FOOTNOTES = frozenset(("footnote", "footnote_body"))
-_PAGE_TAGS = frozenset(("page-number", "page_number", "pagenumber", "page-label"))
-_PAGE_CLASSES = frozenset(("page-label", "page-number", "star-pagination", "starpage", "pagenum", "page_number"))
-_NOTE_TAGS = frozenset(("footnotemark", "footnote_reference", "footnote_number"))
-_NOTE_CLASSES = frozenset(("footnote", "footnotemark", "footnote-ref", "footnote-reference", "fnref", "fn-ref"))
-_NOTE_BLOCK_CLASSES = frozenset(("footnote", "footnote-body", "footnotebody"))
-_NOTE_TEXT = re.compile(r"[\[(]?(?:fn|n\.?)?\s*(\d{1,3}|[a-z]|[*†‡§¶]{1,3})[\])]?\.?", re.IGNORECASE)
 _PAGE_TEXT = re.compile(r"(?:\*|page\s+|pg\.?\s+)?[*\[(]{0,2}[0-9ivxlc]{1,6}[\])]?", re.IGNORECASE)
-_BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}]")
-_LABEL_REST = re.compile(r"\s*[.)\]]\s+(?=\S)")
-#: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
-_WRAPPED_LINES = 6
+_BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}]+")
+_CONTROLS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}]+")
+_LINES = re.compile(f"{LINE}+")
+_LABEL_REST = re.compile(r"\s*[.):\]]\s+(?=\S)")
+_BACK_LINK = re.compile(
+    r"[\[(]?(?:\u21a9\ufe0e?|[\u2191^]|(?:jump |go |return )?back(?: to (?:text|top))?)[\])]?", re.IGNORECASE
+)
+#: Before a number these say that it is no note's.
+_NAMES_A_NUMBER = re.compile(
+    r"(?:[¶§]|\b(?:notes?|nn?\.|at|pages?|pp?\.|paras?\.?|paragraphs?|parts?|sections?))\s*\Z", re.I
+)
+_COLUMN_RULE = re.compile(r"\s*(?:[)(:|}\]§][\s\xa0]*)+")
 #: What parts the cells of a row in plain text.
 _CELL_SPACE = "     "
+_ONE_CELL = 2
+_ROW_PIECES = 400
+_CELL_LENGTH = 300
+_ITEM_LENGTH = 8
+_NESTED_NOTES = 3
+_UNCLOSED_NOTE = 5_000
+#: So many long paragraphs are the opinion, whatever the element says that they are in.
+_PROSE_PARTS, _PROSE_LENGTH = 3, 200
 
 
-class _Stream:
-    """Receives the parser's events and writes the stream. A frame of the stack is (tag, role, first part)."""
+class _Reader(Elements):
+    """Makes marks, footnotes, rows and lines of the elements of a document that has ended."""
 
-    def __init__(self, marks: Marks) -> None:
+    def __init__(self, pieces: list[str], marks: Marks) -> None:
+        super().__init__(pieces)
         self.marks = marks
-        self.parts: list[str] = []
-        self.notes: list[str] = []
-        self.stack: list[tuple[str, str, int, str]] = []
-        self.ignored = self.pre = self.cells = self.pre_characters = self.characters = 0
+        self.notes: list[tuple[str, str]] = []
+        self.pre_characters = self.note_end = 0
 
-    # --- the parser's target interface ---
-
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        tag = tag.lower()
-        role = _role(tag, attributes)
-        label = attributes.get("label", "") if tag in _FOOTNOTES else attributes.get("href", "")
-        self.ignored += role == "ignored"
-        self.pre += tag == "pre"
-        self.cells += role == "cell"
-        if role == "block":
-            self.parts.append(BLOCK)
-        elif role in ("line", "cell"):
-            self.parts.append(CELL if role == "cell" else " " if tag == "br" and self.cells else LINE)
-        self.stack.append((tag, role, len(self.parts), label))
-
-    def end(self, tag: str) -> None:
-        tag = tag.lower()
-        while self.stack:
-            open_tag, role, first, label = self.stack.pop()
-            self._close(open_tag, role, first, label)
-            if open_tag == tag:
-                break
-
-    def data(self, text: str) -> None:
-        if self.ignored:
-            return
-        if not text.isascii():
-            text = repair(text)  # what references such as &shy; and &#146; stood for
-        self.characters += len(text)
-        if self.pre:
-            self.pre_characters += len(text)
-            text = text.replace("\n", LINE)
-        self.parts.append(text)
-
-    def comment(self, text: str) -> None:
-        """Comments carry no text of the opinion."""
-
-    def pi(self, target: str, text: str | None = None) -> None:
-        """Processing instructions carry no text of the opinion."""
-
-    def close(self) -> _Stream:
-        while self.stack:
-            self._close(*self.stack.pop())
-        return self
-
-    # --- what an element becomes when it ends ---
-
-    def _close(self, tag: str, role: str, first: int, label: str) -> None:
-        self.pre -= tag == "pre"
-        self.cells -= role == "cell"
-        if role == "ignored":
-            self.ignored -= 1
-        elif role == "block":
-            self.parts.append(JOIN if tag == "author" else BLOCK)
+    def closed(self, frame: Frame, end: int, *, ended: bool) -> None:
+        role = frame.tag.role
+        if role == "row" and self.rows == frame.rows:
+            self._end_row(frame.first, end)
+        elif role == "pre" and not self.roles["pre"]:
+            self._end_pre(frame.first, end)
         elif role == "footnote":
-            self._end_footnote(first, label)
-        elif role in ("page", "note", "link", "sup", "paragraph_number", "boilerplate"):
-            self._end_mark(role, first)
+            self._end_footnote(frame, end, ended=ended)
+        elif role in IN_TEXT or (role == "boilerplate" and ended):
+            self._end_mark(role, frame.first, end)
 
-    def _end_mark(self, role: str, first: int) -> None:
-        text = "".join(self.parts[first:])
-        bare = " ".join(_BREAKS.sub(" ", text).split())
-        if not bare or MARK_TOKEN.search(text):
+    def _replace(self, first: int, end: int, text: str) -> None:
+        """Replace what stands between the tags at `first` and `end` by one text."""
+        self.pieces[first + 1 : end] = [text, *[""] * (end - first - 2)]
+
+    def _end_pre(self, first: int, end: int) -> None:
+        text = "".join(self.pieces[first + 1 : end])
+        self.pre_characters += len(text)
+        self._replace(first, end, text.replace("\n", PRE_LINE))
+
+    def _end_row(self, first: int, end: int) -> None:
+        """Make one line of a row of a table, unless its cells are those of a page's layout."""
+        if end - first > _ROW_PIECES:
             return
-        kind: Kind | None = None
-        if role == "page":
-            kind = "page" if _PAGE_TEXT.fullmatch(bare) else None
-        elif role == "boilerplate" or role == "paragraph_number":
-            kind = "boilerplate" if role == "boilerplate" else "paragraph_number"
-        elif _NOTE_TEXT.fullmatch(bare) and (role != "sup" or self._is_raised_note(bare, first)):
-            kind = "footnote_label" if self._opens_footnote(first) else "footnote_mark"
+        cells = "".join(self.pieces[first + 1 : end]).split(CELL)
+        long = max(map(len, cells)) > _CELL_LENGTH
+        row = cells[0]
+        for before, cell in zip(["", *cells[1:]], cells[1:], strict=False):
+            if _COLUMN_RULE.fullmatch(bare := _CONTROLS.sub(" ", cell)):
+                cell = self.marks.mark("rule", " ".join(bare.split()))
+            elif not long:
+                cell = (_BREAKS if len(cells) > _ONE_CELL else _LINES).sub(" ", cell)
+            row += (CELL if not long else " " if len(before.strip()) <= _ITEM_LENGTH else BLOCK) + cell
+        self._replace(first, end, row)
+
+    def _end_mark(self, role: str, first: int, end: int) -> None:
+        if end - first > MARK_PIECES and role != "boilerplate":
+            return
+        text = without_links("".join(self.pieces[first + 1 : end]))
+        if MARK_TOKEN.search(text):
+            return
+        if role == "boilerplate" and sum(len(part) >= _PROSE_LENGTH for part in _BREAKS.split(text)) >= _PROSE_PARTS:
+            return
+        bare = " ".join(_BREAKS.sub(" ", decode_references(text)).split())
+        kind = self._kind(role, bare, first) if bare else None
         if kind:
             around = BLOCK if BLOCK in text else " "
             before, after = around if text[:1] != text.lstrip()[:1] else "", around if text[-1:].isspace() else ""
-            self.parts[first:] = [before, self.marks.mark(kind, bare), after]
+            self._replace(first, end, before + self.marks.mark(kind, bare) + after)
 
-    def _is_raised_note(self, bare: str, first: int) -> bool:
-        """A raised number after a digit is a power, raised letters are old spelling (N<sup>o</sup>)."""
-        before = self.parts[first - 1][-1:] if first else ""
-        return not before.isdigit() and not bare.isalpha()
+    def _kind(self, role: str, bare: str, first: int) -> Kind | None:
+        if role == "page":
+            return "page" if _PAGE_TEXT.fullmatch(bare) else None
+        if role == "boilerplate":
+            return "boilerplate"
+        if role == "paragraph_number":
+            return "paragraph_number"
+        if not NOTE_TEXT.fullmatch(bare):
+            back = role == "link" and self.roles.get("footnote") and _BACK_LINK.fullmatch(bare)
+            return "boilerplate" if back else None
+        if self._opens_footnote(first):
+            return "footnote_label"
+        before = self._text_before(first)
+        if role == "sup" and (before[-1:].isdigit() or bare.isalpha()):
+            return None  # a power, or old spelling (N<sup>o</sup>)
+        return None if role == "link" and _NAMES_A_NUMBER.search(before) else "footnote_mark"
+
+    def _text_before(self, first: int) -> str:
+        """The end of the text before a tag, as far as a few pieces tell."""
+        return without_links("".join(self.pieces[max(0, first - 6) : first]))[-20:]
 
     def _opens_footnote(self, first: int) -> bool:
-        opened = [frame[2] for frame in self.stack if frame[1] == "footnote"]
-        return bool(opened) and not "".join(self.parts[opened[-1] : first]).strip(f" \n\t{BLOCK}{LINE}")
+        if not self.roles.get("footnote"):
+            return False
+        frame = next((frame for frame in self.frames[:-MARK_PIECES:-1] if frame.tag.role == "footnote"), None)
+        if frame is None or first - frame.first > MARK_PIECES:
+            return False
+        return not _CONTROLS.sub("", "".join(self.pieces[frame.first + 1 : first])).strip()
 
-    def _end_footnote(self, first: int, label: str) -> None:
-        body = "".join(self.parts[first:])
-        own = MARK_TOKEN.match(body.lstrip(f" \n\t{BLOCK}{LINE}"))
+    def _end_footnote(self, frame: Frame, end: int, *, ended: bool) -> None:
+        if self.roles["footnote"] > _NESTED_NOTES:
+            return
+        body = "".join(self.pieces[frame.first + 1 : end])
+        if not ended and len(body) > _UNCLOSED_NOTE:
+            return
+        bare = _CONTROLS.sub("", body).strip()
+        if not bare:
+            return
+        label = frame.tag.label
+        own = MARK_TOKEN.match(bare)
         if own:
             index = int(own.group()[1:-1])
             head, _, rest = body.partition(own.group())
@@ -151,72 +156,33 @@ class _Stream:
                 self.marks.found[index] = (kind, text + dot.group().strip())
                 rest = BLOCK + rest[dot.end() :]
             body = head + own.group() + rest
-            match = _NOTE_TEXT.fullmatch(text)
-            label = label if label and not label.startswith("#") else (match[1] if match else text)
-        del self.parts[first:]
-        self.parts.append(BLOCK)
-        self.notes.append(self.marks.footnote(label, body))
-
-
-def _role(tag: str, attributes: Mapping[str, str]) -> str:
-    classes = frozenset(attributes["class"].lower().split()) if "class" in attributes else frozenset()
-    if tag in _IGNORED:
-        return "ignored"
-    if tag in _PAGE_TAGS or classes & _PAGE_CLASSES:
-        return "page"
-    if tag in _FOOTNOTES or (tag in ("div", "li", "p", "aside") and classes & _NOTE_BLOCK_CLASSES):
-        return "footnote"
-    if "jumpback" in classes or (tag == "div" and attributes.get("id") == "footer"):
-        return "boilerplate"
-    if tag in _NOTE_TAGS or (tag in ("a", "sup", "span") and classes & _NOTE_CLASSES):
-        return "note"
-    if tag == "span" and "num" in classes:
-        return "paragraph_number"
-    if tag == "a" and attributes.get("href", "").startswith("#"):
-        return "link"
-    if tag in ("br", "tr", "td", "th", "sup"):
-        return {"br": "line", "tr": "line", "td": "cell", "th": "cell", "sup": "sup"}[tag]
-    return "block" if tag in _BLOCKS and "inline" not in classes else "inline"
+            match = NOTE_TEXT.fullmatch(text)
+            label = label or (match[1] if match else text)
+        self._replace(frame.first, end, "")
+        between, self.note_end = "".join(self.pieces[self.note_end + 1 : frame.first]), end
+        if not own and not label and self.notes and not _CONTROLS.sub("", between).strip():
+            self.notes[-1] = (self.notes[-1][0], self.notes[-1][1] + BLOCK + body)  # the note's next paragraph
+        else:
+            self.notes.append((label, body))
 
 
 def stream_of(markup: str, marks: Marks) -> str:
     """Turn markup (repaired by `repair`) into a stream for `settle`: blocks parted by blank lines, notes at the end."""
-    if not markup.strip():
-        return ""
-    parser = etree.HTMLParser(target=_Stream(marks), encoding="utf-8", huge_tree=True)
-    parsed: _Stream = etree.HTML(markup.encode(), parser=parser)
-    main, notes = decode_entities("".join(parsed.parts)), [decode_entities(note) for note in parsed.notes]
-    if parsed.pre_characters * 2 > parsed.characters:
-        for control, space in ((CELL, _CELL_SPACE), (LINE, "\n"), (JOIN, "\n\n"), (BLOCK, "\n\n")):
+    reader = _Reader(pieces_of(markup), marks)
+    reader.read()
+    main, page = "".join(reader.pieces), is_page(markup)
+    main = _text(main if page else without_links(main))
+    if reader.pre_characters * 2 > len(main):
+        main = without_links(main)
+        for control, space in ((CELL, _CELL_SPACE), (LINE, "\n"), (PRE_LINE, "\n"), (JOIN, "\n\n"), (BLOCK, "\n\n")):
             main = main.replace(control, space)
-        main = plain.unwrap(main, marks)
+        main = with_star_pages(plain.unwrap(main, marks), marks)
     else:
-        main = _blocks(main, marks)
-    return "\n\n".join([main, *(_blocks(note, marks) for note in notes)])
+        main = text_of_blocks(main, marks, page=page)
+    notes = (marks.footnote(label, text_of_blocks(_text(without_links(body)), marks)) for label, body in reader.notes)
+    return "\n\n".join([main, *notes])
 
 
-_GAP = re.compile(r"(?<=\S) {3,}(?=\S)")
-_JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
-
-
-def _blocks(stream: str, marks: Marks) -> str:
-    stream = _JOINED.sub(" ", stream).replace(JOIN, BLOCK)
-    cleaned = (_block(block, marks) for block in stream.split(BLOCK) if block and not block.isspace())
-    return "\n\n".join(block for block in cleaned if block)
-
-
-def _block(block: str, marks: Marks) -> str:
-    if LINE not in block and CELL not in block:
-        return _tidy(" ".join(block.split()))
-    lines = block.split(LINE)
-    if CELL not in block and len(lines) > _WRAPPED_LINES and sum(len(line) > 40 for line in lines) * 2 > len(lines):
-        return plain.unwrap("\n".join(lines), marks)
-    tidied = [
-        _tidy(re.sub(rf"\s*{CELL}\s*", "\t", " ".join(_GAP.sub(CELL, line).split())).strip("\t ")) for line in lines
-    ]
-    return re.sub(r"\n{2,}", "\n\n", "\n".join(tidied).strip("\n"))
-
-
-def _tidy(line: str) -> str:
-    """Close the gap that an annotated citation leaves before a comma or semicolon."""
-    return re.sub(r"(?<=[\w.)\]]) (?=[;,](?: |$))", "", line) if " ;" in line or " ," in line else line
+def _text(stream: str) -> str:
+    text = decode_references(without_broken_tags(stream))
+    return repair_mojibake(text) if may_be_mojibake(unusual_characters(text)) else text

@@ -179,6 +179,8 @@ class RateLimiter:
         assert isinstance(decision, Wait)
         wait_seconds = decision.wait_ms / 1000
         if wait_seconds > budget:
+            if self._settling and self._settling.catch_up(_PATIENCE_SECONDS):
+                return  # What this process has settled meanwhile may have been what was waited for.
             wait_seconds = min(wait_seconds, self._reading_due_seconds(wait_seconds))
             raise QuotaDeferred(f"The quota has no room for {wait_seconds:.0f} s", wait_seconds=wait_seconds)
         with self._waiting():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -34,15 +34,25 @@ class Settling:
     def _begin(self) -> None:
         self._thread = ThreadPoolExecutor(1, "settle")
         self._places = threading.Semaphore(_MOST_WAITING)
+        self._last: Future[object] | None = None
 
     def soon(self, settle: Callable[[], object]) -> None:
         """Have it called soon; at once, by the caller, if the thread is far behind or Python is about to end."""
         if self._places.acquire(blocking=False):
             with suppress(RuntimeError):
-                self._thread.submit(settle).add_done_callback(lambda _: self._places.release())
+                self._last = self._thread.submit(settle)
+                self._last.add_done_callback(lambda _: self._places.release())
                 return
             self._places.release()
         settle()
+
+    def catch_up(self, longest_seconds: float) -> bool:
+        """Wait until what was given so far is done; returns whether anything was not."""
+        last = self._last
+        if last is None or last.done():
+            return False
+        wait([last], longest_seconds)
+        return True
 
     def finish(self, longest_seconds: float) -> None:
         """Wait until all is done, but not for servers that do not answer: then what has not begun is given up.

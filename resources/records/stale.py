@@ -82,6 +82,17 @@ class StalePartitions:
         )
         return rows[0][0] if rows else None
 
+    def keep(self, partition: str, last_at: datetime | None) -> datetime | None:
+        """Let a partition be stale until it is taken, whoever takes it meanwhile; returns what to take it with.
+
+        `last_at` is when its documents had last changed before they were read. If they have changed since, it stays
+        stale anyway.
+        """
+        with self._database.transaction() as connection:
+            params = {"partition": partition, "last_at": last_at}
+            kept = connection.execute(_KEEP, params).fetchone()
+        return kept[0] if kept else last_at
+
     def take(self, partition: str, last_at: datetime | None) -> None:
         """Note that a partition's documents are taken as they were at `last_at`, which was asked before reading them.
 
@@ -103,4 +114,10 @@ _NOTE = """
 INSERT INTO courtlistener.stale_partitions AS known (partition)
 SELECT unnest(%(partitions)s::text[])
 ON CONFLICT (partition) DO UPDATE SET last_at = now()
+"""
+
+_KEEP = """
+INSERT INTO courtlistener.stale_partitions AS known (partition) VALUES (%(partition)s)
+ON CONFLICT (partition) DO UPDATE SET last_at = clock_timestamp() WHERE known.last_at = %(last_at)s
+RETURNING last_at
 """

@@ -19,6 +19,7 @@ from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
 from resources.records import tables
 from resources.records.arrivals import Arrivals
+from resources.records.cited import CitedClusters
 from resources.records.endless import EndlessLists
 from resources.records.freshness import Freshness
 from resources.records.known_courts import KnownCourts
@@ -64,6 +65,7 @@ class RecordStore:
         self.endless = EndlessLists(database)
         self.stale = StalePartitions(database)
         self.courts = KnownCourts(database)
+        self.cited = CitedClusters(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
         """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""
@@ -276,8 +278,8 @@ class RecordStore:
 
         Each is a dict `{kind, id, docket_id, cluster_id, date_filed, dated, body, cluster, docket}`. `dated` is the
         date by which it belongs to the month, `cluster` is None for one that belongs to a docket only, `docket` may be
-        None if it is not stored. They come kind after kind, each by id, through a server-side cursor, so memory stays
-        flat however many there are.
+        None if it is not stored. They come kind after kind, those of a cluster together, then by id, through a
+        server-side cursor, so memory stays flat however many there are.
         """
         with (
             self._database.transaction(patient=True) as connection,  # The reader cleans the text in between.

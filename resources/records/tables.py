@@ -113,6 +113,8 @@ def count_each(groups: Iterable[tuple[str, Sequence[Members]]], values: Collecti
 def documents(kinds: Iterable[tuple[str, Table]], values: Collection[str]) -> str:
     """A query for the documents of a partition; `kinds` are their name and the table that holds their bodies.
 
+    They come kind after kind, of one kind cluster after cluster, then by id.
+
     `values` are the names of those that the partition has (`Members.of`).
 
     Only keys are sorted; each body is looked up when its row is read, so a large partition is neither sorted on disk
@@ -130,7 +132,7 @@ def documents(kinds: Iterable[tuple[str, Table]], values: Collection[str]) -> st
     return (
         f"SELECT kind, id, docket_id, cluster_id, date_filed, dated, CASE kind {body} END AS body, "
         f"({_body('clusters', 'cluster_id')}) AS cluster, ({_body('dockets', 'docket_id')}) AS docket "
-        f"FROM ({keys} ORDER BY 1, 2) AS wanted ORDER BY kind, id"
+        f"FROM ({keys} ORDER BY 1, 4, 2) AS wanted ORDER BY kind, cluster_id, id"
     )
 
 

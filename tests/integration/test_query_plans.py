@@ -227,6 +227,7 @@ def read_a_partition(store: Store) -> None:
     with store.records.documents(kinds, month.filter_values) as documents:
         assert len(list(documents)) == ROWS["opinions"] + ROWS["recap_documents"]
     assert store.records.counts(all_members(chosen()), month.filter_values)["dockets"] == ROWS["dockets"]
+    store.records.cited.having(["540 U.S. 614", "1 F.3d 2"])
 
 
 def compare_a_partition(store: Store) -> None:

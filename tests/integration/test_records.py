@@ -172,6 +172,51 @@ def test_documents_of_a_partition_are_its_decisions_and_its_filings(store: Recor
     }
 
 
+def test_the_documents_of_a_cluster_follow_each_other(store: RecordStore) -> None:
+    month = CourtMonth("ca9", date(2024, 2, 1)).filter_values
+    inside = date(2024, 2, 10)
+    records = [
+        Record("dockets", 1, {"id": 1}, docket_id=1, court_id="ca9", date_filed=inside),
+        Record("clusters", 20, {"id": 20}, docket_id=1, cluster_id=20, court_id="ca9", date_filed=inside),
+        Record("clusters", 30, {"id": 30}, docket_id=1, cluster_id=30, court_id="ca9", date_filed=inside),
+        *(
+            Record("opinions", id, {"id": id}, cluster_id=cluster, court_id="ca9")
+            for id, cluster in ((1, 30), (2, 20), (3, 30), (4, 20))
+        ),
+    ]
+    put(store, begin(store), *records, after_id=1, finished=True)
+    kinds = [(kind.name, kind.table) for kind in all_kinds(chosen())]
+    with store.documents(kinds, month) as documents:
+        assert [row["id"] for row in documents] == [2, 4, 1, 3]
+
+
+def test_clusters_are_found_by_their_citations_however_their_bodies_look(store: RecordStore) -> None:
+    def cited(volume: object, reporter: object, page: object) -> dict[str, object]:
+        return {"volume": volume, "reporter": reporter, "page": page, "type": 1}
+
+    first = {
+        "id": 20,
+        "sub_opinions": ["/opinions/201/"],
+        "citations": [cited(540, "U.S.", "614"), cited("1", "x", "2")],
+    }
+    bodies = {
+        20: first,
+        30: {"id": 30, "citations": [cited(540, "U.S.", 614)]},
+        40: {"id": 40, "citations": [cited(None, "U.S.", "614"), "540 U.S. 614", None]},
+        50: {"id": 50, "citations": "540 U.S. 614"},
+        60: {"id": 60, "citations": [cited("9" * 3000, "U.S." * 3000, "1")]},
+        70: {"id": 70},
+    }
+    records = [Record("clusters", id, body, cluster_id=id, court_id="ca9") for id, body in bodies.items()]
+    put(store, begin(store), *records, after_id=1, finished=True)
+    assert store.cited.having(["540 U.S. 614", "2 U.S. 1"]) == [
+        ("540 U.S. 614", 20, ["/opinions/201/"]),
+        ("540 U.S. 614", 30, None),
+    ]
+    store.mark_gone("clusters", [20], "merged")
+    assert [id for _, id, _ in store.cited.having(["540 U.S. 614"])] == [30]
+
+
 def ranges(database: Database) -> list[Any]:
     return database.rows("SELECT sweep, after_id, up_to_id FROM courtlistener.failures ORDER BY id")
 

@@ -82,6 +82,11 @@ def test_a_catch_up_does_not_make_current_what_it_leaves_out(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pipeline.run("downloads", MONTH).success
+    with pipeline.database.transaction() as connection:  # As if that had been an hour ago: times are in seconds.
+        connection.execute(
+            "UPDATE courtlistener.sweeps SET watermark = watermark - interval '1 hour', "
+            "walked_at = walked_at - interval '1 hour'"
+        )
     audit = pipeline.resources()["courtlistener_records"].audit()
     before = audit.as_of("docket_entries", MONTH, ["filed"], "scotus")
     refuse(pipeline, monkeypatch, ENTRIES)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from courtlistener_assets.chunks import table as chunk_table
-from courtlistener_assets.chunks.changes import changes_path
+from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.files import publish
 from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition, chunks_path
 from courtlistener_assets.download.choice import chosen
@@ -26,7 +26,7 @@ from courtlistener_assets.download.undated import partition_of
 from resources.connections.postgres import Database
 from resources.records.model import Record
 from resources.records.store import RecordStore
-from tests.integration.test_vector_moves import Change, simple, with_partitions
+from tests.integration.test_vector_moves import Change, simple, told, with_partitions
 
 PARTITIONS = [f"{court}|{month}" for court in ("scotus", "ca9") for month in ("2024-01-01", "2024-02-01", "undated")]
 SEEDS = range(4)
@@ -101,21 +101,20 @@ class History:
 
     def build(self, partition: str) -> None:
         location = partition_of(partition)
-        said = build_partition(self.store, chosen(), location, self.data, ChunkConfig())
-        kinds = ("added", "removed", "updated", "moved")
-        ids: dict[str, str] = {}
-        if any(said[kind] for kind in kinds):
-            table = pq.read_table(str(changes_path(chunks_path(self.data, location)))).to_pydict()
-            ids = dict(zip(table["chunk_id"], table["change"], strict=True))
+        log = ChangeLog.at(self.data, self.database)
+        said = build_partition(self.store, chosen(), location, self.data, ChunkConfig(), log)
+        kinds = ("added", "removed", "relabelled", "reembed", "moved")
+        new = told(self.data, self.changes, partition)
+        [ids] = [each.ids for each in new] or [{}]
         assert {kind: said[kind] for kind in kinds} == {kind: list(ids.values()).count(kind) for kind in kinds}
-        self.changes.append(Change(partition, ids))
+        self.changes += new
 
     def build_or_be_killed(self, partition: str) -> None:
         if self.chance.random() < 0.7:
             self.build(partition)
             return
         with pytest.MonkeyPatch.context() as patch, suppress(Killed):
-            patch.setattr(chunk_table, "publish", failing(self.chance.choice([1, 2])))
+            patch.setattr(chunk_table, "publish", failing(self.chance.choice([True, False])))
             self.build(partition)
 
     def ids(self) -> set[str]:
@@ -124,15 +123,13 @@ class History:
         return {str(row["chunk_id"]) for file in files for row in pq.ParquetFile(file).read(["chunk_id"]).to_pylist()}
 
 
-def failing(at: int) -> Callable[..., None]:
-    """Return `publish`, whose n-th call fails: before the changes are in their place, or before the file is."""
-    calls: list[int] = []
+def failing(first: bool) -> Callable[..., None]:
+    """Return `publish` that fails before the file is in its place, or behind."""
 
     def fail(*args: Any) -> None:
-        calls.append(1)
-        if len(calls) == at:
-            raise Killed
-        publish(*args)
+        if not first:
+            publish(*args)
+        raise Killed
 
     return fail
 

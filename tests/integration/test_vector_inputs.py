@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.chunks import log_files
 from courtlistener_assets.defs import steps
 from resources.errors import StoreUnavailable
 from resources.records.store import RecordStore
@@ -52,7 +53,9 @@ def rows(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 def changes(pipeline: Pipeline) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for row in pq.read_table(file_of(pipeline).with_name("_chunks.changes.parquet")).to_pylist():
+    directory = log_files.log_dir(Path(pipeline.environ["COURTLISTENER_DATA_DIR"]))
+    last = log_files.numbered(directory, log_files.numbers(directory)[-1])
+    for row in pq.read_table(last).to_pylist():
         found.setdefault(row["change"], set()).add(row["chunk_id"])
     return found
 
@@ -68,8 +71,15 @@ def execute(pipeline: Pipeline, statement: str) -> None:
 def test_every_opinion_and_document_with_text_has_chunks_and_all_checks_pass(pipeline: Pipeline) -> None:
     result = build(pipeline)
     found = checks(result)
-    assert set(found) == {"unique_ids", "no_empty_text", "within_budget", "every_opinion_has_chunks"}
-    assert all(evaluation.passed for evaluation in found.values())
+    assert set(found) == {
+        "unique_ids",
+        "no_empty_text",
+        "within_budget",
+        "sentences_are_whole",
+        "headings_have_text",
+        "every_opinion_has_chunks",
+    }
+    assert [name for name, evaluation in found.items() if not evaluation.passed] == []
     assert {evaluation.partition for evaluation in found.values()} == {MONTH}
     said = metadata(result)
     assert said["added"] == said["chunks"] == len(rows(pipeline)) > 100
@@ -85,7 +95,7 @@ def test_a_second_run_writes_nothing_and_says_so(pipeline: Pipeline) -> None:
     result = build(pipeline)
     said = metadata(result)
     assert said["change"] == "0 added, 0 removed"
-    assert (said["added"], said["removed"], said["updated"], said["added_tokens"]) == (0, 0, 0, 0)
+    assert (said["added"], said["removed"], said["relabelled"], said["added_tokens"]) == (0, 0, 0, 0)
     assert said["unchanged"] == said["chunks"] > 0
     after = os.stat(file_of(pipeline))
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
@@ -151,7 +161,7 @@ def test_chunks_of_a_merged_cluster_keep_their_ids_under_the_new_cluster(pipelin
     clusters = {row["chunk_id"]: row["cluster_id"] for row in rows(pipeline)}
     assert {clusters[chunk] for chunk in moved} == {new}
     found = changes(pipeline)
-    assert moved <= found["updated"]
+    assert moved <= found.get("relabelled", set()) | found.get("reembed", set())
     assert "removed" not in found
 
 
@@ -182,6 +192,25 @@ def test_citations_are_found_once_and_taken_over_from_the_file_of_the_last_time(
     assert rows(pipeline) == first
 
 
+def test_the_budget_may_be_counted_by_a_models_own_tokenizer_and_hold_the_header(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    file = tmp_path / "tokenizer.json"
+    words.save(str(file))
+    result = build(pipeline, tokenizer=str(file), max_tokens=96, count_header=True, max_header_tokens=32)
+    assert all(evaluation.passed for evaluation in checks(result).values())
+    assert {row["tokenizer"].partition(":")[0] for row in rows(pipeline)} == {"tokenizer.json"}
+    for row in rows(pipeline):
+        assert row["token_count"] == len(words.encode(row["text"]))
+        assert len(words.encode(f"{row['context_header']}\n{row['text']}")) <= 96
+    missing = {"ops": {"vector_inputs": {"config": {"tokenizer": str(tmp_path / "missing.json")}}}}
+    failed = pipeline.run(JOB, MONTH, run_config=missing)
+    assert "neither cl100k_base nor a file" in str(failed.failure_data_for_node("vector_inputs"))
+
+
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +228,7 @@ def test_the_checks_by_themselves_look_at_the_month_or_at_all_that_were_made(pip
     assert all(evaluation.passed for evaluation in run_checks(pipeline, month).values())
     file_of(pipeline).unlink()
     found = run_checks(pipeline, {})
-    assert len(found) == 4
+    assert len(found) == 6
     assert {(evaluation.passed, evaluation.description) for evaluation in found.values()} == {
         (False, "There is no file.")
     }
@@ -216,7 +245,7 @@ def test_a_run_of_several_months_has_the_checks_of_each(pipeline: Pipeline) -> N
     assert result.success
     found = result.get_asset_check_evaluations()
     by_partition = {(e.check_name, e.partition): e.passed for e in found if e.partition}
-    assert len(by_partition) == 8
+    assert len(by_partition) == 12
     assert all(by_partition.values())
 
 

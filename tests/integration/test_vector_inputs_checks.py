@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.soundness import Soundness
 from courtlistener_assets.chunks.table import MAX_TOKENS, write_partition
 from courtlistener_assets.defs.checks.examination import Finding, descriptions, examine
 from courtlistener_assets.download.partitions import CourtMonth
@@ -51,7 +52,7 @@ def file(tmp_path: Path) -> Path:
             max_tokens=128,
         )
     ]
-    write_partition(rows, tmp_path / "chunks.parquet", metadata={MAX_TOKENS: "128"})
+    write_partition(rows, tmp_path / "chunks.parquet", metadata={MAX_TOKENS: "128"}, found=Soundness().kept)
     return tmp_path / "chunks.parquet"
 
 
@@ -63,7 +64,7 @@ def rewrite(file: Path, change: Callable[[list[dict[str, Any]]], object], **meta
     old = pq.ParquetFile(file).read()
     rows = old.to_pylist()
     change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, old.schema.with_metadata(metadata)), file)
+    pq.write_table(pa.Table.from_pylist(rows, old.schema.with_metadata(metadata | Soundness().kept())), file)
 
 
 def test_a_good_file_passes_every_check(file: Path, audit: RecordAudit) -> None:

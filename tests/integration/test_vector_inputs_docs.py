@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.table import write_partition
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import OPINION
 from courtlistener_assets.download.undated import Undated
+from resources.connections.postgres import Database
 from tests.chunk_rows import rows_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "vector-inputs.md"
@@ -53,10 +55,24 @@ def rows(number: int, court: str, name: str, text: str) -> list[dict[str, Any]]:
     )
 
 
+def month_of(court: str) -> Path:
+    return chunks_path(Path("data"), CourtMonth(court, dt.date(2024, 2, 1)))
+
+
+def write(found: list[dict[str, Any]], path: Path, log: ChangeLog) -> None:
+    write_partition(found, path, telling=log.telling(path))
+
+
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`data/` in the current directory, with a month of each of two courts, and what belongs to none."""
+def log(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ChangeLog:
+    """The change log of `data/` in the current directory."""
     monkeypatch.chdir(tmp_path)
+    return ChangeLog.at(Path("data"), database).open()
+
+
+@pytest.fixture
+def data(tmp_path: Path, log: ChangeLog) -> Path:
+    """`data/` in the current directory, with a month of each of two courts, and what belongs to none."""
     for court in ("ca9", "scotus"):
         found = [
             row
@@ -64,13 +80,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             if place == court
             for row in rows(number, court, name, text)
         ]
-        write_partition(found, chunks_path(Path("data"), CourtMonth(court, dt.date(2024, 2, 1))))
+        write(found, month_of(court), log)
     # What belongs to no month is beside the months, and no reader stumbles over it.
-    write_partition([], chunks_path(Path("data"), Undated("ca9")))
-    write_partition(
-        rows(8, "scotus", "Undated v. Docket", "This filing is in a docket without a date."),
-        chunks_path(Path("data"), Undated("scotus")),
-    )
+    write([], chunks_path(Path("data"), Undated("ca9")), log)
+    undated = rows(8, "scotus", "Undated v. Docket", "This filing is in a docket without a date.")
+    write(undated, chunks_path(Path("data"), Undated("scotus")), log)
     return tmp_path / "data"
 
 
@@ -104,18 +118,29 @@ def test_the_example_finds_the_case_that_the_question_is_about(data: Path) -> No
     assert {hit.payload["court_id"] for hit in names["hits"]} == {"ca9"}
 
 
-def test_the_example_brings_a_collection_up_to_date(data: Path) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
+def test_the_example_brings_a_collection_up_to_date(data: Path, log: ChangeLog, late: bool) -> None:
     names = run(LOADERS[0], {})
-    new = rows(9, "ca9", "New v. Old", "A new opinion.")
-    write_partition(new, chunks_path(Path("data"), CourtMonth("ca9", dt.date(2024, 2, 1))))
-    names["chunks"] = names["ds"].dataset("data/vector_inputs", format="parquet", partitioning="hive")
+    write(rows(9, "ca9", "New v. Old", "A new opinion."), month_of("ca9"), log)
+    write(rows(4, "scotus", "Car v. Police (amended)", OPINIONS["scotus", "Car v. Police"]), month_of("scotus"), log)
+    if late:
+        log.compact(0)
     run(LOADERS[1], names)
     points, _ = names["client"].scroll("chunks", limit=100)
     assert sorted(point.payload["case_name"] for point in points) == [
-        "Car v. Police",
+        "Car v. Police (amended)",
         "New v. Old",
         "Undated v. Docket",
     ]
+    assert names["last_sequence"] == 5
+
+
+def test_whoever_reads_the_directory_as_a_whole_meets_the_chunks_only(data: Path) -> None:
+    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
+    rows = sum(pq.ParquetFile(file).metadata.num_rows for file in data.rglob("chunks.parquet"))
+    assert polars.scan_parquet("data/vector_inputs").collect().height == rows == len(OPINIONS) + 1
+    [(count,)] = duckdb.sql("SELECT count(*) FROM 'data/vector_inputs/**/*.parquet'").fetchall()
+    assert count == rows
 
 
 def test_every_column_is_explained(data: Path) -> None:

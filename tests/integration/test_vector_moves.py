@@ -1,10 +1,11 @@
-"""A decision moves between months: whoever follows the changes files ends with the chunks that are in the files."""
+"""A decision moves between months: whoever follows the change log ends with the chunks that are in the files."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from courtlistener_assets.chunks.changes import WRITTEN_AT, changes_path
-from courtlistener_assets.chunks.files import staged
+from courtlistener_assets.chunks import log_files
+from courtlistener_assets.chunks import table as chunk_table
+from courtlistener_assets.chunks.change_log import ChangeLog
+from courtlistener_assets.chunks.files import publish, staged
 from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition, chunks_path
 from courtlistener_assets.download.stream import all_tables
 from courtlistener_assets.download.streams import STREAMS
@@ -31,15 +34,23 @@ TEXT = "The judgment of the district court is affirmed. The secret of the inform
 
 @dataclass(frozen=True)
 class Change:
-    """One changes file, as a consumer may read it."""
+    """What the change log says of one change of a partition's file, as a consumer may read it."""
 
     partition: str
     ids: dict[str, str]
 
 
+def told(data: Path, known: Sequence[Change], partition: str) -> list[Change]:
+    """The entry of the change log that follows those that are known, if there is one."""
+    directory = log_files.log_dir(data)
+    [*rest] = log_files.numbers(directory)[len(known) :]
+    rows = [pq.read_table(log_files.numbered(directory, number)).to_pylist() for number in rest]
+    return [Change(partition, {row["chunk_id"]: row["change"] for row in entry}) for entry in rows]
+
+
 @dataclass
 class World:
-    """A store and its files; remembers every changes file that was written."""
+    """A store and its files; remembers every change that was told."""
 
     database: Database
     data: Path
@@ -48,6 +59,7 @@ class World:
     def __post_init__(self) -> None:
         self.store = RecordStore(self.database, [table for stream in STREAMS for table in stream.tables])
         self.store.prepare(all_tables(BY_MONTH))
+        self.log = ChangeLog.at(self.data, self.database).open()
 
     def put(self, stream: str, id: int, body: dict[str, Any] | None = None, **columns: Any) -> None:
         with self.database.transaction() as connection:
@@ -75,13 +87,9 @@ class World:
         self.store.mark_gone(stream, [number], "removed")
 
     def build(self, partition: str) -> dict[str, Any]:
-        path = self.path(partition)
-        before = path.stat().st_ino if path.exists() else None
-        metadata = build_partition(self.store, BY_MONTH, partition_of(partition), self.data, ChunkConfig())
-        if path.stat().st_ino != before:
-            rows = pq.read_table(Path(str(changes_path(path)))).to_pylist()
-            self.changes.append(Change(partition, {row["chunk_id"]: row["change"] for row in rows}))
-        return metadata
+        said = build_partition(self.store, BY_MONTH, partition_of(partition), self.data, ChunkConfig(), self.log)
+        self.changes += told(self.data, self.changes, partition)
+        return said
 
     def path(self, partition: str) -> Path:
         return Path(str(chunks_path(self.data, partition_of(partition))))
@@ -110,7 +118,7 @@ def simple(changes: Sequence[Change]) -> set[str]:
     vectors: set[str] = set()
     for each in changes:
         for id, change in each.ids.items():
-            if change in ("added", "updated"):
+            if change in ("added", "relabelled", "reembed"):
                 vectors.add(id)
             elif change == "removed":
                 vectors.discard(id)
@@ -122,7 +130,7 @@ def with_partitions(changes: Sequence[Change]) -> set[str]:
     having: dict[str, set[str]] = {}
     for each in changes:
         for id, change in each.ids.items():
-            if change in ("added", "updated"):
+            if change in ("added", "relabelled", "reembed"):
                 having.setdefault(id, set()).add(each.partition)
             else:
                 having.get(id, set()).discard(each.partition)
@@ -224,12 +232,6 @@ def test_what_is_found_gone_on_the_way_is_named_by_the_month_that_it_was_to_be_i
     assert world.database.rows("SELECT FROM courtlistener.chunk_arrivals") == []
 
 
-def test_changes_say_when_they_were_written(world: World) -> None:
-    files = [Path(str(changes_path(world.path(month)))) for month in (JANUARY, MARCH)]
-    times = [(pq.read_metadata(file).metadata or {})[WRITTEN_AT.encode()] for file in files]
-    assert times == sorted(times)
-
-
 # --- no dead text -----------------------------------------------------------------------------------------------------
 
 
@@ -254,10 +256,8 @@ def test_a_month_that_has_nothing_left_is_an_empty_file_without_a_trace_of_its_t
     metadata = world.build(JANUARY)
     assert (metadata["chunks"], pq.read_metadata(world.path(JANUARY)).num_rows) == (0, 0)
     assert b"informant" not in everything_below(world.path(JANUARY).parent)
-    assert sorted(path.name for path in world.path(JANUARY).parent.iterdir()) == [
-        "_chunks.changes.parquet",
-        "chunks.parquet",
-    ]
+    assert b"informant" not in everything_below(log_files.log_dir(world.data))
+    assert [path.name for path in world.path(JANUARY).parent.iterdir()] == ["chunks.parquet"]
 
 
 @pytest.mark.parametrize("place", ["local", "remote"])
@@ -324,6 +324,51 @@ def test_what_changes_while_it_is_built_leaves_it_stale(world: World, monkeypatc
         changing.setattr(RecordStore, "documents", changed_meanwhile)
         world.build(JANUARY)
     assert stale(world) == [JANUARY]
+
+
+def test_a_worker_that_is_killed_before_it_could_tell_leaves_it_stale(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.decide(1, "2024-01-01", "Sealed soon after.")
+
+    class Killed(BaseException):
+        pass
+
+    def killed_behind(*args: Any) -> None:
+        publish(*args)
+        raise Killed
+
+    with monkeypatch.context() as killing:
+        killing.setattr(chunk_table, "publish", killed_behind)
+        with pytest.raises(Killed):
+            world.build(JANUARY)
+    assert stale(world) == [JANUARY]
+    world.seal(1)
+    world.build(JANUARY)
+    assert set(world.last().values()) == {"removed"}
+    assert stale(world) == []
+    assert simple(world.changes) == world.ids()
+
+
+def test_a_run_that_was_overtaken_reads_the_documents_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents, first = RecordStore.documents, [True]
+
+    @contextmanager
+    def read_too_early(store: RecordStore, *args: Any) -> Iterator[Iterator[dict[str, Any]]]:
+        with documents(store, *args) as rows:
+            read = list(rows)
+        if first.pop() if first else False:
+            world.seal(1)
+            world.build(JANUARY)
+        yield iter(read)
+
+    with monkeypatch.context() as reading:
+        reading.setattr(RecordStore, "documents", read_too_early)
+        world.decide(1, "2024-01-01", "It was read, and then it was sealed.")
+        build_partition(world.store, BY_MONTH, partition_of(JANUARY), world.data, ChunkConfig(), world.log)
+    assert pq.read_metadata(world.path(JANUARY)).num_rows == 0
+    assert simple(world.changes) == world.ids()
+    assert stale(world) == []
 
 
 # --- without a date ---------------------------------------------------------------------------------------------------

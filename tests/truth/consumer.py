@@ -1,42 +1,41 @@
-"""Somebody who follows the change files, as a vector store does.
+"""Somebody who follows the change log, as a vector store does.
 
-Belongs here: applying change files. Does not belong here: any expectation but that the ids are then those of the files.
+Belongs here: applying its entries. Does not belong here: any expectation but that the ids are then those of the files.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
-from tests.truth.verdict import STREAMS, Difference, chunk_files, partition_of
+from courtlistener_assets.chunks import log_files
+from tests.truth.verdict import STREAMS, Difference, chunk_files
 from tests.truth.world import Key
 
 
 class Consumer:
-    """Keeps the set of chunk ids by reading nothing but the change files, in an order that chance decides."""
+    """Keeps the set of chunk ids by reading nothing but the change log."""
 
-    def __init__(self, data_dir: Path, shuffle: Callable[[list[Any]], None]) -> None:
-        self._data_dir, self._shuffle = data_dir, shuffle
-        self._seen: dict[Path, int] = {}
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._seen = 0
         self.ids: set[str] = set()
         #: What was said of each chunk, in the order in which it was read.
         self._told: dict[str, list[str]] = defaultdict(list)
 
     def read(self) -> None:
-        """Apply the change files that are new since the last time."""
-        paths = sorted(self._data_dir.rglob("_chunks.changes.parquet"))
-        new = [path for path in paths if self._seen.get(path) != path.stat().st_mtime_ns]
-        self._shuffle(new)
-        for path in new:
-            self._seen[path] = path.stat().st_mtime_ns
-            partition = partition_of(path)
-            for row in pq.read_table(path, partitioning=None).to_pylist():
-                self._told[row["chunk_id"]].append(f"{row['change']} in {partition}")
-                if row["change"] in ("added", "updated"):
+        """Apply the entries that are new since the last time."""
+        directory = log_files.log_dir(self._data_dir)
+        for number in log_files.numbers(directory):
+            if number <= self._seen:
+                continue
+            self._seen = number
+            for row in pq.read_table(log_files.numbered(directory, number)).to_pylist():
+                self._told[row["chunk_id"]].append(f"{row['change']} in {row['partition']}")
+                if row["change"] in ("added", "relabelled", "reembed"):
                     self.ids.add(row["chunk_id"])
                 elif row["change"] == "removed":
                     self.ids.discard(row["chunk_id"])
@@ -51,7 +50,7 @@ class Consumer:
         for id in sorted(there.keys() - self.ids):
             key, partition = there[id]
             told = ", ".join(self._told[id])
-            yield Difference("change files", f"chunk {id[:8]} is in {partition}, but the changes said: {told}", key)
+            yield Difference("change log", f"chunk {id[:8]} is in {partition}, but the changes said: {told}", key)
         for id in sorted(self.ids - there.keys()):
             told = ", ".join(self._told[id])
-            yield Difference("change files", f"chunk {id[:8]} is in no file, but the changes said: {told}")
+            yield Difference("change log", f"chunk {id[:8]} is in no file, but the changes said: {told}")

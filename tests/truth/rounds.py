@@ -331,7 +331,7 @@ def run_round(seed: int, changes: int, postgres: PostgresServer, redis: RedisSer
     with _new_database(postgres, seed) as url, operating(world, url, redis.url) as operator:
         oracle = Oracle(world)
         generated = Changes(world, oracle)
-        consumer = Consumer(operator.data_dir, random.Random(f"consumer {seed}").shuffle)
+        consumer = Consumer(operator.data_dir)
         played = Round(world, operator, oracle, generated, consumer, result, random.Random(f"operators {seed}"))
         played.play(changes)
         played._note_faults("at the end")

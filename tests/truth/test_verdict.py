@@ -89,7 +89,7 @@ def test_what_the_server_no_longer_has_is_a_ghost_with_a_dead_text(operator: Ope
 
 
 def test_whoever_follows_the_change_files_has_the_ids_of_the_files(operator: Operator) -> None:
-    consumer = Consumer(operator.data_dir, lambda paths: None)
+    consumer = Consumer(operator.data_dir)
     assert len(list(consumer.differences())) > 0
     consumer.read()
     assert list(consumer.differences()) == []

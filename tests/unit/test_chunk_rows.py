@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import itertools
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,17 +63,27 @@ def rows(*documents: Document, **settings: Any) -> tuple[list[dict[str, Any]], T
 
 def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
     (row,) = rows_of(opinion())
-    assert row | {"chunk_id": "", "content_hash": ""} == {
+    assert row | {"chunk_id": "", "content_hash": "", "header_hash": ""} == {
         "chunk_id": "",
         "content_hash": "",
         "text": "It is so ordered.",
         "context_header": "Doe v. Roe, 1 U.S. 2 (Supreme Court of the United States 2024-01-31) | Dissent by Alder",
+        "header_hash": "",
+        "header_token_count": 35,
         "char_start": 0,
         "char_end": 17,
         "token_count": 5,
         "tokenizer": "cl100k_base",
         "chunk_index": 0,
         "chunk_count": 1,
+        "previous_chunk_id": None,
+        "next_chunk_id": None,
+        "page_start": None,
+        "page_end": None,
+        "headings": [],
+        "is_footnote": False,
+        "footnotes": [],
+        "quality": "prose",
         "doc_type": "opinion",
         "document_id": 7,
         "docket_id": 5,
@@ -86,6 +99,7 @@ def test_the_row_of_an_opinion_says_all_that_a_search_filters_by() -> None:
         "precedential_status": "Published",
         "citations": ["1 U.S. 2", "3 S. Ct. 4"],
         "cites": None,
+        "cites_clusters": None,
         "text_source": "plain_text",
         "ocr": "done",
         "source_sha1": "sha1-7",
@@ -160,7 +174,7 @@ def test_copies_and_versions_are_marked_and_kept() -> None:
         2: "opinion:1",
         3: "opinion:1",
         4: "opinion:1",
-        5: "opinion:9",
+        5: None,
         6: None,
         7: None,
     }
@@ -169,11 +183,122 @@ def test_copies_and_versions_are_marked_and_kept() -> None:
         "same_text",
         "same_file",
         "same_file",
-        "version",
+        None,
         None,
         None,
     ]
-    assert tally.duplicates == 4
+    assert tally.duplicates == 3
+
+
+def marked(*documents: Document, **settings: Any) -> dict[int, tuple[str, str] | None]:
+    """What each document of a partition repeats, and how."""
+    return {
+        row["document_id"]: (row["is_duplicate_of"], row["duplicate_kind"]) if row["is_duplicate_of"] else None
+        for row in rows(*documents, **settings)[0]
+    }
+
+
+def alone(number: int, text: str, **changes: Any) -> Document:
+    """An opinion that shares nothing with another one but what is said."""
+    own: dict[str, Any] = {
+        "docket_id": number,
+        "cluster_id": number,
+        "case_name": f"Doe v. {number}",
+        "docket_number": f"23-{number:05}",
+        "citations": (f"{number} U.S. 2",),
+    }
+    return opinion(number, text, **(own | changes))
+
+
+LONG = " ".join(SENTENCES[:8])
+
+
+def test_the_same_words_in_another_case_are_another_decision() -> None:
+    assert marked(alone(1, "Affirmed."), alone(2, "Affirmed.")) == {1: None, 2: None}
+    assert marked(alone(1, LONG), alone(2, LONG)) == {1: None, 2: None}
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"docket_id": 5},
+        {"cluster_id": 6},
+        {"citations": ("1 U.S. 2", "3 S. Ct. 4")},
+        {"docket_number": "No. 7 of 1931"},
+        {"case_name": "Doe v. Roe"},
+    ],
+)
+def test_a_long_text_is_a_copy_in_the_same_case(shared: dict[str, Any]) -> None:
+    found = marked(
+        alone(1, LONG, **shared), alone(2, LONG.replace(" ", "  "), **shared), alone(3, f"{LONG} No.", **shared)
+    )
+    assert found == {1: None, 2: ("opinion:1", "same_text"), 3: None}
+
+
+def test_a_short_text_is_a_copy_in_its_cluster_or_on_its_day_only() -> None:
+    assert marked(alone(1, "Affirmed.", cluster_id=6), alone(2, "Affirmed.", cluster_id=6))[2]
+    assert marked(recap_document(1, "Granted."), recap_document(2, "Granted."))[2]
+    days = [replace(recap_document(number, "Granted."), date_filed=dt.date(2024, 1, number)) for number in (1, 2)]
+    assert marked(*days) == {1: None, 2: None}
+    assert (
+        marked(alone(1, "Affirmed.", case_name="Doe v. Roe"), alone(2, "Affirmed.", case_name="Doe v. Roe"))[2] is None
+    )
+
+
+def test_a_text_with_the_numbers_of_both_dockets_is_in_both() -> None:
+    assert marked(alone(1, f"Nos. 23-00001, 23-00002. {LONG}"), alone(2, f"Nos. 23-00001, 23-00002. {LONG}"))[2]
+    assert marked(alone(1, f"No. 23-00001. {LONG}"), alone(2, f"No. 23-00001. {LONG}"))[2] is None
+
+
+def test_a_version_is_one_of_a_document_that_is_there() -> None:
+    assert marked(opinion(5, "Old.", main_version="/opinions/9/"), opinion(9, "New.")) == {
+        5: ("opinion:9", "version"),
+        9: None,
+    }
+    assert marked(opinion(5, "Old.", main_version="/opinions/9/"), opinion(9, "")) == {5: None}
+    assert marked(opinion(5, "Old.", main_version="/opinions/5/")) == {5: None}
+
+
+def test_what_repeats_one_another_is_left_with_one_that_repeats_none() -> None:
+    documents = [
+        opinion(1, "Old.", main_version="/opinions/2/"),
+        opinion(2, "New.", main_version="/opinions/1/"),
+        opinion(3, "Old."),
+        opinion(4, "Third.", main_version="/opinions/3/", sha1="sha1-1"),
+    ]
+    for order in itertools.permutations(documents):
+        found = marked(*order)
+        originals = {f"opinion:{number}" for number, original in found.items() if original is None}
+        assert originals
+        assert {original[0] for original in found.values() if original} <= originals
+
+
+def test_parts_of_a_combined_opinion_point_to_it_and_what_it_lacks_does_not() -> None:
+    lead, dissent = " ".join(SENTENCES[:20]), " ".join(SENTENCES[20:40])
+    found = marked(
+        opinion(1, f"ALDER, J., dissenting. {dissent}", type="040dissent"),
+        opinion(2, f"ASH, J. {lead} ALDER, J. {dissent}", type="010combined"),
+        opinion(3, lead, type="020lead"),
+        opinion(4, " ".join(SENTENCES[40:]), type="030concurrence"),
+        alone(50, lead, type="020lead"),
+    )
+    assert found == {1: ("opinion:2", "part"), 2: None, 3: ("opinion:2", "part"), 4: None, 50: None}
+
+
+def test_a_header_without_a_name_begins_with_the_court() -> None:
+    unnamed: dict[str, Any] = {"case_name": "", "citations": (), "docket_number": "", "court_name": "", "author": ""}
+    assert rows_of(opinion(**unnamed))[0]["context_header"] == "scotus 2024-01-31 | Dissent"
+    (row,) = rows_of(opinion(**(unnamed | {"docket_number": "23-1"})))
+    assert row["context_header"] == "No. 23-1 (scotus 2024-01-31) | Dissent"
+    assert row["header_hash"] == hashlib.sha256(row["context_header"].encode()).hexdigest()
+
+
+def test_chunks_name_their_neighbours() -> None:
+    found, _ = rows(opinion(text=" ".join(SENTENCES)), opinion(8), max_tokens=64)
+    chunks = [row for row in found if row["document_id"] == 7]
+    assert len(chunks) > 3
+    assert [row["previous_chunk_id"] for row in chunks] == [None, *(row["chunk_id"] for row in chunks[:-1])]
+    assert [row["next_chunk_id"] for row in chunks] == [*(row["chunk_id"] for row in chunks[1:]), None]
 
 
 def test_a_document_given_twice_is_no_copy_of_itself() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courtlistener_assets.chunks.changes import Diff, changes_path
+from courtlistener_assets.chunks import log_files
+from courtlistener_assets.chunks import table as chunk_table
+from courtlistener_assets.chunks.change_log import ChangeLog
+from courtlistener_assets.chunks.changes import Diff
 from courtlistener_assets.chunks.document import Document
-from courtlistener_assets.chunks.table import SCHEMA, write_partition
+from courtlistener_assets.chunks.table import SCHEMA
 from courtlistener_assets.download.streams import OPINION
 from resources.errors import UnusableRecord
 from tests.chunk_rows import rows_of
+from tests.numbers_in_memory import log_in_memory
 
 # fmt: off
 DESIGNED_COLUMNS = [
-    "chunk_id", "content_hash", "text", "context_header", "char_start", "char_end", "token_count", "tokenizer",
-    "chunk_index", "chunk_count", "doc_type", "document_id", "docket_id", "cluster_id", "opinion_id",
-    "recap_document_id", "court_id", "case_name", "docket_number", "date_filed", "opinion_type", "author_id",
-    "precedential_status", "citations", "cites", "text_source", "ocr", "source_sha1", "source_date_modified",
-    "absolute_url", "chunker_version", "cleaner_version", "is_duplicate_of", "duplicate_kind",
+    "chunk_id", "content_hash", "text", "context_header", "header_hash", "header_token_count", "char_start",
+    "char_end", "token_count", "tokenizer", "chunk_index", "chunk_count", "previous_chunk_id", "next_chunk_id",
+    "page_start", "page_end", "headings", "is_footnote", "footnotes", "quality", "doc_type", "document_id",
+    "docket_id", "cluster_id", "opinion_id", "recap_document_id", "court_id", "case_name", "docket_number",
+    "date_filed", "opinion_type", "author_id", "precedential_status", "citations", "cites", "cites_clusters",
+    "text_source", "ocr", "source_sha1", "source_date_modified", "absolute_url", "chunker_version",
+    "cleaner_version", "is_duplicate_of", "duplicate_kind",
 ]
 # fmt: on
 
@@ -43,8 +50,19 @@ def rows(texts: dict[int, str], **changes: Any) -> list[dict[str, Any]]:
     return found
 
 
+LOGS: dict[Path, ChangeLog] = {}
+
+
+def write_partition(rows: Any, path: Path, **options: Any) -> Diff:
+    """With a change log, which is kept two directories above, as if the path were that of a dataset."""
+    log = LOGS.setdefault(path, log_in_memory(path.parents[1]))
+    return chunk_table.write_partition(rows, path, telling=log.telling(path), **options)
+
+
 def changes_of(path: Path) -> dict[str, str]:
-    table = pq.read_table(changes_path(path)).to_pydict()
+    """What the last entry of the log says."""
+    directory = log_files.log_dir(path.parents[1])
+    table = pq.read_table(log_files.numbered(directory, log_files.numbers(directory)[-1])).to_pydict()
     return dict(zip(table["chunk_id"], table["change"], strict=True))
 
 
@@ -70,11 +88,25 @@ def test_the_columns_are_the_designed_ones_with_their_types() -> None:
         "recap_document_id",
         "author_id",
     }
-    assert {name for name, kind in kinds.items() if kind == "int32"} == {"token_count", "chunk_index", "chunk_count"}
+    assert {name for name, kind in kinds.items() if kind == "int32"} == {
+        "header_token_count",
+        "token_count",
+        "chunk_index",
+        "chunk_count",
+    }
     assert kinds["date_filed"] == "date32[day]"
     assert kinds["source_date_modified"] == "timestamp[us, tz=UTC]"
-    assert kinds["citations"] == kinds["cites"] == "list<item: string>"
+    assert kinds["citations"] == kinds["cites"] == kinds["headings"] == "list<item: string>"
+    assert kinds["cites_clusters"] == "list<item: int64>"
+    assert kinds["footnotes"] == "list<item: struct<label: string not null, cited_in: string>>"
     assert all((SCHEMA.field(name).metadata or {}).get(b"description") for name in SCHEMA.names)
+
+
+def test_the_documentation_names_every_column_once() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "vector-inputs.md").read_text("utf-8")
+    table = page[page.index("| columns | meaning |") :].split("\n\n", 1)[0]
+    named = [name for line in table.splitlines() for name in re.findall("`(\\w+)`", line.split("|")[1])]
+    assert sorted(named) == sorted(SCHEMA.names)
 
 
 def test_a_row_has_exactly_the_columns_of_the_schema() -> None:
@@ -109,9 +141,9 @@ def test_the_difference_names_what_came_what_went_and_what_only_has_new_metadata
     first, second, fourth = (row["chunk_id"] for row in new)
     third = old[2]["chunk_id"]
     assert first == old[0]["chunk_id"]
-    assert diff == Diff(added=1, removed=1, unchanged=1, updated=1, added_tokens=tokens(new[2:]))
+    assert diff == Diff(added=1, removed=1, unchanged=1, reembed=1, added_tokens=tokens(new[1:]))
     assert diff.rows == 3
-    assert changes_of(path) == {fourth: "added", third: "removed", second: "updated"}
+    assert changes_of(path) == {fourth: "added", third: "removed", second: "reembed"}
     assert pq.read_table(path).to_pylist() == new
 
 
@@ -141,7 +173,7 @@ def test_rows_that_fail_half_way_leave_the_old_file_and_no_other(path: Path) -> 
     with pytest.raises(RuntimeError, match="the store went away"):
         write_partition(failing(), path)
     assert pq.read_table(path).to_pylist() == old
-    assert sorted(path.parent.iterdir()) == sorted([path, changes_path(path)])
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_two_rows_with_one_id_are_refused(path: Path) -> None:
@@ -183,11 +215,11 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 def test_no_damage_to_a_local_file_fails_the_run_or_stays_in_its_texts(path: Path) -> None:
     new = rows({number: f"Text number {number} of the court." for number in range(60)})
-    write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"})
+    chunk_table.write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"})
     intact, chance, rewritten = path.read_bytes(), random.Random(6), 0
     for _ in range(150):
         path.write_bytes(damaged(intact, chance))
-        rewritten += write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"}).written
+        rewritten += chunk_table.write_partition(new, path, rows_a_group=20, metadata={"max_tokens": "512"}).written
         assert pq.read_table(path).to_pylist() == new
     assert rewritten > 100
 
@@ -219,7 +251,7 @@ def test_rows_are_taken_as_they_are_written_and_not_before(path: Path) -> None:
 def test_the_difference_always_leads_from_the_old_ids_to_the_new(
     tmp_path_factory: pytest.TempPathFactory, old: dict[int, str], new: dict[int, str]
 ) -> None:
-    path = tmp_path_factory.mktemp("partition") / "p.parquet"
+    path = tmp_path_factory.mktemp("data") / "court" / "month" / "p.parquet"
     write_partition(rows(old), path)
     before = {row["chunk_id"] for row in rows(old)}
     diff = write_partition(rows(new), path)

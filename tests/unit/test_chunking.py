@@ -203,6 +203,67 @@ def test_a_chunk_ends_before_a_heading_rather_than_after_it() -> None:
     assert chunks[1].text.startswith("III. REMEDY\n\nThe 0-0 witness")
 
 
+@pytest.mark.parametrize(
+    "title", ["II.", "A.", "II", "DISCUSSION", "B. The Merits.", "II.\n\nStandard of Review", "7."]
+)
+@pytest.mark.parametrize("max_tokens", [64, 100, 150, 200])
+def test_no_chunk_ends_with_a_heading(title: str, max_tokens: int) -> None:
+    text = "\n\n".join(f"{paragraphs(1, sentences)}\n\n{title}" for sentences in range(1, 9)) + "\n\nThe end."
+    chunks = chunk(text, max_tokens=max_tokens)
+    assert len(chunks) > 3
+    assert not any(part.text.rstrip().endswith(title) for part in chunks)
+    assert all(map(ends_at_sentence, (part.text for part in chunks)))
+
+
+def test_not_even_before_a_sentence_over_the_budget() -> None:
+    long = "The lease covers " + "; ".join(f"the meadow numbered {number} on the plan" for number in range(60)) + "."
+    chunks = chunk(f"{paragraphs(1, 2)}\n\nII.\n\n{long}", max_tokens=64)
+    assert any(part.text.startswith("II.") for part in chunks)
+    assert not any(part.text.rstrip().endswith("II.") for part in chunks)
+
+
+@pytest.mark.parametrize("citation", ["Fed. R.Civ.P. 11(b)", "H.R.Rep. No. 12", "Roe v. Doe (C.D.Ill. 1997)"])
+def test_no_chunk_ends_inside_a_citation(citation: str) -> None:
+    text = " ".join(f"The {number}th owner relied on {citation} when he sued." for number in range(200))
+    for max_tokens in range(32, 60):
+        assert all(part.text.rstrip().endswith("sued.") for part in chunk(text, max_tokens=max_tokens))
+
+
+def test_body_and_footnotes_are_not_in_one_chunk() -> None:
+    body, notes = paragraphs(4), "1 He said so at noon.\n\n2 She said so at night."
+    text = f"{body}\n\nNOTES\n\n{notes}"
+    first = text.index("1 He")
+    spans = [(first, first + 21), (first + 23, len(text))]
+    chunks = chunk(text, max_tokens=200, footnotes=spans)
+    assert chunks[-1].text == f"NOTES\n\n{notes}"
+    assert chunks[-2].text.strip().endswith(body[-40:])
+    assert [part.text for part in chunk(text, max_tokens=2000, footnotes=spans)] == [text]
+
+
+@given(TEXTS, TEXTS, st.integers(16, 80), st.integers(0, 2))
+@settings(max_examples=100, deadline=None)
+def test_with_footnotes_nothing_is_lost_and_none_is_in_the_chunk_of_the_body(
+    body: str, notes: str, max_tokens: int, overlap: int
+) -> None:
+    text = f"{body}\n\nIt is so ordered.\n\n{notes}"
+    begin = len(text) - len(notes)
+    chunks = chunk(text, max_tokens=max_tokens, overlap_sentences=overlap, footnotes=[(begin, len(text))])
+    covered = 0
+    for part in chunks:
+        assert part.char_start <= covered < part.char_end
+        assert len(chunks) == 1 or not notes.strip() or not part.char_start < begin < part.char_end
+        covered = part.char_end
+    assert covered == len(text)
+
+
+@given(TEXTS, st.integers(0, 40))
+@settings(max_examples=50, deadline=None)
+def test_what_is_reserved_is_left(text: str, reserved: int) -> None:
+    assert [part.text for part in chunk(text, max_tokens=60, reserved=reserved)] == [
+        part.text for part in chunk(text, max_tokens=60 - reserved)
+    ]
+
+
 def test_a_chunk_does_not_part_a_sentence_from_its_citation_if_it_can() -> None:
     sentence = "A bee is an animal under the Act, as the Board has long and often and rightly said. Id. at 14. "
     chunks = chunk(sentence * 40, max_tokens=90)
@@ -254,7 +315,9 @@ def test_nearly_all_chunks_of_prose_end_at_a_sentence() -> None:
     assert sum(ends_at_sentence(part.text) for part in chunks) / len(chunks) >= 0.95
 
 
-@pytest.mark.parametrize("arguments", [{"max_tokens": 15}, {"overlap_sentences": -1}])
+@pytest.mark.parametrize(
+    "arguments", [{"max_tokens": 15}, {"overlap_sentences": -1}, {"max_tokens": 64, "reserved": 50}]
+)
 def test_impossible_settings_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(arguments))):
         chunk("text", **arguments)

@@ -54,11 +54,27 @@ def test_servers_that_do_not_answer_keep_no_worker_from_ending(hanging: threadin
     assert done == [2], "what comes later is done by its caller"
 
 
+def test_whoever_catches_up_waits_for_what_is_not_done(hanging: threading.Event) -> None:
+    settling, done = Settling(), list[int]()
+    assert not settling.catch_up(60)
+
+    def settle() -> None:
+        hanging.wait()
+        done.append(1)
+
+    settling.soon(settle)
+    assert settling.catch_up(0.01)
+    hanging.set()
+    settling.catch_up(60)
+    assert done == [1]
+    assert not settling.catch_up(60)
+
+
 def test_no_thread_is_left_when_it_is_finished() -> None:
-    settling = Settling()
-    settling.soon(lambda: None)
-    [thread] = [each for each in threading.enumerate() if each.name.startswith("settle")]
+    settling, threads = Settling(), list[threading.Thread]()
+    settling.soon(lambda: threads.append(threading.current_thread()))
     settling.finish(60)
+    [thread] = threads
     thread.join(60)
     assert not thread.is_alive()
 

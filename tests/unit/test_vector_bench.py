@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from bench.vector_inputs.__main__ import characters_lost, cleaned, headline, visible
+from pathlib import Path
+
+from bench import report
+from bench.vector_inputs.__main__ import headline
 from bench.vector_inputs.corpus import Sentences, opinions
+from bench.vector_inputs.documents import HERE, RealDocument, chunks_by, real_documents
 from bench.vector_inputs.peers import OURS, ours
+from bench.vector_inputs.side_by_side import characters_lost, cleaned, visible, without_tags
+from bench.vector_inputs.tears import by_kind, rows, sentence_ends
 
 
 def test_a_chunk_ends_a_sentence_only_where_the_sentence_is_whole() -> None:
@@ -38,7 +44,9 @@ def test_what_a_chunker_drops_is_counted() -> None:
 
 
 def test_a_tag_is_not_visible() -> None:
-    assert "<" not in "".join(visible(opinion) for opinion in opinions(4, 1000))
+    for opinion in opinions(4, 1000):
+        assert "<" not in visible(opinion)
+        assert "".join(visible(opinion).split()) == "".join(without_tags(opinion).split())
 
 
 def test_the_headline_compares_with_the_fastest_that_keeps_the_same_budget() -> None:
@@ -48,12 +56,40 @@ def test_the_headline_compares_with_the_fastest_that_keeps_the_same_budget() -> 
             "in_tokens": in_tokens,
             "sentence_end_share": share,
             "with_cleaning_per_second": speed,
+            "without_tags_per_second": None if name == OURS else 2 * speed,
         }
 
-    rows = [row(OURS, 90, 1.0), row("one", 60, 0.8), row("two", 100, 0.7), row("three", 900, 0.9, in_tokens=False)]
-    assert headline({"peers": rows}) == {
+    found = [row(OURS, 90, 1.0), row("one", 60, 0.8), row("two", 100, 0.7), row("three", 900, 0.9, in_tokens=False)]
+    assert headline({"peers": found, "tears": {"torn_share": 0.01}}) == {
+        "torn_share": 0.01,
         "sentence_end_share": 1.0,
         "characters_per_second": 90,
-        "slowest_speedup_vs_peers": 0.9,
+        "slowest_speedup_vs_peers": 0.45,
+        "slowest_speedup_same_cleaning": 0.9,
         "best_sentence_end_share_of_peers": 0.8,
     }
+
+
+def test_ends_of_chunks_are_judged_by_what_follows() -> None:
+    whole = ["The owner of the barge knew it. ", "He did nothing.\n\n", "It sank."]
+    assert sentence_ends(whole) == 2
+    assert sentence_ends(["He knew it.\n\nII.\n\n", "It sank, as we said in Conway v. ", "Carver, and he did."]) == 0
+
+
+def test_kinds_are_judged_before_and_now() -> None:
+    value = "The owner of the barge knew of the storm. He did nothing about it.\n\nThe barge sank in the night of it."
+    documents = [RealDocument("1", "slip", "plain_text", "opinion", value)]
+    torn = [["The owner of the barge knew of the\n\nstorm. He did nothing."]]
+    found = rows(by_kind(documents, torn), by_kind(documents, chunks_by(HERE, documents)))
+    assert [(row["kind"], row["documents"], row["before_torn_share"], row["now_torn_share"]) for row in found] == [
+        ("slip, plain_text", 1, 1.0, 0.0),
+        ("all", 1, 1.0, 0.0),
+    ]
+    page = report.with_tables(
+        "<!-- v by_kind -->\n<!-- /v by_kind -->".replace("v ", "vector_inputs "), "vector_inputs", {"by_kind": found}
+    )
+    assert "| slip, plain_text | 1 | 100.0 % → 0.0 % |" in page
+
+
+def test_without_real_documents_there_are_none(tmp_path: Path) -> None:
+    assert real_documents(tmp_path / "none.jsonl.gz") == []

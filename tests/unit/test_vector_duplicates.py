@@ -61,3 +61,11 @@ def test_short_texts_are_never_called_nearly_equal() -> None:
         (None, None),
         (None, None),
     ]
+
+
+def test_a_nearly_equal_text_in_another_case_is_none() -> None:
+    documents = [
+        Document(kind=OPINION, body={"id": id, "plain_text": with_edits(text(1), id)}, docket_id=id, court_id="ca9")
+        for id in (1, 2)
+    ]
+    assert {row["is_duplicate_of"] for row in partition_rows(documents, Tally(), near_duplicates=True)} == {None}

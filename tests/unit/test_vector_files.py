@@ -12,9 +12,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from courtlistener_assets.chunks.changes import changes_path
+from courtlistener_assets.chunks import log_files
+from courtlistener_assets.chunks.changes import Diff
 from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.files import Location, location_of, opened, shown
+from courtlistener_assets.chunks.news import chain, changes_since, whole_state
 from courtlistener_assets.chunks.table import SCHEMA, made_by, write_partition
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
@@ -22,8 +24,9 @@ from courtlistener_assets.download.streams import OPINION
 from courtlistener_assets.operations.doctor.findings import Severity
 from courtlistener_assets.operations.doctor.settings_checks import check_data_directory
 from courtlistener_assets.settings import Settings
-from resources.errors import SettingError
+from resources.errors import SettingError, TooLate
 from tests.chunk_rows import rows_of
+from tests.numbers_in_memory import log_in_memory
 
 PARTITION = CourtMonth.parse("ca9|2024-02-01")
 
@@ -74,17 +77,24 @@ def data_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
 
 def test_a_file_is_written_read_compared_and_replaced_wherever_it_is(data_dir: Location) -> None:
     place = chunks_path(data_dir, PARTITION)
-    first = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
+    log = log_in_memory(data_dir)
+
+    def write(*texts: str) -> Diff:
+        return write_partition(rows(*texts), place, metadata={"max_tokens": "512"}, telling=log.telling(place))
+
+    first = write("One.", "Two.")
     assert (first.added, first.written) == (2, True)
     assert read(place) == rows("One.", "Two.")
 
-    again = write_partition(rows("One.", "Two."), place, metadata={"max_tokens": "512"})
+    again = write("One.", "Two.")
     assert (again.written, bool(again), again.unchanged) == (False, False, 2)
 
-    second = write_partition(rows("One.", "Three."), place, metadata={"max_tokens": "512"})
+    second = write("One.", "Three.")
     assert (second.added, second.removed, second.unchanged) == (1, 1, 1)
     assert read(place) == rows("One.", "Three.")
-    assert {row["change"] for row in read(changes_path(place))} == {"added", "removed"}
+    assert log_files.numbers(log_files.log_dir(data_dir)) == [1, 2]
+    last = log_files.numbered(log_files.log_dir(data_dir), 2)
+    assert {row["change"] for row in read(last)} == {"added", "removed"}
     with opened(place) as file:
         assert file.schema_arrow.equals(SCHEMA)
         assert made_by(file) == {"max_tokens": "512"}
@@ -101,7 +111,7 @@ def test_a_run_that_fails_leaves_the_old_file_and_nothing_else(data_dir: Locatio
     with pytest.raises(ConnectionError):
         write_partition(failing(), place)
     assert read(place) == rows("One.")
-    assert sorted(path.name for path in place.parent.iterdir()) == ["_chunks.changes.parquet", "chunks.parquet"]
+    assert sorted(path.name for path in place.parent.iterdir()) == ["chunks.parquet"]
 
 
 def test_a_damaged_file_is_written_again_wherever_it_is(data_dir: Location) -> None:
@@ -111,6 +121,57 @@ def test_a_damaged_file_is_written_again_wherever_it_is(data_dir: Location) -> N
     diff = write_partition(rows("One.", "Two."), place)
     assert (diff.added, diff.written) == (2, True)
     assert read(place) == rows("One.", "Two.")
+
+
+def test_a_change_is_that_of_what_was_told_also_if_the_file_is_damaged_or_gone(data_dir: Location) -> None:
+    place, log = chunks_path(data_dir, PARTITION), log_in_memory(data_dir)
+    write_partition(rows("One.", "Two.", "Three."), place, telling=log.telling(place))
+    for damage in (lambda: place.write_bytes(place.read_bytes()[:-100]), place.unlink):
+        damage()
+        last = chain(data_dir).last
+        diff = write_partition(rows("One.", "Four."), place, telling=log.telling(place))
+        assert (diff.added, diff.removed, diff.relabelled) == (1, 2, 1)
+        with changes_since(data_dir, last) as news:
+            assert news.counts() == {"embed": 1, "relabel": 1, "delete": 2}
+        write_partition(rows("One.", "Two.", "Three."), place, telling=log.telling(place))
+
+
+@pytest.mark.parametrize("lost", ["the numbers", "an entry"])
+def test_a_log_of_which_something_is_lost_is_begun_anew_from_the_dataset(data_dir: Location, lost: str) -> None:
+    place, log = chunks_path(data_dir, PARTITION), log_in_memory(data_dir)
+    for texts in (["One.", "Two."], ["One.", "Three."]):
+        write_partition(rows(*texts), place, telling=log.telling(place))
+    if lost == "an entry":
+        log_files.numbered(log_files.log_dir(data_dir), 1).unlink()
+    else:
+        log = log_in_memory(data_dir)
+    log.open()
+    assert (chain(data_dir).compacted, list(chain(data_dir).numbers)) == (3, [])
+    write_partition(rows("One."), place, telling=log.telling(place))
+    with pytest.raises(TooLate), changes_since(data_dir, 2):
+        pass
+    with whole_state(data_dir) as news:
+        assert news.sequence == 4
+        assert [row["text"] for batch in news.to_embed() for row in batch.to_pylist()] == ["One."]
+
+
+def test_the_log_is_compacted_and_says_who_is_too_late(data_dir: Location) -> None:
+    place, log = chunks_path(data_dir, PARTITION), log_in_memory(data_dir)
+    for texts in (["One.", "Two."], ["One.", "Three."], ["Four."]):
+        write_partition(rows(*texts), place, telling=log.telling(place))
+    assert log.compact(0)
+    assert log_files.numbers(log_files.log_dir(data_dir)) == []
+    assert log_files.numbers(log_files.compacted_dir(data_dir)) == [3]
+    with pytest.raises(TooLate), changes_since(data_dir, 2):
+        pass
+    write_partition(rows("Four.", "Five."), place, telling=log.telling(place))
+    with changes_since(data_dir, 3) as news:
+        assert [row["text"] for batch in news.to_embed() for row in batch.to_pylist()] == ["Five."]
+    with whole_state(data_dir) as news:
+        assert news.sequence == 4
+        assert {row["text"] for batch in news.to_embed() for row in batch.to_pylist()} == {"Four.", "Five."}
+        assert all(news.is_there(row["chunk_id"]) for row in read(place))
+        assert not news.is_there(rows("One.")[0]["chunk_id"])
 
 
 def test_trouble_of_the_network_is_no_reason_to_write_a_file_again(monkeypatch: pytest.MonkeyPatch) -> None:

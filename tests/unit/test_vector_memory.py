@@ -18,9 +18,9 @@ TOKENS = 16
 ROWS_A_GROUP = 256
 #: Few words: counts of words are remembered for the whole process.
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-#: What may be left of a chunk when it is written, such as its share of the file's footer. Its id alone, kept in a
-#: list, takes five times as much.
-BYTES_A_CHUNK = 16
+#: What may be left of a chunk when it is written, such as its share of the file's footer, and of the small objects that
+#: Python keeps for the next ones. Its id alone, kept in a list, takes more than twice as much.
+BYTES_A_CHUNK = 32
 
 
 def documents(count: int, last_word: str) -> Iterator[Document]:
@@ -30,7 +30,7 @@ def documents(count: int, last_word: str) -> Iterator[Document]:
         text = " ".join(f"Of {number} locks the county built {part} {last_word}." for part in DIGITS[:6])
         text = text if id % 10 else ""
         body = {"id": id, "plain_text": text, "sha1": f"sha1-{id}"}
-        yield Document(kind=OPINION, body=body, docket_id=id, court_id="ca9", case_name=f"Case {id}")
+        yield Document(kind=OPINION, body=body, docket_id=id, court_id="ca9", case_name=f"Case {number}")
 
 
 def peaks(count: int, path: Path, last_word: str) -> tuple[int, int, int]:

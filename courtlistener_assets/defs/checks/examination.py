@@ -4,7 +4,7 @@ Belongs here: reading a file's small columns, and judging them. Does not belong 
 the SQL of the records (`resources/records/audit.py`).
 
 No text is read, so that this costs little compared with making the file. The stored file is judged, not what the run
-that made it reported.
+that made it reported; only how whole its sentences are was judged then, and is kept in it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ import pyarrow.compute as pc
 from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location, opened, unreadable
 from courtlistener_assets.chunks.scratch import scratch_tables
+from courtlistener_assets.chunks.soundness import (
+    ENOUGH,
+    MOST_ORPHANED,
+    MOST_TORN,
+    SOUNDNESS,
+    Soundness,
+    read_soundness,
+)
 from courtlistener_assets.chunks.table import MAX_TOKENS, made_by
 from courtlistener_assets.download.partitions import Selection
 from resources.records.audit import RecordAudit
@@ -38,7 +46,12 @@ _OF_FILE = {
     "unique_ids": "No two chunks of the partition have the same id.",
     "no_empty_text": "Every chunk has text.",
     "within_budget": "No chunk has more tokens than the run that made the file allowed.",
+    "sentences_are_whole": f"Of the breaks in prose at most {MOST_TORN:.0%} are inside a sentence, or have a page "
+    "number, a stamp or a tab there. A warning: what a scan has lost cannot be mended.",
+    "headings_have_text": f"At most {MOST_ORPHANED:.1%} of the chunks end with the heading of the next. A warning.",
 }
+#: What says that the text could be better, not that it is wrong.
+WARNINGS = ("sentences_are_whole", "headings_have_text")
 _CHUNKS = "every_{}_has_chunks"
 
 
@@ -100,7 +113,8 @@ def _examine_file(location: Location) -> tuple[dict[str, Finding], dict[str, lis
     empty, over = _Wrong(), _Wrong()
     present: defaultdict[str, list[pa.Array[Any]]] = defaultdict(list)
     with scratch_tables(_SCHEMA) as table, opened(location) as file:
-        rows, budget = file.metadata.num_rows, int(made_by(file).get(MAX_TOKENS, 0))
+        made = made_by(file)
+        rows, budget = file.metadata.num_rows, int(made.get(MAX_TOKENS, 0))
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=_COLUMNS):
             over.add(batch["chunk_id"].filter(pc.greater(batch["token_count"], pa.scalar(budget))))
             no_length = pc.less_equal(batch["char_end"], batch["char_start"])
@@ -116,8 +130,33 @@ def _examine_file(location: Location) -> tuple[dict[str, Finding], dict[str, lis
         "unique_ids": unique,
         "no_empty_text": empty.finding(f"{rows} chunks without text."),
         "within_budget": over.finding(f"{rows} chunks {allowed}."),
+        **_soundness(read_soundness(made.get(SOUNDNESS))),
     }
     return findings, present
+
+
+def _soundness(found: Soundness | None) -> dict[str, Finding]:
+    if found is None:
+        said = "The file was made before this was measured. Materialize the partition."
+        return dict.fromkeys(WARNINGS, Finding(said, 1))
+    tears, worst = found.tears, tuple(name for _, name in found.worst)
+    broken = tears.torn + tears.tabs_in_prose + tears.furniture_inside
+    whole = (
+        f"Of {tears.breaks} breaks in prose {tears.torn} are inside a sentence; {tears.furniture_inside} numbers or "
+        f"stamps and {tears.tabs_in_prose} tabs are, too. {tears.joined} headings stand inside a paragraph."
+    )
+    headings = f"{found.orphaned_headings} of {found.chunks} chunks end with a heading."
+    return {
+        "sentences_are_whole": _warning(whole, broken, found.broken_share > MOST_TORN, worst),
+        "headings_have_text": _warning(
+            headings, found.orphaned_headings, found.orphaned_heading_share > MOST_ORPHANED, worst
+        ),
+    }
+
+
+def _warning(said: str, count: int, too_many: bool, worst: tuple[str, ...]) -> Finding:
+    wrong = count if too_many and count >= ENOUGH else 0
+    return Finding(said, wrong, worst if wrong else ())
 
 
 def _uniqueness(table: sqlite3.Connection) -> Finding:

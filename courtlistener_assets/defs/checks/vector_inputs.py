@@ -12,7 +12,7 @@ import dagster as dg
 from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location
 from courtlistener_assets.defs.assets.vector_inputs import chunks_path
-from courtlistener_assets.defs.checks.examination import Finding, descriptions, examine
+from courtlistener_assets.defs.checks.examination import WARNINGS, Finding, descriptions, examine
 from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.partitions import CourtMonth
@@ -71,6 +71,7 @@ def _result(name: str, finding: Finding) -> dict[str, Any]:
     return {
         "check_name": name,
         "passed": not finding.wrong,
+        "severity": dg.AssetCheckSeverity.WARN if name in WARNINGS else dg.AssetCheckSeverity.ERROR,
         "description": finding.said,
         "metadata": {"examples": list(map(str, finding.examples))} if finding.examples else {},
     }

@@ -22,11 +22,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
+import psutil
+
 from courtlistener_assets.devkit.servers import processes
 from resources.errors import EmbeddedServerFailed
 
 _START_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_CHILDREN_SECONDS = 10.0
 
 
 class EmbeddedServer(ABC):
@@ -149,8 +152,11 @@ class EmbeddedServer(ABC):
     def kill(self) -> None:
         """End the server with SIGKILL; nothing is flushed. `restart` brings it back."""
         child = self._child()
+        # Postgres does not start before the last process of the one that was killed has let go of their shared memory.
+        children = psutil.Process(child.pid).children(recursive=True)
         child.kill()
         child.wait()
+        psutil.wait_procs(children, timeout=_CHILDREN_SECONDS)
         processes.forget_process(child)
 
     def pause(self) -> None:

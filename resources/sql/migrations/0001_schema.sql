@@ -33,6 +33,15 @@ CREATE TABLE courtlistener.opinions PARTITION OF courtlistener.records FOR VALUE
 CREATE TABLE courtlistener.docket_entries PARTITION OF courtlistener.records FOR VALUES IN ('docket_entries');
 CREATE TABLE courtlistener.recap_documents PARTITION OF courtlistener.records FOR VALUES IN ('recap_documents');
 
+-- A decision's citations as they are printed, such as `540 U.S. 614`, and the way from one of them to the decision. Of
+-- what is no citation there are at most 200 characters: more would not fit into the index.
+CREATE FUNCTION courtlistener.citations_of(body jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT left((cited->>'volume') || ' ' || (cited->>'reporter') || ' ' || (cited->>'page'), 200)
+    FROM jsonb_path_query(body, 'lax $.citations[*]') AS cited
+);
+CREATE INDEX clusters_citations ON courtlistener.clusters USING gin (courtlistener.citations_of(body));
+
 -- One row a sweep of a partition: the last pass over it. `after_id` is the last id stored in this pass, `since` the
 -- date_modified from which the pass asks (null: everything), `watermark` the server's time when the pass began,
 -- `walked_at` that of the last pass over everything that came to its end, `walked_pages` what it cost.
@@ -109,6 +118,34 @@ CREATE TABLE courtlistener.chunk_arrivals (
     chunk_id    text   NOT NULL
 );
 CREATE INDEX chunk_arrivals_partition ON courtlistener.chunk_arrivals (partition);
+
+-- The change log of vector inputs, one for each place that files go to, and the last number that it has given. The
+-- numbers have no gaps, and become visible in their order: whoever takes one keeps this row until the end of the
+-- transaction.
+CREATE TABLE courtlistener.chunk_logs (
+    place         text   PRIMARY KEY,
+    last_sequence bigint NOT NULL
+);
+-- Which version of a partition's file the log describes (null: none yet). A file of another version is there because a
+-- worker was killed before it could say so, or was late. The row is locked while the file is replaced.
+CREATE TABLE courtlistener.chunk_files (
+    place     text NOT NULL,
+    partition text NOT NULL,
+    version   text,
+    PRIMARY KEY (place, partition)
+);
+-- The entries since the log was last compacted; `entry` is a Parquet file of ids and hashes until it is written to its
+-- place.
+CREATE TABLE courtlistener.chunk_changes (
+    place      text        NOT NULL,
+    sequence   bigint      NOT NULL,
+    partition  text        NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    entry      bytea,
+    PRIMARY KEY (place, sequence)
+);
+CREATE INDEX chunk_changes_unwritten ON courtlistener.chunk_changes (place, sequence) WHERE entry IS NOT NULL;
+CREATE INDEX chunk_changes_partition ON courtlistener.chunk_changes (place, partition);
 
 -- Until when every change of a court that a date shows is stored.
 CREATE TABLE courtlistener.courts (

@@ -1,0 +1,100 @@
+"""Blocks of markup: a stream of blocks -> paragraphs, with the page numbers and notes that only the text shows.
+
+Belongs here: how lines and cells make a paragraph, drawn rules. Does not belong here: elements and tags (`markup.py`,
+`tags.py`), page numbers (`page_joins.py`), notes (`endnotes.py`), hard-wrapped lines (`plain.py`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from courtlistener_assets.text import plain
+from courtlistener_assets.text.chrome import without_chrome
+from courtlistener_assets.text.endnotes import with_footnotes
+from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, PRE_LINE, Marks
+from courtlistener_assets.text.page_joins import joined_at_pages, mended_words, take_pages, take_stars
+
+_JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
+_CELLS = re.compile(rf"\s*{CELL}\s*")
+_BLANK_LINES = re.compile(r"\n{3,}")
+#: Between the parties of a caption.
+_VERSUS = re.compile(r"\n+(-? ?(?:vs?\.|versus|against) ?-?)(?:\n+|(?= [A-Z]))", re.IGNORECASE)
+_ANNOTATED = re.compile(r"(?<=[\w.)\]]) (?=[;,](?: |$))")
+#: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
+_WRAPPED_LINES = 6
+_RULE = re.compile(r"[-_=\u2013—]{5,}")
+_RULES = frozenset("-_=\u2013—")
+_LONG_LINE, _ROW_WIDTH, _PAGE_WIDTH = 40, 60, 150
+#: In a table every gap parts two cells; three spaces are the sign of a table.
+_GAP, _GAPS = re.compile(r"(?<=\S) {3,}(?=\S)"), re.compile(r"(?<=\S) {2,}(?=\S)")
+
+
+def text_of_blocks(stream: str, marks: Marks, *, page: bool = False) -> str:
+    """Paragraphs parted by blank lines, of a stream of blocks with the control sequences of marks.
+
+    Of a whole web `page`, the stream has the signs of links too, and the site's own parts become marks.
+    """
+    stream = _JOINED.sub(" ", stream).replace(JOIN, BLOCK) if JOIN in stream else stream
+    blocks = [_block(block, marks) for block in stream.split(BLOCK) if block and not block.isspace()]
+    if LINE in stream or PRE_LINE in stream:
+        blocks = "\n\n".join(blocks).split("\n\n")
+    blocks = [block for block in blocks if block]
+    if page:
+        blocks = without_chrome(blocks, marks)
+    if "[" in stream:
+        take_pages(blocks, marks)
+    if "*" in stream:
+        take_stars(blocks, marks)
+    paged = any(kind == "page" for kind, _ in marks.found)
+    blocks = with_footnotes(joined_at_pages(blocks, marks) if paged else blocks, marks)
+    text = "\n\n".join(blocks)
+    return mended_words(text, marks) if paged else text
+
+
+def _block(block: str, marks: Marks) -> str:
+    if PRE_LINE in block:
+        lines = block.replace(CELL, "     ").replace(LINE, PRE_LINE).split(PRE_LINE)
+        if not _are_rows(lines):
+            return plain.unwrap("\n".join(lines), marks)
+        block = LINE.join(_GAPS.sub(CELL, line) for line in lines)
+    if LINE not in block and CELL not in block:
+        return _rule_or_text(_one_line(block), marks)
+    lines = block.split(LINE)
+    if CELL not in block and _are_wrapped(lines):
+        return plain.unwrap("\n".join(lines), marks)
+    tidied = [_tidy(_CELLS.sub("\t", _one_line(line)).strip("\t ")) for line in lines]
+    return _VERSUS.sub(r" \1 ", _BLANK_LINES.sub("\n\n", "\n".join(tidied).strip("\n"))).strip()
+
+
+def _are_rows(lines: list[str]) -> bool:
+    """Whether lines of a `<pre>` are the rows of a table: mostly short, with wide gaps."""
+    full = [line.strip() for line in lines if line.strip()]
+    gaps = sum(bool(_GAP.search(line)) for line in full)
+    return gaps * 2 >= len(full) and sum(len(line) > _ROW_WIDTH for line in full) * 2 < len(full)
+
+
+def _are_wrapped(lines: list[str]) -> bool:
+    """Whether lines are those of a printed page: many, mostly long, few with an end, none too wide for a page."""
+    long = sum(len(line) > _LONG_LINE for line in lines)
+    ended = sum(line.rstrip().endswith((",", ".", ";", ":")) for line in lines)
+    many = len(lines) > _WRAPPED_LINES
+    return many and long * 2 > len(lines) > ended * 2 and max(map(len, lines)) <= _PAGE_WIDTH
+
+
+def _one_line(text: str) -> str:
+    """The text with each run of white space as one space. `repair` has left no other than these."""
+    for space in "\n\xa0\t\f":
+        if space in text:
+            text = text.replace(space, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip(" ")
+
+
+def _rule_or_text(text: str, marks: Marks) -> str:
+    return marks.mark("rule", text) if text[:1] in _RULES and _RULE.fullmatch(text) else _tidy(text)
+
+
+def _tidy(line: str) -> str:
+    """Close the gap that an annotated citation leaves before a comma or semicolon."""
+    return _ANNOTATED.sub("", line) if " ;" in line or " ," in line else line

@@ -1,0 +1,197 @@
+"""Footnotes of markup that no element marks: paragraphs that begin with a note's number -> footnotes.
+
+Belongs here: which paragraphs are notes, by their heading, their number and the number's mark in the text. Does not
+belong here: elements that are footnotes (`markup.py`), notes at the foot of a printed page (`notes.py`).
+
+The notes stay where they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from courtlistener_assets.text.marks import MARK_TOKEN, Marks, visible
+
+NOTE_TEXT = re.compile(
+    r"[\[(]?(?:fn\.?|n\.?|(?:foot|end)?notes?)?\s*[-#]?\s*(\d{1,3}|[a-z]|[*†‡§¶]{1,3})[\])]?[.:]?", re.IGNORECASE
+)
+_HEADING = re.compile(r"[-_*\s]*(?:foot|end)?notes?(?: to (?:the )?opinions?)?\s*[:.]?[-_*\s]*", re.IGNORECASE)
+_WRITTEN = re.compile(
+    r"(\[(?:fn|n\.?)?\s?(?:\d{1,3}|[a-z]|[*†‡§¶]{1,3})[.]?\][.:]?|\(?\d{1,3}[.)]"
+    r"|\(?fn\.?\s?(?:\d{1,3}|[*†‡]{1,3})\)?[.:]?|(?:foot|end)?note \d{1,3}[.:]|[*†‡]{1,3})\s*(?=\S)",
+    re.IGNORECASE,
+)
+_MARK = MARK_TOKEN.pattern[0]
+_FIRST_OF_LABEL = frozenset(_MARK + "[(*†‡0123456789fFeEnN")
+_END_OF_LABEL = re.compile(r"\s*([.):\]]?)\s*")
+#: Who writes next: `LIPEZ, Circuit Judge, dissenting.`
+_NEXT_OPINION = re.compile(
+    r"[A-Z][A-Z.'\u2019 -]+,[\w ,.]{0,60}(?:J\.|JJ\.|Judges?|Justices?)[\w ,]{0,60}[.:]?(?:\s|$)"
+)
+_SIGN = re.compile(r"[*†‡]{1,3}|\[(?:\d{1,3}|[*†‡]{1,3})\]")
+_MAX_HEADING = 30
+_MAX_PARTS = 8
+_STEP = 3
+
+
+class _Label(NamedTuple):
+    """The number at the beginning of a block: where it stands, its text, the index of its mark or -1."""
+
+    start: int
+    end: int
+    text: str
+    mark: int
+
+
+def with_footnotes(blocks: list[str], marks: Marks) -> list[str]:
+    """Enclose the blocks that are notes as footnotes, and move their numbers and heading to marks."""
+    heads = {index for index, block in enumerate(blocks) if _is_heading(block) or _is_rule(block, marks)}
+    if not heads and not any(kind == "footnote_mark" for kind, _ in marks.found):
+        return blocks
+    labels = {index: label for index, block in enumerate(blocks) if (label := _label(block, marks))}
+    seen = _first_marks(blocks, labels, marks)
+    if heads:
+        _mark_signs(blocks, labels, seen, marks)
+    result: list[str] = []
+    index = 0
+    while index < len(blocks):
+        own = labels.get(index)
+        if index in heads and (end := _end_of_section(blocks, index + 1, labels, seen)) > index + 1:
+            result.append(_head(blocks[index], marks))
+            index += 1
+            while index < end:
+                index = _add_note(blocks, index, end, labels, marks, result)
+        elif own and own.mark >= 0 and seen.get(_number(own.text), index) < index:
+            index = _add_note(blocks, index, _end_of_note(index, labels, seen), labels, marks, result)
+        else:
+            result.append(blocks[index])
+            index += 1
+    return result
+
+
+def _head(block: str, marks: Marks) -> str:
+    """The marks of a heading, and the heading as one."""
+    bare = visible(block).strip()
+    return "".join(MARK_TOKEN.findall(block)) + (marks.mark("boilerplate", bare) if bare else "")
+
+
+def _mark_signs(blocks: list[str], labels: dict[int, _Label], seen: dict[str, int], marks: Marks) -> None:
+    """Make marks of the notes' signs in the text where no element did: `the judge* sat`, `the judge[1] sat`."""
+    written = {label.text.strip(".:") for label in labels.values() if label.mark < 0}
+    signs = sorted(sign for sign in written if _SIGN.fullmatch(sign))
+    for sign in signs:
+        if _number(sign) in seen:
+            continue
+        pattern = re.compile(rf"(?<=[^\s(\[*†‡]){re.escape(sign)}(?![\w*†‡])")
+        for index, block in enumerate(blocks):
+            if sign in block and (found := pattern.search(block)):
+                blocks[index] = block[: found.start()] + marks.mark("footnote_mark", sign) + block[found.end() :]
+                seen[_number(sign)] = index
+                break
+
+
+def _is_rule(block: str, marks: Marks) -> bool:
+    token = MARK_TOKEN.fullmatch(block) if block[0] == _MARK else None
+    return token is not None and marks.found[int(block[1:-1])][0] == "rule"
+
+
+def _is_heading(block: str) -> bool:
+    return len(block) <= _MAX_HEADING and bool(_HEADING.fullmatch(visible(block)))
+
+
+def _label(block: str, marks: Marks) -> _Label | None:
+    """The note's number that a block begins with, after marks of other kinds."""
+    if block[0] not in _FIRST_OF_LABEL:
+        return None
+    position = 0
+    while token := MARK_TOKEN.match(block, position):
+        index = int(token.group()[1:-1])
+        kind, text = marks.found[index]
+        if kind in ("footnote_mark", "footnote_label"):
+            end = _END_OF_LABEL.match(block, token.end())
+            return _Label(position, token.end() if not end else end.end(), text, index)
+        position = token.end()
+        while block[position : position + 1] == " ":
+            position += 1
+    written = _WRITTEN.match(block, position)
+    return _Label(position, written.end(), written[1], -1) if written else None
+
+
+def _number(text: str) -> str:
+    match = NOTE_TEXT.fullmatch(text)
+    return match[1] if match else text
+
+
+def _first_marks(blocks: list[str], labels: dict[int, _Label], marks: Marks) -> dict[str, int]:
+    """By note number: the block in which its mark in the text stands first."""
+    first: dict[str, int] = {}
+    for index, block in enumerate(blocks):
+        if _MARK not in block:
+            continue
+        own = labels[index].mark if index in labels else -1
+        for token in MARK_TOKEN.findall(block):
+            mark = int(token[1:-1])
+            kind, text = marks.found[mark]
+            if mark != own and kind == "footnote_mark":
+                first.setdefault(_number(text), index)
+    return first
+
+
+def _end_of_section(blocks: list[str], first: int, labels: dict[int, _Label], seen: dict[str, int]) -> int:
+    """The index behind the notes under a heading or a rule; `first` if there are none."""
+    if first not in labels:
+        return first
+    number = _number(labels[first].text)
+    headed = _is_heading(blocks[first - 1]) and (number.lower() in ("1", "a") or not number.isalnum())
+    if not headed and not seen.get(number, first) < first:
+        return first
+    for index in range(first, len(blocks)):
+        bare = visible(blocks[index])
+        if (not bare and index > first) or _is_heading(blocks[index]) or _NEXT_OPINION.match(bare):
+            return index
+    return len(blocks)
+
+
+def _end_of_note(index: int, labels: dict[int, _Label], seen: dict[str, int]) -> int:
+    """The index behind a note without a heading: its paragraphs end at the next note, if that is an endnote too."""
+    for following in range(index + 1, index + 1 + _MAX_PARTS):
+        label = labels.get(following)
+        if label and label.mark >= 0:
+            return following if seen.get(_number(label.text), index) < index else index + 1
+    return index + 1
+
+
+def _add_note(
+    blocks: list[str], index: int, end: int, labels: dict[int, _Label], marks: Marks, result: list[str]
+) -> int:
+    """Append the note that begins at `index` and its further paragraphs; return the index behind it."""
+    label = labels[index]
+    last = index + 1
+    while last < end and not _follows(labels.get(last), label):
+        last += 1
+    block = blocks[index]
+    text = block[label.start : label.end].strip()
+    if label.mark >= 0:
+        token = MARK_TOKEN.match(block, label.start)
+        rest = text[len(token.group()) :].strip() if token else ""
+        marks.found[label.mark] = ("footnote_label", label.text + rest)
+        text = token.group() if token else ""
+    else:
+        text = marks.mark("footnote_label", text)
+    first = f"{block[: label.start]}{text} {block[label.end :]}"
+    result.append(marks.footnote(_number(label.text), "\n\n".join([first, *blocks[index + 1 : last]])))
+    return last
+
+
+def _follows(label: _Label | None, previous: _Label) -> bool:
+    """Whether a block begins the next note, rather than a numbered item of the one before."""
+    if label is None:
+        return False
+    if label.text[:2].lower() == "fn":
+        return True
+    now, before = _number(label.text), _number(previous.text)
+    if label.mark >= 0 or not (now.isdigit() and before.isdigit()):
+        return label.mark >= 0 or now.isdigit() or (not now.isalnum() and not before.isdigit())
+    same_form = label.text[:1].isdigit() == previous.text[:1].isdigit()
+    return same_form and 0 < int(now) - int(before) <= _STEP

@@ -1,0 +1,113 @@
+"""Lines: the lines of a page that have text, and what stood between them.
+
+Belongs here: measuring each line once (indent, end, blank lines above) for the modules that judge the layout. Does not
+belong here: any judgement (`layout.py`, `tables.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from itertools import compress, pairwise
+from operator import sub
+
+from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, visible
+from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK, places_of
+
+_LEADING_MARKS = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
+#: White space inside a line that can part two cells, or two sentences of a justified line.
+WIDE_SPACE = "   "
+
+
+class Lines:
+    """Parallel lists, one item for each line with text; `len` is their length.
+
+    `texts` have single spaces. `indents` and `ends` are columns without marks. `blanks` counts the blank lines above,
+    `edges` says whether a page ended there, `marks` holds the marks that stand before the line. `wide` has the lines
+    with wide space inside as they were. Part n is the lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]`
+    are the marks after its last line.
+    """
+
+    def __init__(self, parts: list[list[str]]) -> None:
+        self.texts: list[str] = []
+        self.indents: list[int] = []
+        self.ends: list[int] = []
+        self.blanks: list[int] = []
+        self.edges: list[bool] = []
+        self.marks: list[str] = []
+        self.wide: dict[int, str] = {}
+        self.starts = [0]
+        self.trailing: list[str] = []
+        for raw in parts:
+            self.trailing.append(self._read(raw))
+            self.starts.append(len(self.texts))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def _read(self, raw: list[str]) -> str:
+        """Add the lines of a part, one measure after the other; return the marks after the last."""
+        bare = list(map(str.strip, raw))
+        marked = MARK in "".join(bare)
+        leading = [index for index, line in enumerate(bare) if line and line[0] == MARK] if marked else ()
+        before = dict.fromkeys(places_of(PAGE_BREAK, raw), PAGE_BREAK)
+        raw = list(raw) if leading else raw
+        for index in leading:
+            before[index], raw[index] = _without_leading_marks(raw[index])
+            bare[index] = raw[index].strip()
+        kept = [index for index, line in enumerate(bare) if line]
+        first = len(self.texts)
+        self.blanks += [below - above - 1 for above, below in pairwise([-1, *kept])]
+        self.edges += [False] * len(kept)
+        self.marks += [""] * len(kept)
+        trailing = self._place(before, kept, first)
+        self._measure(list(compress(raw, bare)), list(filter(None, bare)), first)
+        return trailing
+
+    def _place(self, before: dict[int, str], kept: list[int], first: int) -> str:
+        """Add the marks and edges to the lines that they stand before; return the marks after the last line."""
+        trailing = ""
+        for index in sorted(before):
+            marks = before[index].replace(PAGE_BREAK, "")
+            place = first + bisect_left(kept, index)
+            if place == len(self.blanks):
+                trailing += marks
+                continue
+            self.marks[place] += marks
+            if PAGE_BREAK in before[index]:
+                self.edges[place] = True
+                self.blanks[place] -= 1
+        return trailing
+
+    def _measure(self, lines: list[str], bare: list[str], first: int) -> None:
+        """Add the lines with text, `bare` without the space around them."""
+        ends = list(map(len, map(str.rstrip, lines)))
+        indents = list(map(sub, ends, map(len, bare)))
+        text = "\n".join(bare)
+        if MARK in text:
+            ends = [indent + len(visible(line)) for indent, line in zip(indents, bare, strict=True)]
+        hard = "\xa0" in text  # beside the plain one, `repair` has left no other space
+        for index in [index for index, line in enumerate(bare) if "  " in line or (hard and "\xa0" in line)]:
+            line = bare[index]
+            if WIDE_SPACE in line:
+                self.wide[first + index] = lines[index]
+            elif not hard:
+                bare[index] = line.replace("  ", " ")
+                continue
+            bare[index] = " ".join(line.split())
+        self.texts += bare
+        self.indents += indents
+        self.ends += ends
+
+
+def _without_leading_marks(line: str) -> tuple[str, str]:
+    """The marks with which a line begins, behind PAGE_BREAK if it is one, and the line without them."""
+    if line[0] == PAGE_BREAK:
+        return PAGE_BREAK + line[1:].removeprefix(WATERMARK), ""
+    mark, end, rest = line.partition(MARK_END)
+    if line[0] == MARK and rest.lstrip()[:1] != MARK:
+        return mark + end, rest
+    leading = _LEADING_MARKS.match(line)
+    if not leading:
+        return "", line
+    return "".join(MARK_TOKEN.findall(leading.group())), visible(leading.group()) + line[leading.end() :]

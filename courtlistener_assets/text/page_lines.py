@@ -1,0 +1,87 @@
+"""Page lines: the lines of a document as the judges of furniture see them.
+
+Belongs here: which lines have text, what stands above and below one, whether a sentence goes on across it. Does not
+belong here: any judgement on what is furniture (`furniture.py`, `page_numbers.py`, `running_heads.py`, `stamps.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from copy import copy
+from functools import cached_property
+
+from courtlistener_assets.text.marks import MARK, visible
+
+PAGE_BREAK = "\f"
+#: Follows PAGE_BREAK for a line that stands in the middle of a page, so that its text goes on beneath.
+WATERMARK = "\x1c"
+
+_ENDS = (".", "?", "!", ":", ";")
+_AFTER_END = "\"'”\u2019)]*"
+_TAIL = 40
+_MIN_LINE = 30
+#: Furniture that stands together has at most so many lines.
+_REACH = 8
+
+
+def places_of(line: str, lines: list[str]) -> list[int]:
+    """The places in which a line stands."""
+    places: list[int] = []
+    for _ in range(lines.count(line)):
+        places.append(lines.index(line, places[-1] + 1 if places else 0))
+    return places
+
+
+class PageLines:
+    """`bare` has the lines without marks and without space around, `seen` the places of those with text.
+
+    A line's rank is its place among those: blank lines make no page longer.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.bare = list(map(str.strip, lines))
+        if MARK in "".join(self.bare):
+            self.bare = [visible(line).strip() for line in self.bare]
+        self.seen = [index for index, line in enumerate(self.bare) if line]
+        #: The lines that are page breaks.
+        self.breaks = places_of(PAGE_BREAK, lines)
+
+    @cached_property
+    def ranks(self) -> dict[int, int]:
+        return {index: rank for rank, index in enumerate(self.seen)}
+
+    def with_breaks(self, breaks: Mapping[int, str]) -> PageLines:
+        """The same lines, but for those that are page breaks now."""
+        if not breaks:
+            return self
+        page = copy(self)
+        page.__dict__.pop("ranks", None)
+        page.lines, page.bare = list(self.lines), list(self.bare)
+        for index, line in breaks.items():
+            page.lines[index], page.bare[index] = line, ""
+        page.seen = [index for index in self.seen if index not in breaks]
+        page.breaks = sorted({*self.breaks, *breaks})
+        return page
+
+    def beside(self, index: int, step: int, others: Collection[int] = ()) -> str:
+        """The next line with text above (`step` -1) or below (1) that is not one of `others`; "" if there is none."""
+        rank = self.ranks[index]
+        for _ in range(_REACH):
+            rank += step
+            if not 0 <= rank < len(self.seen):
+                break
+            if self.seen[rank] not in others:
+                return self.bare[self.seen[rank]]
+        return ""
+
+    def goes_on_below(self, index: int, others: Collection[int] = ()) -> bool:
+        """Whether the text below begins in the middle of a sentence."""
+        return self.beside(index, 1, others)[:1].islower()
+
+    def interrupts(self, index: int, others: Collection[int] = ()) -> bool:
+        """Whether a sentence goes on across a line. Short lines, as those of a caption, are no sentence."""
+        above = self.beside(index, -1, others)
+        if len(above) < _MIN_LINE or not self.goes_on_below(index, others):
+            return False
+        return not above[-_TAIL:].rstrip(_AFTER_END).endswith(_ENDS)

@@ -1,0 +1,155 @@
+"""Page numbers: lines with nothing but the number of a page.
+
+Belongs here: telling these numbers from those of sections, notes, lists and tables. Does not belong here: heads with
+other words (`running_heads.py`), the numbers beside lines (`pleading.py`).
+
+Where nothing else says where a page ends, two signs do: the numbers count up by one at the distance of a page, and
+sentences go on below them, which never happens below the number of a section or a note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+from courtlistener_assets.text.page_lines import PageLines
+
+_LINE = re.compile(
+    r"[-\u2013—\[(|~]*\s*(?:page|p\.|pg\.?)?\s*(\d{1,4}|[ivxl]{1,7})\s*(?:(?:of|/)\s*\d{1,4})?\s*[-\u2013—\])|~]*",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(
+    r"(?:[-\u2013—\[(|~]\s*)?(?:p\s?a\s?g\s?e|pg\.?)[\s|:]*(\d{1,4})(?:\s*(?:of|/)\s*\d{1,4})?(?:\s*[-\u2013—\])|~])?"
+    r"|(\d{1,4})(?:\s*\|\s*p\s?a\s?g\s?e| of \d{1,3})",
+    re.IGNORECASE,
+)
+_DASHED = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
+_LONGEST = 24
+#: What all of these begin with, beside characters that are not ASCII.
+_FIRST = frozenset("-[(|~pPgG0123456789ivxlIVXL")
+_ASCII = "\x7f"
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
+
+#: Lines with text from one page to the next.
+_PAGE_LINES = (6, 120)
+_MIN_SERIES = 3
+#: Of the pages of a document, so many at least begin in the middle of a sentence.
+_MIN_RUNS_ON = 0.15
+_MIN_EVEN = 5
+_UNEVEN = 1.7
+#: A misprinted or lost number does not end a series.
+_MAX_STEP = 3
+_SAME_COLUMN = 8
+_CENTRED = 12
+
+
+class Number(NamedTuple):
+    """A line with a number, which may be a page's."""
+
+    place: int
+    value: int
+    roman: bool
+
+
+def numbers_in(page: PageLines) -> list[Number]:
+    """All lines with nothing but a number."""
+    bare = page.bare
+    short = [
+        index
+        for index in page.seen
+        if ((first := bare[index][0]) in _FIRST or first > _ASCII) and len(bare[index]) < _LONGEST
+    ]
+    matches = ((index, _LINE.fullmatch(bare[index]) or _NAMED.fullmatch(bare[index])) for index in short)
+    found = [(index, match[1] or match[2]) for index, match in matches if match]
+    return [
+        Number(index, int(text), roman=False) if text.isdigit() else Number(index, _roman(text), roman=True)
+        for index, text in found
+        if text.isdigit() or text.islower()
+    ]
+
+
+def _roman(text: str) -> int:
+    values = [_ROMAN[letter] for letter in text]
+    return sum(
+        -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
+    )
+
+
+def page_numbers(page: PageLines, numbers: list[Number], others: Collection[int]) -> set[int]:
+    """The numbers that are surely of pages; `others` are lines that are or may be furniture, too."""
+    found = {number.place for number in numbers if _is_marked(page.bare[number.place])}
+    places = {number.place for number in numbers} | set(others)
+    for roman in (False, True):
+        for series in _series(page, [number for number in numbers if number.roman == roman]):
+            if _counts_pages(page, series, places):
+                found.update(number.place for number in series)
+    found.update(number.place for number in numbers if _is_single(page, number, places))
+    return found
+
+
+def _is_marked(bare: str) -> bool:
+    return bool(_DASHED.fullmatch(bare) or _NAMED.fullmatch(bare))
+
+
+def _series(page: PageLines, numbers: Iterable[Number]) -> list[list[Number]]:
+    """The longest runs of numbers that count up at the distance of pages. Each number is in one of them."""
+    series: list[list[Number]] = []
+    latest: dict[int, list[list[Number]]] = {}
+    for number in numbers:
+        run = None
+        for step in range(1, _MAX_STEP + 1):
+            open_runs = [run for run in latest.get(number.value - step, ()) if _is_pages_apart(page, run[-1], number)]
+            if open_runs:
+                run = min(open_runs, key=lambda run: _shift(page, run[-1], number))
+                latest[number.value - step].remove(run)
+                break
+        if run is None:
+            run = []
+            series.append(run)
+        run.append(number)
+        latest[number.value] = [*latest.get(number.value, ())[-_MAX_STEP:], run]
+    return series
+
+
+def _is_pages_apart(page: PageLines, before: Number, after: Number) -> bool:
+    gap = page.ranks[after.place] - page.ranks[before.place]
+    step = after.value - before.value
+    if step > 1 and _shift(page, before, after) > _SAME_COLUMN:
+        return False
+    return _PAGE_LINES[0] * step <= gap <= _PAGE_LINES[1] * step
+
+
+def _shift(page: PageLines, before: Number, after: Number) -> int:
+    """How far apart two numbers stand in their lines: centred, or on the left and right side by turns."""
+    first, second = page.lines[before.place], page.lines[after.place]
+    return abs(len(first) - len(first.lstrip()) - len(second) + len(second.lstrip()))
+
+
+def _counts_pages(page: PageLines, series: list[Number], others: Collection[int]) -> bool:
+    if len(series) < _MIN_SERIES:
+        return False
+    if series[0].roman:
+        return True
+    runs_on = sum(page.goes_on_below(number.place, others) for number in series)
+    if runs_on and runs_on >= _MIN_RUNS_ON * len(series):
+        return True
+    gaps = [after.place - before.place for before, after in pairwise(series)]
+    return len(gaps) >= _MIN_EVEN - 1 and max(gaps) < _UNEVEN * min(gaps)
+
+
+def _is_single(page: PageLines, number: Number, others: Collection[int]) -> bool:
+    """Whether a number stands in a sentence, about as many pages from the beginning as it says."""
+    rank = page.ranks[number.place]
+    before = number.value - 1
+    likely = not number.roman and _PAGE_LINES[0] * max(1, before) <= rank <= _PAGE_LINES[1] * max(1, number.value)
+    return likely and page.interrupts(number.place, others) and _has_space(page, number.place)
+
+
+def _has_space(page: PageLines, index: int) -> bool:
+    """Whether a line is set apart: by a blank line or by being centred, as no number in a sentence is."""
+    lines = page.lines
+    above, below = lines[index - 1 : index], lines[index + 1 : index + 2]
+    blank = not "".join(above).strip() or not "".join(below).strip()
+    return blank or len(lines[index]) - len(lines[index].lstrip()) >= _CENTRED

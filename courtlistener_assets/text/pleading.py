@@ -1,0 +1,183 @@
+"""Pleading paper: the numbers that a court's paper or a transcript prints beside its lines -> marks.
+
+Belongs here: telling these numbers from those of lists, tables, notes and pages. Does not belong here: the numbers and
+heads of pages (`furniture.py`).
+
+A column of numbers that count up says little: tables, forms and notes have it, too. What they do not have are sentences
+that go on from one numbered line to the next, and numbers beside empty lines.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate, pairwise
+
+from courtlistener_assets.text.marks import Marks
+
+_SIGN = re.compile(r"\n *+(\d\d?)(?!\S)")
+_NUMBER = re.compile(r" {0,40}(\d{1,2})(?: {0,3}\|{1,2})?(?=\s|$)")
+#: Shorter columns of numbers are only believed beside longer ones.
+_MIN_COLUMN = 8
+#: A page of paper has at least so many lines; a column of numbers without any text has to have them all.
+_MIN_BARE = 20
+_MAX_NUMBER = 60
+#: A scan loses numbers, and its columns are not quite straight.
+_MAX_STEP = 3
+_TOLERANCE = 3
+#: Lines without a number between two that have one.
+_MAX_BETWEEN = 6
+#: Blank lines and numbers below which the text of a number may stand.
+_LINES_BELOW = 60
+_MAX_OPEN = 4
+#: Of so many numbers, so many at least are the next one, if notes and cited volumes are among them.
+_WINDOW = 10
+_MIN_STEPS = 6
+#: Characters from the number of a page to the next one, but not from a line to the next one.
+_FAR = 800
+_ENDS = (".", "?", "!", ":", ";", '"', "”", ")")
+
+
+class _Column:
+    """Lines whose numbers count up. `bare` of them have nothing else, and across `runs` a sentence goes on."""
+
+    def __init__(self, number: int, rank: int) -> None:
+        self.lines: list[int] = []
+        self.first = self.last = number
+        self.start = self.end = -1
+        self.rank = rank
+        self.bare = self.runs = self.between = 0
+
+    def add(self, index: int, match: re.Match[str], rank: int) -> None:
+        self.between += rank - self.rank
+        self.lines.append(index)
+        self.last, self.rank = int(match[1]), rank
+        self.start, self.end = match.span(1)
+
+    def goes_on(self, match: re.Match[str], rank: int) -> bool:
+        step = int(match[1]) - self.last
+        near = 0 < step <= _MAX_STEP and rank - self.rank <= _MAX_BETWEEN * step
+        return near and self.is_beside(*match.span(1))
+
+    def is_beside(self, start: int, end: int) -> bool:
+        return min(abs(self.start - start), abs(self.end - end)) <= _TOLERANCE
+
+    def has_own_lines(self) -> bool:
+        """Whether the numbers stand between the lines of the text and not beside them."""
+        return 2 * self.bare > len(self.lines) and self.between > 0
+
+    def is_margin(self) -> bool:
+        """Whether the numbers are surely those of lines."""
+        count = len(self.lines)
+        if count < _MIN_COLUMN or self.last - self.first >= 2 * count:
+            return False
+        if self.first > _MAX_STEP:
+            return 4 * self.runs >= count
+        if self.bare == count and not self.between:
+            return count >= _MIN_BARE
+        return 8 * self.runs >= count or (self.runs > 0 and 4 * (self.bare + self.runs) >= count)
+
+
+def without_line_numbers(text: str, marks: Marks) -> list[str]:
+    """The lines of a text, with the numbers beside them moved to marks.
+
+    A number that stands alone between two lines goes to the beginning of the second one, so that it leaves no gap.
+    """
+    lines = text.split("\n")
+    if not _may_count(text):
+        return lines
+    columns = _columns(lines)
+    margins = list({(column.start, column.end): column for column in columns if column.is_margin()}.values())
+    result = list(lines)
+    if margins:
+        gone: set[int] = set()
+        for column in columns:
+            if _is_alike(column, margins, lines):
+                _move_numbers(column, result, gone, marks)
+        result = [line for index, line in enumerate(result) if index not in gone]
+    return result
+
+
+def _may_count(text: str) -> bool:
+    """Whether the numbers at the beginning of lines count up somewhere as often as those of a column do."""
+    numbers = [(int(match[1]), match.start()) for match in _SIGN.finditer(f"\n{text}")]
+    if len(numbers) <= _MIN_STEPS:
+        return False
+    steps = [
+        0 < after - before <= _MAX_STEP and place - above <= _FAR
+        for (before, above), (after, place) in pairwise(numbers)
+    ]
+    sums = [0, *accumulate(steps)]
+    return any(after - before >= _MIN_STEPS for before, after in zip(sums, [*sums[_WINDOW:], sums[-1]], strict=False))
+
+
+def _columns(lines: list[str]) -> list[_Column]:
+    """All columns of numbers at the beginning of lines; `rank` counts the lines that have text and no number."""
+    found: list[_Column] = []
+    waiting: _Column | None = None
+    above, rank = "", 0
+    for index, text in enumerate(map(str.strip, lines)):
+        if not text:
+            continue
+        line = lines[index]
+        match = _NUMBER.match(line) if text[0].isdigit() else None
+        if match and int(match[1]) <= _MAX_NUMBER:
+            column = _column_of(match, rank, found)
+            column.add(index, match, rank)
+            text = line[match.end() :].strip()
+            column.bare += not text
+            waiting = column
+        else:
+            rank += 1
+        if text:
+            if waiting:
+                waiting.runs += text[0].islower() and not above.endswith(_ENDS)
+            above, waiting = text, None
+    return found
+
+
+def _column_of(match: re.Match[str], rank: int, found: list[_Column]) -> _Column:
+    for column in reversed(found[-_MAX_OPEN:]):
+        if column.goes_on(match, rank):
+            return column
+    found.append(_Column(int(match[1]), rank))
+    return found[-1]
+
+
+def _is_alike(column: _Column, margins: list[_Column], lines: list[str]) -> bool:
+    """Whether a column is a margin or, being too short to tell, stands where a margin is on other pages.
+
+    One or two numbers on lines of their own may be labels of footnotes, unless all numbers stand on such lines.
+    """
+    if column.is_margin():
+        return True
+    beside = [margin for margin in margins if margin.is_beside(column.start, column.end)]
+    if not beside:
+        return False
+    apart = all("  " in lines[index].strip() for index in column.lines)
+    if column.bare == len(column.lines) < _MAX_STEP:
+        return any(margin.has_own_lines() for margin in beside)
+    return apart or (len(column.lines) >= _MAX_STEP and (column.first <= _MAX_STEP or column.bare > 0))
+
+
+def _move_numbers(column: _Column, lines: list[str], gone: set[int], marks: Marks) -> None:
+    own_lines = column.has_own_lines()
+    for index in reversed(column.lines):
+        match = _NUMBER.match(lines[index])
+        if match is None:
+            continue
+        mark = marks.mark("line_number", match.group().strip())
+        rest = lines[index][match.end() :]
+        below = _line_below(lines, index, gone) if own_lines and not rest.strip() else None
+        if below is None:
+            lines[index] = mark + " " * len(match.group()) + rest
+        else:
+            gone.update(range(index, below))
+            lines[below] = mark + lines[below]
+
+
+def _line_below(lines: list[str], index: int, gone: set[int]) -> int | None:
+    """The next line with text on the same page."""
+    for below in range(index + 1, min(len(lines), index + _LINES_BELOW)):
+        if below not in gone and lines[below].strip(" \t"):
+            return None if lines[below].startswith("\f") else below
+    return None

@@ -1,0 +1,181 @@
+"""Running heads, feet and watermarks: lines that come again on the pages of a document.
+
+Belongs here: telling them from text that is repeated on purpose. Does not belong here: lines with nothing but a number
+(`page_numbers.py`), the stamps of courts (`stamps.py`).
+
+A repeated line is a head if it counts the pages, if it stands at their edges, or if sentences go on across it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from itertools import pairwise
+
+from courtlistener_assets.text.page_lines import PageLines
+
+_DIGITS = re.compile(r"\d+")
+_DIGIT = frozenset("0123456789")
+_SPACES = re.compile(r"  +")
+#: A running head that counts the pages: the number first, or last after a wide space.
+_COUNTING = re.compile(r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})|(?:Cite as|Page)\b.*[\s)](\d{1,5})")
+
+_LINES_A_PAGE = 50
+_MIN_GAP = 8
+_MIN_GAP_LINES = 13
+_MIN_REPEATS = 3
+_MIN_LETTERS = 2
+_LONGEST = 190
+_MAX_CLOSE_SHARE = 0.2
+_MIN_SHARE_OF_PAGES = 0.3
+_MIN_SHARE_AT_EDGES = 0.6
+_MIN_SHARE_INSIDE = 0.25
+#: Each opinion of several in a document may begin with page 1.
+_MIN_SHARE_GROWING = 0.75
+_EDGE_LINES = 3
+_ROUNDS = 10
+_MANY_PAGES = 6
+#: Pages that have more lines in common are copies of a form.
+_MOST_HEADS = 12
+_SHORT_WORD = 3
+_MIN_CAPITALS = 0.3
+#: A head that comes on two pages only must not end like text.
+_TEXT_ENDS = (".", ",", ";", ":")
+
+
+def repeated_lines(page: PageLines) -> list[list[int]]:
+    """The places of lines that come again, seldom close together. Numbers may differ if one is at an end."""
+    bare = page.bare
+    keys = [bare[index] for index in page.seen]
+    numbered = [place for place, line in enumerate(keys) if line[-1] in _DIGIT or line[0] in _DIGIT]
+    alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in numbered])))
+    for place, key in zip(numbered, alike.split("\n"), strict=False):
+        keys[place] = key
+    counts = Counter(keys)
+    if len(counts) == len(keys):
+        return []
+    often = {key for key, count in counts.items() if count > 1 and len(key) <= _LONGEST}
+    often = {key for key in often if _is_title(key) and sum(map(str.isalpha, key)) >= _MIN_LETTERS}
+    if not often:
+        return []
+    places: dict[str, list[int]] = defaultdict(list)
+    for index, key in zip(page.seen, keys, strict=True):
+        if key in often:
+            places[key].append(index)
+    return [indices for indices in places.values() if _is_once_a_page(page, indices)]
+
+
+def _is_title(line: str) -> bool:
+    """Whether a good part of the longer words begin with a capital, as few lines of a sentence do."""
+    words = [word.lstrip('("\u201c') for word in line.split() if len(word) > _SHORT_WORD]
+    return sum(not word[:1].islower() for word in words) >= _MIN_CAPITALS * len(words)
+
+
+def _is_once_a_page(page: PageLines, indices: list[int]) -> bool:
+    """Whether lines are seldom close together, and on a good share of the pages that they span."""
+    ranks = [page.ranks[index] for index in indices]
+    gaps = list(pairwise(ranks))
+    close = sum(
+        after - before < _MIN_GAP and page.seen[after] - page.seen[before] < _MIN_GAP_LINES for before, after in gaps
+    )
+    seldom_close = close <= _MAX_CLOSE_SHARE * len(gaps) or (close == 1 and len(gaps) >= _MIN_REPEATS)
+    on_pages = {bisect.bisect(page.breaks, index) for index in indices}
+    twice = len(indices) - len(on_pages)
+    if page.breaks and twice > _MAX_CLOSE_SHARE * len(indices) and (twice > 1 or len(indices) <= _MIN_REPEATS):
+        return False
+    breaks = bisect.bisect(page.breaks, indices[-1]) - bisect.bisect(page.breaks, indices[0])
+    pages = min((ranks[-1] - ranks[0]) / _LINES_A_PAGE, max(breaks, 1) if page.breaks else math.inf)
+    return seldom_close and len(gaps) >= _MIN_SHARE_OF_PAGES * pages
+
+
+def heads_inside(page: PageLines, groups: list[list[int]], others: Collection[int]) -> set[int]:
+    """Of repeated lines, those that are on every page, count the pages or stand inside sentences.
+
+    `others` may be furniture, too.
+    """
+    found: set[int] = set()
+    everywhere = [indices for indices in groups if _is_on_every_page(page, indices)]
+    if len(everywhere) <= _MOST_HEADS:
+        found.update(*everywhere)
+    for indices in groups:
+        if len(indices) >= _MIN_REPEATS and _count_pages(page, indices):
+            found.update(indices)
+            continue
+        if len({page.bare[index] for index in indices}) > 1:
+            continue
+        inside = [page.interrupts(index, others) for index in indices]
+        if sum(inside) > 1 and sum(inside) >= _MIN_SHARE_INSIDE * len(indices):
+            first = page.ranks[indices[0]] == 0 or inside[0]
+            found.update(indices if first else indices[1:])
+    return found
+
+
+def _is_on_every_page(page: PageLines, indices: list[int]) -> bool:
+    pages = {bisect.bisect(page.breaks, index) for index in indices}
+    return len(indices) >= max(_MANY_PAGES, 0.8 * len(page.breaks)) and len(pages) == len(indices)
+
+
+def _count_pages(page: PageLines, indices: list[int]) -> bool:
+    """Whether lines that differ in numbers only begin or end with a number that grows."""
+    matches = [_COUNTING.fullmatch(page.bare[index]) for index in indices]
+    numbers = [int(match[1] or match[2] or match[3]) for match in matches if match]
+    growing = sum(before < after for before, after in pairwise(numbers))
+    return len(numbers) == len(indices) and growing >= _MIN_SHARE_GROWING * (len(numbers) - 1)
+
+
+def heads_at_edges(page: PageLines, groups: list[list[int]], furniture: set[int]) -> set[int]:
+    """Of repeated lines, those that mostly stand beside a page break or beside other furniture."""
+    found: set[int] = set()
+    for _ in range(_ROUNDS):
+        edges = _Edges(page, furniture | found)
+        new = {
+            index
+            for indices in groups
+            if edges.hold(indices)
+            for index in edges.of_pages(indices)
+            if index not in found
+        }
+        if not new:
+            break
+        found |= new
+    return found
+
+
+class _Edges:
+    """Where pages begin and end, in ranks."""
+
+    def __init__(self, page: PageLines, furniture: Collection[int]) -> None:
+        self.page = page
+        ranks = {page.ranks[index] for index in furniture if index in page.ranks}
+        #: A page break stands between two ranks.
+        ends = [bisect.bisect_left(page.seen, index) - 0.5 for index in page.breaks]
+        self.edges = sorted([*ranks, *ends])
+        if self.edges:
+            self.edges = [-0.5, *self.edges, len(page.seen) - 0.5]
+
+    def hold(self, indices: list[int]) -> bool:
+        """Whether most of the lines stand at edges. Two alike can be text, unless nothing parts them from the edges."""
+        if not self.edges:
+            return False
+        if len(indices) < _MIN_REPEATS:
+            text = self.page.bare[indices[0]].endswith(_TEXT_ENDS)
+            return not text and all(self._distance(index) <= 1 for index in indices)
+        return sum(map(self._is_near, indices)) >= _MIN_SHARE_AT_EDGES * len(indices)
+
+    def of_pages(self, indices: list[int]) -> list[int]:
+        """The lines of a head without the title that it repeats, which stands in the middle of the first page."""
+        first = self.page.ranks[indices[0]]
+        titled = 0 < first <= _EDGE_LINES and not any(0 <= edge <= first + _EDGE_LINES for edge in self.edges)
+        return indices[1:] if titled or not self._is_near(indices[0]) else indices
+
+    def _is_near(self, index: int) -> bool:
+        """Whether at most two lines with text stand between the line and an edge."""
+        return self._distance(index) <= _EDGE_LINES
+
+    def _distance(self, index: int) -> float:
+        rank = self.page.ranks[index]
+        after = bisect.bisect_left(self.edges, rank)
+        return min(abs(edge - rank) for edge in self.edges[max(0, after - 1) : after + 1])

@@ -1,0 +1,132 @@
+"""Wording: what the words at the beginning and the end of a line say about it.
+
+Belongs here: ends of sentences, abbreviations, items of lists, titles, all of single lines. Does not belong here: where
+a line stands on its page (`margins.py`, `gaps.py`).
+"""
+
+from __future__ import annotations
+
+import re
+
+_ENDS = (".", "?", "!", ":", ";")
+#: Between the items of a list, and their last letters.
+_LINKS = ("; and", "; or")
+_LINKS_END = "dr"
+#: What may follow them at the end of a sentence.
+_AFTER_END = "\"'”\u2019)]*0123456789"
+_ASCII = "\x7f"
+#: The last characters of lines with which a sentence or an item of a list can end, beside digits of other scripts.
+_LAST = frozenset((*_ENDS, *_LINKS_END, *_AFTER_END))
+#: The number of a note that a converter put a space before.
+_SPACED_NOTE = re.compile(r"(?<=[.?!\"”\u2019)]) \d{1,2}$")
+_OPENING = "[(\"'\u2018\u201c"
+_LIST_ITEM = re.compile(
+    r"(?:\(?(?:\d{1,3}|[A-Ja-j]|[ivxIVX]{1,5})[.)]|[•▪◦‣●\-\u2013—*]|¶+)\s+\S|\(\w{1,4}\)\S|§+\s*[\w.\-]+\.\s+[A-Z]"
+)
+#: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
+_ABBREVIATION = re.compile(
+    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Supp|Nos?|vs?|Mrs?|Ms|Dr|Dep|Gov|Sen|Rep|Stat|Const|Dist|[Cc]f|[Ss]ee|pp?|Ass'n"
+    r"|Comm'r|Dep't|Int'l)\.$"
+)
+#: And one that also ends sentences.
+_COMMON_ABBREVIATION = re.compile(
+    r"\b(?:Jr|Sr|[Ii]d|Inc|Co|Corp|Ltd|Ann|Rev|Stats?|Reg|Ch|[Ss]ec|Art|[Ee]d|[a-z]\.[a-z])\.$"
+)
+#: With the dot, and the character before.
+_LONGEST_ABBREVIATION = 8
+#: A heading that is only the number of its section.
+_NUMERAL = re.compile(r"(?:[IVXL]+|[A-H])\.?")
+LONGEST_NUMERAL = 6
+_LABELLED = re.compile(r"(?:[IVXL]{1,6}|[A-Z]|\d{1,2})[.)]\s")
+#: Small words that no line of a caption or heading ends with unless the next goes on with it.
+# fmt: off
+_LINKING = frozenset({
+    "a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "of", "on", "or", "than", "that", "the",
+    "to", "upon", "under", "which", "who", "whose", "with",
+})
+# fmt: on
+_CUT = re.compile(r"[^\W\d_][-\u2010]$")
+_TAIL = 40
+_SHORT_WORD = 3
+_MIN_CAPITALS = 12
+_MIN_SMALL_WORDS = 3
+
+
+def ends_of(texts: list[str]) -> list[bool]:
+    """Whether each line can be the end of a sentence."""
+    return [((last := text[-1]) in _LAST or (last > _ASCII and last.isdigit())) and _is_end(text) for text in texts]
+
+
+def _is_end(text: str) -> bool:
+    """Look at the last characters only, however long the line is; within brackets no sentence ends."""
+    last = text[-1]
+    if last in _LINKS_END:
+        return text.endswith(_LINKS)
+    if last not in _ENDS:
+        end = text[-_TAIL:]
+        if last.isdigit() and (note := _SPACED_NOTE.search(end)):
+            end = end[: note.start()]
+            if is_abbreviated(end):
+                return False
+        if not end.rstrip(_AFTER_END).endswith(_ENDS):
+            return False
+    return "(" not in text or text.rfind("(") <= text.rfind(")")
+
+
+def small_beginnings_of(texts: list[str]) -> list[bool]:
+    """Whether each line begins with a small letter, also in brackets or quotation marks, but is no item of a list."""
+    return [
+        (first := text[0]).islower() or (first in _OPENING and text[1:2].islower() and not is_item(text))
+        for text in texts
+    ]
+
+
+def is_item(text: str) -> bool:
+    """Whether a line can begin an item of a list."""
+    return bool(_LIST_ITEM.match(text))
+
+
+def is_abbreviated(text: str) -> bool:
+    """Whether a line ends with an abbreviation that something always follows."""
+    return text[-1] == "." and bool(_ABBREVIATION.search(text[-_LONGEST_ABBREVIATION:]))
+
+
+def may_be_abbreviated(text: str) -> bool:
+    """Whether a line ends with an abbreviation that also ends sentences."""
+    return text[-1] == "." and bool(_COMMON_ABBREVIATION.search(text[-_LONGEST_ABBREVIATION:]))
+
+
+def is_linking(text: str) -> bool:
+    """Whether a line ends with a word such as "of", which must go on."""
+    return text.rpartition(" ")[2] in _LINKING
+
+
+def is_cut(text: str) -> bool:
+    """Whether a line can end with the first half of a word."""
+    return bool(_CUT.search(text[-_TAIL:]))
+
+
+def is_numeral(text: str) -> bool:
+    """Whether a line is nothing but the number of a section."""
+    return len(text) <= LONGEST_NUMERAL and bool(_NUMERAL.fullmatch(text))
+
+
+def is_capitals(text: str) -> bool:
+    """Whether a line of some length is all in capitals."""
+    return len(text) >= _MIN_CAPITALS and text.isupper()
+
+
+def is_title(text: str) -> bool:
+    """Whether a line is a heading: in capitals, or with a capital on nearly every longer word."""
+    words = [word for word in text.split() if len(word) > _SHORT_WORD and not word[0].isdigit()]
+    return bool(words) and 5 * sum(not word[0].islower() for word in words) >= 4 * len(words)
+
+
+def is_numbered_title(text: str) -> bool:
+    """Whether a line is a heading with the number or letter of its section."""
+    return bool(_LABELLED.match(text)) and is_title(text)
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a line has the small words of a sentence."""
+    return sum(word[0].islower() for word in text.split()) >= _MIN_SMALL_WORDS

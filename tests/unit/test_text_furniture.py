@@ -1,0 +1,486 @@
+"""What the page needs and the text does not: out of the sentences, into marks. What only looks like it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from courtlistener_assets.text.cleaning import CleanText, clean
+from tests.unit.text_reference import bare, rebuilt, source_text
+
+TEXT = (
+    "the lessee of the mill had paid for the water of the brook and the owner of the meadow above it dug a channel so "
+    "that none came down in the dry months whereupon the wheel stood still and the grain was carried to the next valley"
+)
+
+
+def prose(lines: int, width: int = 9) -> list[str]:
+    """Lines of one endless sentence, none of which begins or ends it."""
+    words = TEXT.split() * (lines * width // 40 + 2)
+    return [" ".join(words[line * (width - 1) : line * (width - 1) + width]) for line in range(lines)]
+
+
+def pages(*, lines: int, count: int) -> Iterator[list[str]]:
+    text = prose(lines * count)
+    return (text[page * lines : (page + 1) * lines] for page in range(count))
+
+
+def plain(text: str) -> CleanText:
+    """Clean a plain text; nothing may be lost."""
+    cleaned = clean(text, "plain_text")
+    assert sorted(bare(rebuilt(cleaned))) == sorted(bare(source_text(text, markup=False)))
+    return cleaned
+
+
+def texts_of(cleaned: CleanText, kind: str) -> list[str]:
+    return [mark.text for mark in cleaned.marks if mark.kind == kind]
+
+
+def has_digits(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+# --- numbers beside the lines ----------------------------------------------------------------------------------------
+
+
+def numbered(lines: list[str], form: str) -> list[str]:
+    return [form.format(number, line) for number, line in enumerate(lines, 1)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0:>2}  {1}",
+        "{0:<5}{1}",
+        "          {0:>2}   {1}",
+        "{0:>2} {1}",
+        "{0:>2} ||  {1}",
+        "{0:>2}   {1}\n",
+        "{0}\n\n{1}\n",
+    ],
+    ids=["right", "left", "indented", "close", "bars", "double spaced", "own lines"],
+)
+def test_the_numbers_of_three_pages_of_pleading_paper_are_marks(form: str) -> None:
+    text = "\n".join(line for page in pages(lines=28, count=3) for line in numbered(page, form))
+    cleaned = plain(text)
+    assert not has_digits(cleaned.text)
+    assert texts_of(cleaned, "line_number")[:3] in (["1", "2", "3"], ["1 ||", "2 ||", "3 ||"])
+    assert len(texts_of(cleaned, "line_number")) == 84
+    assert "\n" not in cleaned.text
+
+
+def test_a_line_without_a_number_does_not_end_the_numbers() -> None:
+    lines = [line for page in pages(lines=28, count=3) for line in numbered(page, "{0:>2}  {1}")]
+    for place in (14, 14 + 29, 14 + 58):
+        lines.insert(place, "    and the miller of the lower village with him")
+    cleaned = plain("\n".join(lines))
+    assert not has_digits(cleaned.text)
+    assert cleaned.text.count("and the miller of the lower village with him") == 3
+
+
+def test_the_numbers_of_a_short_last_page_are_told_by_those_of_the_others() -> None:
+    first, last = numbered(prose(25), "{0:>2}   {1}"), numbered(prose(4), "{0:>2}   {1}")
+    assert not has_digits(plain("\n".join([*first, "\f", *last])).text)
+
+
+def test_numbers_beside_empty_lines_are_line_numbers() -> None:
+    lines = ["", "", "", "", "RIVERSIDE COURT", "OF THE COUNTY OF ARVADA", "", "", *prose(4), "", "", *prose(8), "", ""]
+    cleaned = plain("\n".join(numbered(lines, "{0:>2}   {1}")))
+    assert not has_digits(cleaned.text)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{number}. The defendant denies what paragraph {number} says." for number in range(1, 29)],
+        [
+            f"{number:>2}   Parish of St. {name}     {number * 137}"
+            for number, name in enumerate("ABCDEFGHIJKLMNOPQRSTUVWX", 1)
+        ],
+        [f"{number:>2}   See the deed of that year, at {number + 3}." for number in range(1, 13)],
+        [f"({number}) a boat that is {number} feet long;" for number in range(1, 25)],
+        [f"{number}\nSection {number} is repealed.\n" for number in range(1, 12)],
+        ["1990    12    14", "1991    13    15", "1992    14    16", "1993    15    17"] * 6,
+        [f"{number}" for number in range(1, 12)],
+    ],
+    ids=["paragraphs", "table", "notes", "list", "sections", "years", "column"],
+)
+def test_other_numbers_at_the_beginning_of_lines_stay(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    cleaned = plain(text)
+    assert not texts_of(cleaned, "line_number")
+    assert sum(map(str.isdigit, cleaned.text)) == sum(map(str.isdigit, text))
+
+
+# --- page numbers and heads without form feeds -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number", ["{0}", "                    {0}", "-{0}-", "Page {0} of 6", "{0} of 6", "P a g e | {0}"]
+)
+@pytest.mark.parametrize("around", ["\n", "\n\n"], ids=["close", "blank lines"])
+def test_page_numbers_are_found_without_form_feeds(number: str, around: str) -> None:
+    if number == "{0}" and around == "\n":
+        around = "\n\n"  # a number close to the lines at the margin can be anything
+    parts = []
+    for place, page in enumerate(pages(lines=24, count=6), 1):
+        parts += ["\n".join(page), number.format(place)]
+    cleaned = plain(around.join(parts))
+    assert not has_digits(cleaned.text)
+    assert "\n" not in cleaned.text
+    assert len(texts_of(cleaned, "page_number")) == 6
+
+
+def test_roman_page_numbers_of_the_first_pages_are_found() -> None:
+    text = "\n\n".join(
+        f"{page}\n\n{number}"
+        for page, number in zip(("\n".join(prose(20)),) * 4, ("i", "ii", "iii", "iv"), strict=True)
+    )
+    assert texts_of(plain(text), "page_number") == ["i", "ii", "iii", "iv"]
+
+
+def test_a_case_number_on_each_page_is_a_head_without_form_feeds_and_page_numbers() -> None:
+    caption = "RIVERSIDE COURT OF APPEALS\n\nNo. 21-50498\n\nLind v. Tarr\n\n"
+    text = caption + "\nNo. 21-50498\n".join("\n".join(page) for page in pages(lines=30, count=5))
+    cleaned = plain(text)
+    assert cleaned.text.count("No. 21-50498") == 1
+    assert texts_of(cleaned, "running_head") == ["No. 21-50498"] * 4
+    assert "No. 21-50498" in cleaned.text.split("Lind v. Tarr")[0]
+
+
+def test_heads_of_two_lines_beside_page_numbers_are_found() -> None:
+    parts = []
+    for place, page in enumerate(pages(lines=24, count=5), 1):
+        parts += [f"{place}", "LIND v. TARR", "Opinion of the Court", *page]
+    cleaned = plain("\n".join(parts))
+    assert "LIND" not in cleaned.text
+    assert "Opinion" not in cleaned.text
+
+
+def test_numbers_of_sections_notes_and_tables_are_no_page_numbers() -> None:
+    section = (
+        "\n\n                {0}\n\n   The {0}th reason is short.\n" + "   It needs no more than a line or two.\n" * 14
+    )
+    note = "\n\n{0}\nSee the deed of that year.\n" + "The mill was sold twice in the same winter.\n" * 14
+    for form in (section, note):
+        cleaned = plain("".join(form.format(number) for number in range(1, 4)))
+        assert not texts_of(cleaned, "page_number")
+
+
+def test_lines_that_are_repeated_in_the_text_are_no_heads() -> None:
+    quote = "“whoever takes the water of another shall pay for the grain”"
+    text = "\n".join(line for page in pages(lines=20, count=3) for line in (*page, quote))
+    assert plain(text).text.count("whoever takes the water") == 3
+
+
+def test_captions_of_joined_cases_are_no_heads() -> None:
+    caption = "No. 12-{0}\n\nROSA LIND,\n\nPlaintiff, Appellant,\n\nv.\n\nMILO TARR, ET AL.,\n\nDefendants.\n\n____\n\n"
+    cleaned = plain("".join(caption.format(2200 + number) for number in range(4)) + "\n".join(prose(30)))
+    assert cleaned.text.count("Plaintiff, Appellant,") == 4
+    assert cleaned.text.count("ROSA LIND,") == 4
+
+
+# --- stamps ----------------------------------------------------------------------------------------------------------
+
+STAMPS = (
+    "Case 3:21-cv-00017-ABC   Document 31   Filed 05/20/21   Page 2 of 9",
+    "ase 3:21-cv-00017-ABC   ocument 31   Filed 05/20/21   Page 2 of 9",
+    "Case 3:21-cv-00017-ABC Document 31 Filed 05/20/21 Page 2 of 9 Page ID #:737",
+    "Case 3:21-cv-00017-ABC   ECF No. 31   filed 05/20/21   PageID.737   Page 2 of 9",
+    "Appeal: 21-1504      Doc: 6            Filed: 05/05/2021      Pg: 2 of 4",
+    "USCA4 Appeal: 21-1504      Doc: 6            Filed: 05/05/2021      Pg: 2 of 4",
+    "2:21-cv-00666-DCN     Date Filed 01/02/21     Entry Number 1     Page 2 of 9",
+    "Case 21-3510, Document 1-1, 10/31/2021, 2161300, Page2 of 2",
+    "Case: 21-1689, 07/15/2021, DktEntry: 28.1, Page 2 of 2",
+    "Appellate Case: 21-1801     Page: 2      Date Filed: 01/19/2021 Entry ID: 5237514",
+    "21-10123-abc    Doc 12    Filed 01/02/21    Entered 01/02/21 12:34:56    Main Document     Pg 2 of 9",
+    "Case 21-10123   Doc 12   Filed 01/02/21   Entered 01/02/21 12:34:56   Desc Main\n         Document    Page 2 of 9",
+    "Case 21-10123   Doc 12-3   Filed 01/02/21   Entered 01/02/21 12:34:56   Desc Exhibit\n   A   Page 2 of 9",
+    "NYSCEF DOC. NO. 12                                    RECEIVED NYSCEF: 01/02/2021",
+    "FILED: KINGS COUNTY CLERK 01/02/2021 03:04 PM                   INDEX NO. 123456/2020",
+    "Filing # 123456789 E-Filed 01/02/2021 03:04:05 PM",
+    "Case 3:21-cv-00017-ABC   Document 31   Filed 05/20/21   Page 2\nof 20",
+    "Case: 21-1234      Document: 12-1     Filed: 01/02/2021      Pages: 9   (3 of 9)",
+    "Casez3:21-cv-00017-ABC Docurnent 31 Fi1ed 05/20/21 Page 2 of 9",
+    "Electronically FILED by Superior Court of Arvada, County of Kings on 01/02/2021 03:04 PM",
+    "ARV-L-001234-21   01/02/2021 3:04:05 PM  Pg 3 of 9 Trans ID: ARV2021123456",
+)
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+@pytest.mark.parametrize("separator", ["\n", "\n\n", "\f"], ids=["close", "blank lines", "form feed"])
+def test_a_stamp_is_no_part_of_the_sentence_that_it_interrupts(stamp: str, separator: str) -> None:
+    above, below = pages(lines=12, count=2)
+    cleaned = plain("\n".join(above) + separator + stamp + separator.replace("\f", "\n\n") + "\n".join(below))
+    assert not has_digits(cleaned.text)
+    assert "\n" not in cleaned.text
+    assert bare("".join(texts_of(cleaned, "stamp"))) == bare(stamp)
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+def test_the_stamp_of_a_document_of_one_page_is_a_mark(stamp: str) -> None:
+    cleaned = plain(f"{stamp}\n\n        ORDER\n\n   The motion is granted.\n")
+    assert not has_digits(cleaned.text)
+    assert cleaned.text.endswith("The motion is granted.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(ECF No. 12, filed 01/02/2021, Page 3 of 9).",
+        "Docket No. 09-3660-cv",
+        "Date: October 31, 2021                          DC Docket #: 21-cv-6761",
+        "(Argued: February 11, 2010                 Decided: April 20, 2010)",
+        "Case No. 21-10123   Chapter 11",
+        "Filed: September 20, 2021",
+        "Complaint filed on 01/02/2021, Document 1, page 3, says that the mill stood still in case 12.",
+        "Invoice 1234     01/02/2021     $4,500.00     Page 7",
+    ],
+)
+def test_lines_that_have_something_of_a_stamp_stay(line: str) -> None:
+    cleaned = plain("\n".join([*prose(12), "", line, "", *prose(12)]))
+    assert not texts_of(cleaned, "stamp")
+    assert not texts_of(cleaned, "running_head")
+    assert bare(line) in bare(cleaned.text)
+
+
+# --- star pages ------------------------------------------------------------------------------------------------------
+
+
+def test_star_pages_in_brackets_and_beside_words_are_marks_of_the_page_that_begins() -> None:
+    cleaned = plain("The water is due to the [*2] company, which holds the mill in [*3]fee.")
+    assert cleaned.text == "The water is due to the company, which holds the mill in fee."
+    assert [(mark.text, cleaned.text[mark.position :].split()[0]) for mark in cleaned.marks] == [
+        ("[*2]", "company,"),
+        ("[*3]", "fee."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [" *{0}", " *{0} ", " [100 A.3d {0}] ", "\n\n[100 A.3d {0}]\n\n", "\n\n[41 Conn.App. {0}]\n\n[100 A.3d {0}]\n\n"],
+)
+def test_star_pages_that_count_up_are_marks(form: str) -> None:
+    parts = [" ".join(prose(12)) for _ in range(4)]
+    text = parts[0] + "".join(form.format(410 + place) + part for place, part in enumerate(parts[1:]))
+    cleaned = plain(text)
+    assert cleaned.text == " ".join(parts)
+    assert len(texts_of(cleaned, "page")) == 3 * form.count("{0}")
+
+
+def test_a_page_inside_markup_interrupts_no_sentence() -> None:
+    above, below = " ".join(prose(10)), " ".join(prose(10))
+    cleaned = clean(f"<p>{above}</p><p>[12 N.E.3d 264]</p><p>{below}</p><p>[12 N.E.3d 265]</p><p>The end.</p>", "html")
+    assert cleaned.text.startswith(f"{above} {below}")
+    assert cleaned.text.endswith("\n\nThe end.") or cleaned.text.endswith(" The end.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See Lind v. Tarr, 2006 WL 3392089, at *2. It was cited again, at *3, and id. at *4-*5.",
+        "(Lind v Tarr, 2017 WL 6453326, *5 [Arvada 2017].)",
+        "People v. Lind (1978) 22 Cal.3d 208 [149 Cal.Rptr. 239, 583 P.2d 1281] is of no help.",
+        "Comment [2] explains it, as do 59.15[3] and 34 NY3d 545, 559 [2019].",
+        "*1. The mill was sold. *2. The brook was not.",
+        "The lease of [14 May 1990] and the deed of that year are lost.",
+    ],
+)
+def test_pages_that_are_cited_stay(text: str) -> None:
+    assert plain(text).text == text
+
+
+def test_a_page_mark_inside_a_word_joins_the_word() -> None:
+    page = '<span class="star-pagination"> *411 </span>'
+    cleaned = clean(
+        f"<p>He had no information of it. The in{page}formation was new, and came in{page}time.</p>", "html"
+    )
+    assert cleaned.text == "He had no information of it. The information was new, and came in time."
+
+
+# --- footnotes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_at_the_foot_of_a_page_without_form_feeds_is_behind_the_sentence() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = "1 The deed of that year says nothing of the water of the\nbrook. It was lost in the flood."
+    text = "\n".join([*first[:-1], f"{first[-1]},1", note, "", "   1", "", *second, "", "   2", "", *third, "", "   3"])
+    cleaned = plain(text)
+    assert [cleaned.text[note.start : note.end] for note in cleaned.footnotes] == [
+        "1 The deed of that year says nothing of the water of the brook. It was lost in the flood."
+    ]
+    assert cleaned.text.split("\n\n")[0].endswith(third[-1])
+
+
+def test_a_lone_number_above_a_long_line_is_no_note_and_nothing_moves() -> None:
+    first, second = pages(lines=20, count=2)
+    table = [
+        "Mills in the valley that were sold in the dry year:",
+        "",
+        "2",
+        "Mills in the valley that were not sold in that year:",
+    ]
+    text = "\n".join([*table, "", "5", "", *first, "\f", *second])
+    cleaned = plain(text)
+    assert not cleaned.footnotes
+    assert bare(cleaned.text).startswith(bare("".join(table)))
+
+
+def test_the_label_of_a_note_on_numbered_paper_is_no_line_number() -> None:
+    pages_of_text = [numbered(page, "{0:>2}   {1}") for page in pages(lines=14, count=3)]
+    pages_of_text[1][-1] += ".2"
+    note = ["", "   2", "    The wheel had twelve spokes, and one of them was broken."]
+    text = "\n\f".join("\n".join([*page, *(note if ".2" in page[-1] else [])]) for page in pages_of_text)
+    assert [note.label for note in plain(text).footnotes] == ["2"]
+
+
+def test_a_note_that_is_continued_at_the_foot_of_the_next_page_is_one() -> None:
+    first, second, third = pages(lines=20, count=3)
+    rule = "——————"
+    top = [*first, f"{first[0]}.1", rule, " 1 The deed says so in the words that the", "\f"]
+    text = "\n".join([*top, *second, rule, "widow of the miller took down.", "\f", *third])
+    cleaned = plain(text)
+    assert [cleaned.text[note.start : note.end] for note in cleaned.footnotes] == [
+        "1 The deed says so in the words that the widow of the miller took down."
+    ]
+
+
+def test_a_note_goes_on_at_the_foot_of_a_double_spaced_page_without_a_rule() -> None:
+    first, second, third = ("\n\n".join(page) for page in pages(lines=12, count=3))
+    note = "\n\n\n   1\n     The deed says so in the words that the\n\f"
+    text = f"{first}.1{note}{second}\n\n\n\nwidow of the miller took down.\n\f{third}"
+    cleaned = plain(text)
+    assert [cleaned.text[found.start : found.end] for found in cleaned.footnotes] == [
+        "1 The deed says so in the words that the widow of the miller took down."
+    ]
+
+
+def notes_of(cleaned: CleanText) -> list[str]:
+    return [cleaned.text[note.start : note.end] for note in cleaned.footnotes]
+
+
+def test_a_note_goes_on_below_the_line_that_notes_of_the_document_stand_below() -> None:
+    first, second, third = pages(lines=20, count=3)
+    rule = "——————"
+    top = [*first, f"{first[0]}.1", rule, " 1 The deed says so. It was lost in the flood.", "\f"]
+    text = "\n".join([*top, *second, rule, "Nobody has looked for it.", "\f", *third])
+    assert notes_of(plain(text)) == ["1 The deed says so. It was lost in the flood. Nobody has looked for it."]
+
+
+def test_a_note_goes_on_in_smaller_type_in_the_middle_of_a_sentence_of_the_text() -> None:
+    first, second, third = pages(lines=20, count=3)
+    top = [*first, f"{first[0]}.1", "", "1 The deed of that year says so in the words that the", "\f"]
+    small = [
+        "widow of the miller took down in the year of the great flood,",
+        "of which there are two copies. Neither is in the record.",
+    ]
+    text = "\n".join([*top, *second, *small, "\f", *third])
+    cleaned = plain(text)
+    assert notes_of(cleaned) == [f"1 The deed of that year says so in the words that the {' '.join(small)}"]
+    assert f"{second[-1]} {third[0]}" in cleaned.text
+
+
+def test_words_that_are_underlined_leave_no_gap_in_a_note_that_goes_on() -> None:
+    first, second, third = ("\n\n".join(page) for page in pages(lines=12, count=3))
+    note = "\n\n\n   1\n     The deed says so in the words that the\n\f"
+    rest = "widow of the miller took down in\n            \nBurke, and nowhere else."
+    cleaned = plain(f"{first}.1{note}{second}\n\n\n\n{rest}\n\f{third}")
+    assert notes_of(cleaned) == [
+        "1 The deed says so in the words that the widow of the miller took down in Burke, and nowhere else."
+    ]
+
+
+def test_a_label_may_touch_its_note() -> None:
+    first, second = pages(lines=20, count=2)
+    text = "\n".join([*first, f"{first[0]}.1", "", "     1The deed says so. It was lost in the flood.", "\f", *second])
+    assert notes_of(plain(text)) == ["1The deed says so. It was lost in the flood."]
+
+
+def test_a_label_alone_below_a_gap_is_a_note_before_any_text() -> None:
+    first, second = pages(lines=20, count=2)
+    text = "\n".join(
+        [*first, "", "", "", "     1", "   The deed says so.", "\f", f"12 Zed.2d 30 and {second[0]}", *second]
+    )
+    assert notes_of(plain(text)) == ["1 The deed says so."]
+
+
+def test_the_page_of_a_citation_is_no_label() -> None:
+    first, second = pages(lines=20, count=2)
+    cited = ["so it was held in Burke v. Zed, 12 Zed.2d 30, 36-", "", "45 (1987), that the miller was to blame for"]
+    assert not plain("\n".join([*first[:2], "45", *cited, first[3], "\f", *second])).footnotes
+
+
+OVERPRINTS = {
+    "in the same columns": ("   BURKE, Judge.  The mill stood in the", "   BURKE, Judge."),
+    "in the middle": ("the case of Burke is not the one that", "            Burke"),
+    "after a carriage return": ("   BURKE, Judge.  The mill stood in the", "      BURKE, Judge."),
+}
+
+
+@pytest.mark.parametrize(("line", "struck"), OVERPRINTS.values(), ids=OVERPRINTS)
+def test_words_that_are_struck_twice_are_in_the_text_once(line: str, struck: str) -> None:
+    cleaned = plain("\n".join([line, struck, "", "valley until the water came down.", ""]))
+    assert cleaned.text == f"{' '.join(line.split())} valley until the water came down."
+    assert texts_of(cleaned, "rule") == [struck.strip()]
+
+
+def test_a_whole_line_is_an_overprint_only_in_a_text_that_has_others() -> None:
+    whole = "and so the mill fell.\nand so the mill fell.\n\nThe end of it."
+    assert not texts_of(plain(whole), "rule")
+    assert len(texts_of(plain(f"   BURKE, Judge.  The mill stood\n   BURKE, Judge.\n\n{whole}"), "rule")) == 2
+
+
+def test_double_spaced_text_goes_on_close_behind_a_single_spaced_note() -> None:
+    note = "*   The judge heard the case but took no part\nin what was said of the mill and the brook by\nthe court."
+    text = f"Burke,* Judge.\n\n{note}\n\n          " + "\n\n".join(prose(12)) + "\n\f\nThe end."
+    assert notes_of(plain(text)) == [" ".join(note.split())]
+
+
+@pytest.mark.parametrize("below", ["Mill", "   Mill of the valley", "12"])
+def test_lines_that_say_something_else_are_no_overprints(below: str) -> None:
+    assert not texts_of(plain(f"12 Mills of the valley\n{below}\n\nThe end."), "rule")
+
+
+def test_double_spaced_text_behind_a_note_is_on_the_next_page() -> None:
+    text = (
+        "\n\n".join(prose(12))
+        + "*\n\n\n*    Sitting by designation.\n\n\n\n"
+        + "\n\n".join(prose(12))
+        + "\n\f\nThe end."
+    )
+    assert [note.label for note in plain(text).footnotes] == ["*"]
+    assert plain(text).text.endswith("* Sitting by designation.")
+
+
+def test_lines_that_begin_with_the_number_of_a_volume_are_no_notes() -> None:
+    lines = [*prose(8), "_________", "28 U.S.C. § 1291 was cited by the miller in his brief of that winter.", *prose(3)]
+    assert not plain("\n".join([*lines, "\f", *prose(4)])).footnotes
+
+
+def test_notes_on_numbered_paper_have_the_lines_of_the_note() -> None:
+    body = numbered([*prose(19), "and so the wheel stood.1"], "{0:>2}   {1}")
+    note = numbered(["The wheel had twelve", "spokes, and one was broken."], "{0:>2}   {1}")
+    second = numbered(prose(20), "{0:>2}   {1}")
+    text = "\n".join([*body, "", "     1", *note, "                    1", "\f" + second[0], *second[1:]])
+    cleaned = plain(text)
+    assert [cleaned.text[found.start : found.end] for found in cleaned.footnotes] == [
+        "1 The wheel had twelve spokes, and one was broken."
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 The end\n" * 20_000 + "\f\nthe end",
+        "12\n\nthe end of it\n" * 20_000,
+        "\n".join(f"{number % 28 + 1}" for number in range(20_000)) + "\nthe end",
+        "a.1\n\n1\n the end\n\f\n" * 10_000,
+        "Case 1:20-cv-00017 Document 3 Filed 01/02/20 Page 3 of 9\nthe end\n" * 10_000,
+        "the [*2] end *3 of [1 A.2d 3]\n\n" * 10_000,
+    ],
+    ids=["labels", "numbers", "columns", "notes", "stamps", "star pages"],
+)
+@pytest.mark.timeout(20)
+def test_hostile_furniture_takes_time_in_proportion_to_its_length(text: str) -> None:
+    plain(text)
