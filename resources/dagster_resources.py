@@ -126,10 +126,11 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
         permit_ttl_seconds: float = PERMIT_TTL_SECONDS,
         fallback_windows: tuple[Window, ...] = (),
         stopping: Stopping | None = None,
+        settling: Settling | None = None,
     ) -> RateLimiter:
         """Permits for one account, whose requests end within `permit_ttl_seconds` of their permit.
 
-        Waits end at once when `stopping` says so.
+        Waits end at once when `stopping` says so. Limiters of one worker may share `settling`.
 
         Raises SettingError for settings that cannot be used, and StoreUnavailable.
         """
@@ -153,7 +154,7 @@ class RedisRateLimitResource(ReplacedPipeline, SealedResource["RedisRateLimitRes
             sleep=stopping.sleep,
             turns=Announced(self.redis.line(account), stopping.sleep),
             publisher=metrics.Publisher(leases.database),
-            settling=Settling(),
+            settling=settling or Settling(),
         )
 
     def account_limiter(self) -> RateLimiter:
@@ -210,14 +211,17 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
         token.read()
         account = self.account_name()
         timeouts = Timeouts(read=self.read_timeout_seconds, response=self.response_timeout_seconds)
-        common: dict[str, Any] = {"permit_ttl_seconds": timeouts.permit_ttl, "stopping": stopping}
+        common: dict[str, Any] = {
+            "permit_ttl_seconds": timeouts.permit_ttl,
+            "stopping": stopping,
+            "settling": Settling(),
+        }
         limiter = self.rate_limit.limiter(account, **common)
-        usage_limiter = self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS, **common)
         client = CourtListenerClient(
             self.base_url,
             token,
             limiter,
-            usage_limiter,
+            self.rate_limit.limiter(f"{account}:api_usage", fallback_windows=API_USAGE_WINDOWS, **common),
             lane=lane,
             server=SharedServerState(self.rate_limit.postgres.database(), account),
             transport=Transport(self.base_url, timeouts=timeouts),
@@ -229,7 +233,6 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
             stopping.stop()
             client.close()
             tracing.flush()
-            usage_limiter.close()
             limiter.close()
 
 

@@ -8,6 +8,7 @@ A settle that is lost with its process only wastes: the permit counts as in flig
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from weakref import WeakSet
 
+_log = logging.getLogger(__name__)
 #: How many settles may wait for the thread. Beyond these its callers do it themselves, at the pace of the servers.
 _MOST_WAITING = 8
 
@@ -41,10 +43,17 @@ class Settling:
         if self._places.acquire(blocking=False):
             with suppress(RuntimeError):
                 self._last = self._thread.submit(settle)
-                self._last.add_done_callback(lambda _: self._places.release())
+                self._last.add_done_callback(self._ended)
                 return
             self._places.release()
         settle()
+
+    def _ended(self, settle: Future[object]) -> None:
+        self._places.release()
+        if settle.cancelled():
+            _log.warning("a permit stays in flight until it ages out: the worker has ended")
+        elif error := settle.exception():
+            _log.error("a permit stays in flight until it ages out: %s: %s", type(error).__name__, error)
 
     def catch_up(self, longest_seconds: float) -> bool:
         """Wait until what was given so far is done; returns whether anything was not."""

@@ -91,10 +91,13 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(checkout: Path, stranger_en
         )
     assert eventually(lambda: killed.poll() is not None or len(pages_of(log)) >= 20, 120)
     assert killed.poll() is None, (checkout / "killed.log").read_text()
-    # With everything that it has started, as when the machine goes down.
-    for each in [psutil.Process(killed.pid), *psutil.Process(killed.pid).children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
+    # With everything that it has started, at one moment, as when the machine goes down: else runs may see before their
+    # end that the simulator is down, and note it for all others.
+    everything = [psutil.Process(killed.pid), *psutil.Process(killed.pid).children(recursive=True)]
+    for end in (psutil.Process.suspend, psutil.Process.kill):
+        for each in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(each)
     killed.wait()
     before = len(pages_of(log))
 

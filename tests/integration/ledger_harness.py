@@ -102,18 +102,27 @@ def take(limiter: RateLimiter, count: int = 1, lane: Lane = Lane.BACKFILL) -> No
     for _ in range(count):
         with limiter.permit(lane):
             pass
+    settled(limiter)
 
 
 def give_back(limiter: RateLimiter, lane: Lane = Lane.BACKFILL) -> None:
     """Use a permit for a request that is never sent."""
     with suppress(NotSent), limiter.permit(lane):
         raise NotSent
+    settled(limiter)
 
 
 def be_refused(limiter: RateLimiter, retry_after_seconds: float | None, blocked: str | None = None) -> None:
     """Use a permit for a request that the server answers with a 429."""
     with suppress(Throttled), limiter.permit():
         raise Throttled(retry_after_seconds=retry_after_seconds, blocked=blocked)
+    settled(limiter)
+
+
+def settled(limiter: RateLimiter) -> None:
+    """Wait until both servers know of all requests that are over: a thread tells them."""
+    if limiter._settling:
+        limiter._settling.catch_up(60)
 
 
 def quotas(windows: str | tuple[QuotaWindow, ...]) -> tuple[QuotaWindow, ...]:

@@ -17,7 +17,7 @@ from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource, account_of
 from resources.errors import SettingError, StoreUnavailable
-from resources.quota.limiter import RateLimiter
+from tests.integration.ledger_harness import take
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "from-airflow.md"
 STATUS_KEYS = {
@@ -31,12 +31,6 @@ def resource(redis_server: RedisServer, redis_client: redis.Redis, database_url:
     return RedisRateLimitResource(
         redis_url=redis_server.url, postgres_url=database_url, rate_limits="5/min,20/hour", max_wait_seconds=0.0
     )
-
-
-def _take(limiter: RateLimiter, count: int) -> None:
-    for _ in range(count):
-        with limiter.permit():
-            pass
 
 
 @pytest.mark.parametrize(
@@ -87,12 +81,12 @@ def test_the_hour_lives_as_long_as_the_caller_says(resource: RedisRateLimitResou
     assert 24.9 * 3600 < redis_client.ttl(key) <= 25 * 3600
     resource.atomic_increment_api_calls(1, limit=20, ttl_hours=48)
     # A request of ours in between leaves it as it is.
-    _take(resource.account_limiter(), 1)
+    take(resource.account_limiter(), 1)
     assert 47.9 * 3600 < redis_client.ttl(key) <= 48 * 3600
 
 
 def test_the_status_without_a_limit_is_that_of_the_tightest_window(resource: RedisRateLimitResource) -> None:
-    _take(resource.account_limiter(), 4)
+    take(resource.account_limiter(), 4)
     status = resource.get_current_rate_limit_status()
     assert set(status) == STATUS_KEYS
     assert {key: status[key] for key in ("current_count", "limit", "remaining", "utilization_percent")} == {

@@ -117,7 +117,7 @@ def test_a_child_of_a_fork_has_connections_of_its_own(rate_limit: RedisRateLimit
     limiter, database = rate_limit.limiter("account"), rate_limit.postgres.database()
     take(limiter)
     own_backend = "SELECT pg_backend_pid()"
-    # One for permits, and perhaps one for the thread that settles them.
+    # The thread that settles has a connection of its own.
     parents = database.rows("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
 
     def child() -> object:

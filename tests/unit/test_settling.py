@@ -79,12 +79,21 @@ def test_no_thread_is_left_when_it_is_finished() -> None:
     assert not thread.is_alive()
 
 
-def test_what_fails_does_not_keep_the_others_from_being_settled() -> None:
+def test_what_fails_is_said_and_does_not_keep_the_others_from_being_settled(caplog: pytest.LogCaptureFixture) -> None:
     settling, done = Settling(), list[int]()
     settling.soon(lambda: [][0])
     settling.soon(lambda: done.append(1))
     settling.finish(60)
     assert done == [1]
+    assert "a permit stays in flight until it ages out: IndexError" in caplog.text
+
+
+def test_what_is_given_up_is_said(hanging: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
+    settling = Settling()
+    for _ in range(2):
+        settling.soon(hanging.wait)
+    settling.finish(0.01)
+    assert "a permit stays in flight until it ages out: the worker has ended" in caplog.text
 
 
 def test_what_is_left_when_python_ends_is_settled() -> None:
