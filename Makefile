@@ -18,14 +18,15 @@ BEFORE ?= 2322512
 ARGS ?=
 
 .PHONY: install demo dev test test-servers check check-style check-types check-imports check-dead-code check-lua \
-  check-definitions audit docs screenshots bench bench-limiter bench-scale chaos truth trouble prove lock clean help
+  check-definitions audit docs screenshots bench bench-bulk bench-limiter bench-scale chaos truth trouble prove kill-bulk lock clean clean-data help
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
 	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
 	@echo "make install  what demo and dev need, and all that tests and checks need"
 	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer"
-	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but data/"
+	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but no downloads"
+	@echo "make clean-data  delete what was downloaded, after asking"
 
 install: $(INSTALLED)
 
@@ -56,8 +57,8 @@ demo: $(LOCAL)
 dev: $(LOCAL)
 	@$(BIN)/courtlistener dev $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
 
-# Most tests wait for quotas and processes rather than compute; each worker starts servers of its own. In their own order,
-# in which the few long ones come before the many short ones.
+# Most tests wait for quotas and processes rather than compute, so more workers than processors; each starts servers of its
+# own. In the order of tests/conftest.py, in which the few long files come before the many short ones.
 test: install
 	$(BIN)/python -m pytest --ignore=tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder \
 	  $(ARGS)
@@ -115,6 +116,10 @@ chaos: install
 truth: install
 	$(BIN)/python -m tests.truth --rounds $(ROUNDS) --seed $(SEED) $(ARGS)
 
+# A bootstrap from bulk files killed at random points of its work, 50 times; SEED says at which.
+kill-bulk: install
+	BULK_KILLS=50 BULK_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_bulk_store.py -k killed -s --timeout=3600 $(ARGS)
+
 # What trouble costs, case by case and in a week of simulated time, for the table in docs/failures.md; a quarter of an hour.
 # With ARGS="--cases firewall" only those cases, printed.
 trouble: install
@@ -138,10 +143,17 @@ bench-limiter: .venv-bench/installed.stamp .venv-bench/before-$(BEFORE)
 bench-scale: install
 	$(BIN)/python -m bench.scale $(ARGS)
 
-.venv-bench/installed.stamp: $(INSTALLED) bench/limiter/peers.txt bench/vector_inputs/peers.txt
+# Reading bulk files against unpacking alone, and the memory of it; a few minutes. With ARGS="--gb 20" a dump of 20 GB, of
+# which Ctrl-C leaves the figures of what was read.
+bench-bulk: .venv-bench/installed.stamp
+	.venv-bench/bin/python -m bench.bulk $(ARGS)
+	.venv-bench/bin/python -m bench.bulk.to_chunks
+
+.venv-bench/installed.stamp: $(INSTALLED) bench/limiter/peers.txt bench/vector_inputs/peers.txt bench/bulk/peers.txt
 	test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-bench
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter/peers.txt -r bench/vector_inputs/peers.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter/peers.txt -r bench/vector_inputs/peers.txt \
+	  -r bench/bulk/peers.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
@@ -169,8 +181,21 @@ lock: install
 	$(LOCK) pyproject.toml --extra otel --extra s3 deploy/docker/requirements.in -c requirements.lock -o deploy/docker/requirements.lock
 	$(LOCK) docs/requirements.in -o docs/requirements.lock
 
-# The chunks in data/ stay. The records in the embedded Postgres go, those of the real API (`.services/live`), too.
+# Never what was downloaded: that lies in data/ (or COURTLISTENER_DATA_DIR), or where earlier versions had it, in .services/live.
 clean:
 	@# Where root keeps Postgres's data if the checkout is closed to others.
-	@find .demo .services -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true
-	rm -rf .demo .dagster .services .venv .venv-bench site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find .demo .services -path .services/live -prune -o -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true
+	rm -rf .demo .dagster .venv .venv-bench site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find .services -mindepth 1 -maxdepth 1 -not -name live -exec rm -rf {} + 2>/dev/null || true
+
+# All that was downloaded: records, permits, chunks. Asks first.
+DATA = $(or $(COURTLISTENER_DATA_DIR),data)
+clean-data:
+	@if [ -x $(BIN)/courtlistener ] && $(BIN)/courtlistener env >/dev/null 2>&1; then \
+	  echo "Servers of this directory are running: stop 'make dev' first."; exit 1; fi
+	@places=""; for place in "$(DATA)" .services/live; do [ ! -e "$$place" ] || places="$$places $$place"; done; \
+	[ -n "$$places" ] || { echo "Nothing was downloaded into $(DATA)."; exit 0; }; \
+	echo "This deletes all that was downloaded: records, the account's permits, failures, chunks and their change log."; \
+	find $$places -type l -name data -exec readlink {} \; | xargs -r du -sh 2>/dev/null; du -sh $$places; \
+	printf "Type 'delete' to delete it: "; read -r answer; [ "$$answer" = delete ] || { echo "Nothing was deleted."; exit 1; }; \
+	find $$places -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; ; rm -rf $$places; echo "Deleted."

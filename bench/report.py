@@ -1,4 +1,4 @@
-"""The figures of all benchmarks: `bench/results.json`, and the tables of two pages below `docs/`.
+"""The figures of all benchmarks: `bench/results.json`, and the tables of three pages below `docs/`.
 
 The pages are written by hand except for what stands between `<!-- NAME -->` and `<!-- /NAME -->`: those tables are
 replaced by whatever was measured last.
@@ -20,7 +20,7 @@ from typing import Any
 _BENCH = Path(__file__).resolve().parent
 RESULTS = _BENCH / "results.json"
 _DOCS = _BENCH.parent / "docs"
-PAGES = (_DOCS / "benchmarks.md", _DOCS / "vector-inputs.md")
+PAGES = (_DOCS / "benchmarks.md", _DOCS / "bulk.md", _DOCS / "vector-inputs.md")
 
 Figures = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -215,6 +215,49 @@ _retrieval = _columns(
 )
 
 
+def _bulk(reading: Figures) -> str:
+    """Return what the passes did with each table, how long the real files would take, and the memory."""
+    rows = _columns(
+        "table",
+        raw_gb="GB|.2f",
+        raw_mb_per_s="MB/s|.1f",
+        packed_mb_per_s="packed MB/s|.2f",
+        rows_per_s="rows/s|,",
+        share_of_decompression="of unpacking alone|.0%",
+        share_of_decompression_cpu="by processor time|.0%",
+    )([{**row, "table": f"`{row['table']}`"} for row in reading["tables"] if row["raw_gb"] >= 0.001])
+    memory, hours = reading["memory"], reading["core_hours_of_the_real_files"]
+    first, second = (max(mb for _, mb in some) for some in (memory[: len(memory) // 2], memory[len(memory) // 2 :]))
+    part = "" if reading["whole"] else ", of which only so much was read"
+    text = (
+        f"All {reading['read_gb']} GB ({reading['packed_gb']} packed{part}) in {reading['minutes']} minutes: "
+        f"{reading['raw_mb_per_s']} MB/s, {reading['packed_mb_per_s']} packed, {reading['rows_per_s']:,} rows/s, "
+        f"{reading['share_of_decompression']:.0%} of unpacking alone "
+        f"({reading['share_of_decompression_cpu']:.0%} by processor time), of {reading['pairs']} pairs. The time that "
+        f"was tried before was {reading['tried_over_truth']} times that. Memory: at most {first} MB in the first half, "
+        f"{second} MB in the second.\n\nThe real files of 2024-12-31 (27, 12 and 267 GB) at this pace: "
+        f"{hours['dockets']} + {hours['opinion-clusters']} + {hours['opinions']} hours of a core, by as many cores as "
+        "there are."
+    )
+    return f"{rows}\n\n" + text.replace("%", " %")
+
+
+def _to_chunks(run: Figures) -> str:
+    """Return what a dump took on its way to chunks, step by step."""
+    steps = [
+        ("unpacking the opinions alone", f"{run['unpack_seconds']} s", f"{run['unpack_cpu_seconds']} s", "-"),
+        ("to Parquet", f"{run['corpus_seconds']} s", f"{run['corpus_cpu_seconds']} s", f"{run['corpus_peak_mb']} MB"),
+        ("to chunks", f"{run['chunks_seconds']} s", f"{run['chunks_cpu_seconds']} s", f"{run['chunks_peak_mb']} MB"),
+    ]
+    return (
+        f"{run['opinions']:,} opinions ({run['text']}), {run['raw_mb']:,} MB unpacked, {run['threads']} threads and "
+        f"processes, load of the machine {run['load']}:\n\n"
+        f"{table(('step', 'time', 'processor time', 'peak of a process'), steps)}\n\n"
+        f"{run['characters']:,} characters of clean text in {run['chunks']:,} chunks: "
+        f"{run['characters_per_second']:,} a second, {run['characters_per_cpu_second']:,} a second of processor time."
+    )
+
+
 #: By benchmark and part of its figures, the table that the page has in its place.
 TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
     "quota": {
@@ -266,6 +309,13 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
         "invented": _retrieval,
         "documents": _retrieval,
     },
+    "bulk": {
+        "measured": "Measured {}.".format,
+        "load": "When it began, {} processes wanted a core.".format,
+        "peers": _columns("unpacked by", raw_mb_per_s="MB/s|", raw_mb_per_cpu_s="MB for each second of a core|"),
+        "reading": _bulk,
+    },
+    "bulk_chunks": {"measured": "Measured {}.".format, "run": _to_chunks},
     "scale": {
         "measured": "Measured {}.".format,
         "sizes": _sizes,

@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 from contextlib import closing
+from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -168,6 +169,118 @@ def courts(words: tuple[str, ...], as_json: bool, refresh: bool, offline: bool) 
     else:
         directory.show(found, settings, Console())
     sys.exit(0 if found.courts else 1)
+
+
+@main.command()
+@click.option("--courts", "names", help="Some of the configured courts, as ca9,scotus; all if it is not given.")
+@click.option("--from", "first_month", help="The first month, such as 2015-01; the configured one if it is not given.")
+@click.option("--dump", type=click.DateTime(["%Y-%m-%d"]), help="The date of the files; the newest if it is not given.")
+@click.option("--yes", is_flag=True, help="Do not ask whether to begin.")
+def bootstrap(names: str | None, first_month: str | None, dump: datetime | None, yes: bool) -> None:
+    """Fill the months of courts from CourtListener's bulk files, without a request.
+
+    \b
+    courtlistener bootstrap --courts ca9 --from 2015-01
+
+    Says first what is read and how long it takes about. Ctrl-C stops it; the next time goes on near where it was. With
+    DAGSTER_HOME its months turn green in the UI. The job `bootstrap` does the same.
+    """
+    from courtlistener_assets.defs.bootstrap_command import fill
+    from courtlistener_assets.operations import bootstrap as bulk
+    from courtlistener_assets.settings import month_of
+
+    settings = _settings()
+    courts = [name.strip() for name in (names or "").split(",") if name.strip()]
+    planned = bulk.plan(
+        settings,
+        courts=courts,
+        first_month=month_of(first_month) if first_month else None,
+        day=dump.date() if dump else None,
+    )
+    for line in bulk.described(planned, settings):
+        click.echo(line)
+    if not yes:
+        click.confirm("Begin?", abort=True)
+    try:
+        click.echo(fill(planned, settings, os.environ, click.echo))
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; run it again and it goes on near where it was") from None
+
+
+@main.command()
+@click.option("--dump", type=click.DateTime(["%Y-%m-%d"]), help="The date of the files; the newest if it is not given.")
+@click.option(
+    "--lookups", default=20, show_default=True, type=click.IntRange(0), help="About how many may be asked for."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--yes", is_flag=True, help="Do not ask whether to begin.")
+def compare(dump: datetime | None, lookups: int, as_json: bool, yes: bool) -> None:
+    """Show how what is stored differed from CourtListener's bulk files, and look up what these show to be deleted.
+
+    \b
+    courtlistener compare --dump 2026-09-30 --lookups 20
+
+    The first time for a dump it does what `courtlistener bootstrap` does for all that is configured: comparing is a
+    part of that. Says first what it takes. What is left over is looked up the next time.
+    """
+    from courtlistener_assets.defs import compare_command
+
+    say = compare_command.quiet if as_json else click.echo
+    planned = compare_command.planned(_settings(), dump.date() if dump else None, lookups)
+    for line in planned.lines:
+        say(line)
+    if not yes and planned.does_anything:
+        click.confirm("Begin?", abort=True, err=as_json)
+    try:
+        click.echo(compare_command.carry_out(planned, os.environ, say, as_json=as_json))
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; run it again and it goes on near where it was") from None
+
+
+@main.command()
+@click.option("--courts", "names", help="Courts, as ca9,scotus, or all; COURTLISTENER_CORPUS_COURTS if not given.")
+@click.option("--from", "first_year", help="The first year, such as 2015; COURTLISTENER_CORPUS_FIRST_YEAR, or all.")
+@click.option(
+    "--to-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the files go, below which there is one directory a dump; COURTLISTENER_CORPUS_DIR if not given.",
+)
+@click.option("--dump", type=click.DateTime(["%Y-%m-%d"]), help="The date of the files; the newest if it is not given.")
+@click.option("--chunks", is_flag=True, help="Make the chunks of their text, too, in COURTLISTENER_DATA_DIR.")
+@click.option("--yes", is_flag=True, help="Do not ask whether to begin.")
+def corpus(
+    names: str | None, first_year: str | None, to_dir: Path | None, dump: datetime | None, chunks: bool, yes: bool
+) -> None:
+    """Write the rows of courts in CourtListener's bulk files as Parquet by court and year.
+
+    \b
+    courtlistener corpus --courts ca9,scotus --from 2015 --to-dir corpus
+
+    Needs no database, no token and no request. Says first what is read and how long it takes about. Ctrl-C stops it;
+    the next time goes on near where it was. Readers see the files at corpus/latest, once all are there. The assets
+    `bulk_corpus` and `corpus_vector_inputs` do the same.
+    """
+    from courtlistener_assets.operations import corpus as bulk
+    from courtlistener_assets.operations.corpus_command import make
+    from courtlistener_assets.settings import year_of
+
+    settings = _settings()
+    planned = bulk.plan(
+        settings,
+        courts=[name.strip() for name in (names or "").split(",") if name.strip()],
+        first_year=year_of(first_year or ""),
+        folder=to_dir,
+        day=dump.date() if dump else None,
+    )
+    for line in bulk.described(planned):
+        click.echo(line)
+    if not yes and (chunks or not planned.building.done):
+        click.confirm("Begin?", abort=True)
+    try:
+        whole = make(planned, settings.data_dir if chunks else None, click.echo)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; run it again and it goes on near where it was") from None
+    sys.exit(0 if whole else 1)
 
 
 @main.command()

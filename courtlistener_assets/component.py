@@ -19,7 +19,7 @@ from resources.errors import SettingError
 
 _HINTS = get_type_hints(Settings)
 #: What YAML has in place of the types of settings; all others are text.
-_IN_YAML: dict[Any, Any] = {tuple[str, ...]: list[str], int: int, float: float}
+_IN_YAML: dict[Any, Any] = {tuple[str, ...]: list[str], int: int, int | None: int, float: float}
 
 
 def _attribute(setting: Field[Any]) -> tuple[str, Any]:

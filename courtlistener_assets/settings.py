@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from courtlistener_assets.chunks.files import Location, location_of
+from courtlistener_assets.chunks.identity import ACROSS, Across
 from courtlistener_assets.download import choice
+from courtlistener_assets.download.bulk.source import DEFAULT_URL
 from courtlistener_assets.download.courts import check_courts
 from courtlistener_assets.download.jurisdictions import jurisdictions
 from courtlistener_assets.download.stream import Stream
@@ -36,6 +39,10 @@ _FALSE = {"0", "false", "no", "off"}
 CATCH_UPS = {"hourly": "20 * * * *", "daily": "30 3 * * *"}
 
 
+#: What COURTLISTENER_CORPUS_COURTS says for every court that there is.
+ALL_COURTS = ("all",)
+
+
 # --- how the text of a setting is read; each raises SettingError, or ValueError for what is no number ----------------
 
 
@@ -52,7 +59,19 @@ def _courts(value: str) -> tuple[str, ...]:
     return check_courts(courts)
 
 
-def _month(value: str) -> date:
+def _corpus_courts(value: str) -> tuple[str, ...]:
+    return ALL_COURTS if value.strip() == ALL_COURTS[0] else _courts(value) if value else ()
+
+
+def year_of(value: str) -> int | None:
+    """Read a year such as 2015, "" as None; raises SettingError."""
+    if value and not re.fullmatch(r"[1-9]\d{3}", value):
+        raise SettingError(f"{value!r} is not a year such as 2015")
+    return int(value) if value else None
+
+
+def month_of(value: str) -> date:
+    """Read a month such as 2015-01 as its first day; raises SettingError."""
     match = re.fullmatch(r"(\d{4})-(\d{2})(-01)?", value)
     try:
         if match:
@@ -104,9 +123,29 @@ def catch_up_times(value: str) -> tuple[str, timedelta]:
     return cron, max(after - before for before, after in pairwise(moments))
 
 
+def _flag(value: str) -> bool:
+    if value.lower() not in _TRUE | _FALSE:
+        raise SettingError(f"{value!r} is neither true nor false")
+    return value.lower() in _TRUE
+
+
 def _log_format(value: str) -> str:
     if value not in (TEXT, JSON):
         raise SettingError(f"{value!r} is neither {TEXT} nor {JSON}")
+    return value
+
+
+def _across(value: str) -> Across:
+    found: list[Across] = [each for each in ACROSS if each == value]
+    if not found:
+        raise SettingError(f"{value!r} is neither months nor courts")
+    return found[0]
+
+
+def _bulk_url(value: str) -> str:
+    """Return the place of bulk files; what it names is found when it is used, since that may take a package."""
+    if "?" in value or "#" in value or "@" in value:
+        raise SettingError("the place is shown in the UI, so it may have no password, and no part after `?` or `#`")
     return value
 
 
@@ -202,7 +241,7 @@ class Settings:
     account: str | None = _setting("", _account)
     base_url: str = _setting(DEFAULT_BASE_URL, checked_base_url)
     courts: tuple[str, ...] = _setting("scotus,ca9", _courts)
-    first_month: date = _setting("2015-01", _month)
+    first_month: date = _setting("2015-01", month_of)
     streams: tuple[str, ...] = _setting(choice.default_streams(), choice.stream_names)
     grouped: tuple[str, ...] = _setting("", jurisdictions)
     catch_up: str = _setting("daily", _catch_up)
@@ -210,9 +249,17 @@ class Settings:
     omit_fields: tuple[str, ...] = _setting("", choice.omitted_fields)
     precedential_status: str = _setting("", choice.precedential_status)
     data_dir: Location = _setting("data", location_of)
+    duplicates_across: Across = _setting("", _across)
+    processes: int = _setting("0", _between(int, 0, 1025, "a whole number from 0 to 1024"))
     change_days: float = _setting("30", _between(float, 0, 3651, "a number of days up to 3650"))
     vector_store: str = _setting("", checked_vector_store)
     embed: str = _setting("", checked_embed)
+    bulk_url: str = _setting(DEFAULT_URL, _bulk_url)
+    bulk_dir: Path = _setting("data/bulk", Path)
+    corpus_courts: tuple[str, ...] = _setting("", _corpus_courts)
+    corpus_first_year: int | None = _setting("", year_of)
+    corpus_dir: Path = _setting("data/corpus", Path)
+    complete_bulk: bool = _setting("false", _flag)
     rate_limits: str = _setting("5/min,50/hour,125/day", _rates)
     reserve_share: float = _setting("0.05", _between(float, 0, 1, "a share of 0 or more, below 1"))
     shared_hour_limit: int = _setting("0", _between(int, 0, 10**9, "a whole number"))

@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from courtlistener_assets.cli import main as command  # noqa: E402  (this checkout, not an installed copy)
 from courtlistener_assets.definitions import location  # noqa: E402
+from courtlistener_assets.download.bulk.corpus.columns import described  # noqa: E402
 from courtlistener_assets.download.streams import STREAMS  # noqa: E402
 from courtlistener_assets.settings import Settings  # noqa: E402
 from resources import errors  # noqa: E402
@@ -35,6 +36,7 @@ _ENVIRON = {
     "COURTLISTENER_STREAMS": ",".join(stream.name for stream in STREAMS),
     "COURTLISTENER_VECTOR_STORE": "pgvector:chunks",
     "COURTLISTENER_EMBED": "mine.embeddings:embed",
+    "COURTLISTENER_CORPUS_COURTS": "all",
 }
 
 _SETTINGS = """# Settings
@@ -58,10 +60,15 @@ change; Dagster's retries follow it.
 | error | meaning | retried |
 |---|---|---|
 """
+_CORPUS = """# Columns of the corpus
+
+The tables of [the whole corpus as Parquet](../bulk.md#the-whole-corpus-as-parquet). Besides these columns, readers see
+`court` and `year` of the directories. A column that a newer bulk file has, and that is not known here, is kept under
+its own name, as text."""
 _ASSETS = """# Assets, jobs and sensors
 
-What the code location defines with all streams and a vector store; `COURTLISTENER_STREAMS` and
-`COURTLISTENER_VECTOR_STORE` say which of them it has. A key such as
+What the code location defines with all streams, a vector store and a corpus; `COURTLISTENER_STREAMS`,
+`COURTLISTENER_VECTOR_STORE` and `COURTLISTENER_CORPUS_COURTS` say which of them it has. A key such as
 `ca9|2024-01-01` names a partition of court and month.
 """
 
@@ -207,6 +214,18 @@ def commands_page() -> str:
     return "# Commands\n" + "".join(pages)
 
 
+def corpus_page() -> str:
+    """Return the columns of the corpus, table by table."""
+    lines = [_CORPUS]
+    last = ""
+    for table, column, kind, meaning in described():
+        if table != last:
+            lines.append(f"\n## `{table}`\n\n| column | type | meaning |\n|---|---|---|")
+            last = table
+        lines.append(f"| `{column}` | {kind} | {_cell(meaning)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _commands(path: str, each: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, each
     for name, child in sorted(getattr(each, "commands", {}).items()):
@@ -224,6 +243,7 @@ PAGES = {
     "assets.md": assets_page,
     "errors.md": errors_page,
     "commands.md": commands_page,
+    "corpus.md": corpus_page,
 }
 
 

@@ -29,6 +29,13 @@
     |-- PageRejected                 Postgres refuses a page
     |-- TooLate                      what the change log said then is no longer there
     |-- Overtaken *                  another run has made the same file
+    |-- BuilderDied                  a process that made a file was ended
+    |-- DumpError                    a bulk file cannot be used
+    |   |-- DumpMissing              there is none, or a table of it is missing
+    |   |-- DumpUnavailable *        the place does not answer
+    |   |-- DumpDamaged              damaged, or cut
+    |   |-- DumpChanged              other columns, or another dialect
+    |   `-- DiskFull                 no room for the rows that are wanted
     |-- Stopped                      the run was told to stop
     |-- NothingYet                   nothing to report
     `-- LocalError                   on this machine, for `demo` and `dev`
@@ -232,6 +239,36 @@ class Overtaken(CourtListenerAssetsError):
     """Another run has replaced the file of this partition since its documents were read."""
 
     retryable = True
+
+
+class BuilderDied(CourtListenerAssetsError):
+    """A process that made a partition's file was ended: mostly there was too little memory for so many at once."""
+
+
+class DumpError(CourtListenerAssetsError):
+    """A file of CourtListener's bulk data cannot be used."""
+
+
+class DumpMissing(DumpError):
+    """There is no bulk data at its place, or not every table of it."""
+
+
+class DumpUnavailable(DumpError):
+    """The place of the bulk data does not answer; what was read until now is kept."""
+
+    retryable = True
+
+
+class DumpDamaged(DumpError):
+    """A bulk file is damaged, or was cut; what was read until then is kept."""
+
+
+class DumpChanged(DumpError):
+    """A bulk file has not the columns, or not the dialect, that are known; a newer version may know how to read it."""
+
+
+class DiskFull(DumpError):
+    """There is no room for the wanted rows of bulk files; what was read until then is kept."""
 
 
 class Stopped(CourtListenerAssetsError):

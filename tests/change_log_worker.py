@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from courtlistener_assets.building.partition import Builder
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.options import ChunkOptions
 from courtlistener_assets.chunks.table import write_partition
-from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.courts import offline
 from courtlistener_assets.download.streams import OPINION, STREAMS
@@ -44,6 +45,7 @@ def work(database_url: str, data: str, partitions: list[str], seed: int, begun: 
     database, chance = Database(database_url), random.Random(seed)
     store = RecordStore(database, [table for stream in STREAMS for table in stream.tables])
     log = ChangeLog.at(Path(data), database)
+    builder = Builder(store=store, streams=chosen(), data_dir=Path(data), options=ChunkOptions(), log=log)
     begun.set()
     while True:
         with suppress(CourtListenerAssetsError):
@@ -51,4 +53,4 @@ def work(database_url: str, data: str, partitions: list[str], seed: int, begun: 
             if chance.random() < 0.1:
                 log.compact(0)
             partition = partition_of(chance.choice(partitions))
-            build_partition(store, chosen(), partition, Path(data), ChunkConfig(), log)
+            builder.build(partition)

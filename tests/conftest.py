@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from psycopg import sql
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.servers.server import EmbeddedServer
-from resources.connections import pools
+from resources.connections import pools, postgres
 from resources.connections.postgres import Database
 from resources.errors import CourtListenerAssetsError
 from tests.in_memory import in_memory
@@ -32,9 +33,29 @@ if TYPE_CHECKING:
     from courtlistener_assets.devkit.simulator.server import Simulator
 
 Server = TypeVar("Server", bound=EmbeddedServer)
+TESTS = Path(__file__).parent
 
 # To make and drop a database for each test is mostly work of the file system.
 EmbeddedServer.temporary_root = in_memory()
+
+#: Files that take long, the longest first: one that began near the end would be waited for by idle workers.
+LONG_FILES = (
+    "truth/test_truth.py",
+    "chaos/test_chaos.py",
+    "acceptance/test_terminate.py",
+    "acceptance/test_docs_commands.py",
+    "acceptance/test_deferred_backfill.py",
+    "acceptance/test_dev.py",
+    "integration/test_embedding.py",
+    "acceptance/test_wheel.py",
+    "unit/test_vector_memory.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; `--no-loadscope-reorder` keeps this order."""
+    rank = {TESTS / name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def _started(server: Server) -> Server:
@@ -94,6 +115,12 @@ def fresh_postgres_server() -> Iterator[PostgresServer]:
     server = _started(PostgresServer())
     yield server
     server.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks a Postgres that cannot be reached knows it after half a second."""
+    monkeypatch.setattr(postgres, "CONNECTION_SECONDS", 0.5)
 
 
 @pytest.fixture(scope="session")

@@ -10,22 +10,23 @@ from typing import Any, cast
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.files import Location
 from resources.records.chunk_log import ChunkLog
+from resources.records.chunk_texts import ChunkTexts
 
 
 @dataclass
 class MemoryNumbers:
     """What `ChunkLog` does, but that nothing is ever rolled back."""
 
-    last: int = 0
+    number: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     entries: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
 
-    def knows(self, last_file: int) -> bool:
-        return self.last >= last_file
+    def last(self) -> int:
+        return self.number
 
     def skip(self, last_file: int) -> int:
-        self.last = max(self.last, last_file) + 1
-        return self.last
+        self.number = max(self.number, last_file) + 1
+        return self.number
 
     def version(self, partition: str) -> str | None:
         return self.versions.get(partition)
@@ -46,7 +47,7 @@ class MemoryNumbers:
         return sorted(sequence for sequence, (there, _) in self.entries.items() if there == partition)
 
     def older_than(self, days: float) -> int:
-        return self.last if days == 0 else 0
+        return self.number if days == 0 else 0
 
     def forget(self, up_to: int) -> None:
         self.entries = {sequence: entry for sequence, entry in self.entries.items() if sequence > up_to}
@@ -67,11 +68,11 @@ class MemoryTurn:
 
     def commit(self, version: str, entries: Iterable[bytes]) -> None:
         for entry in entries:
-            self.numbers.last += 1
-            self.numbers.entries[self.numbers.last] = (self.partition, entry)
+            self.numbers.number += 1
+            self.numbers.entries[self.numbers.number] = (self.partition, entry)
         self.numbers.versions[self.partition] = version
 
 
 def log_in_memory(data_dir: Location) -> ChangeLog:
     """A change log for tests of one process."""
-    return ChangeLog(cast(ChunkLog, MemoryNumbers()), data_dir)
+    return ChangeLog(cast(ChunkLog, MemoryNumbers()), cast(ChunkTexts, None), data_dir)

@@ -63,8 +63,8 @@ def measured(count: int) -> dict[str, Any]:
         assert _metadata(home)["change"] == "0 added, 0 removed"
         size = sum(file.stat().st_size for file in home.rglob("chunks.parquet"))
     row = {
-        "opinions": first["opinions"],
-        "chunks": first["chunks"],
+        "opinions": first["stored_opinions"],
+        "chunks": first["dagster/partition_row_count"],
         "seconds": round(seconds, 1),
         "file_mb": round(size / 2**20, 1),
         "first_run_mb": first_mb,

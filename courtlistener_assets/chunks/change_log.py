@@ -25,9 +25,10 @@ from courtlistener_assets.chunks.changes import header_digest
 from courtlistener_assets.chunks.files import Location, opened, shown, unreadable
 from courtlistener_assets.chunks.net import Net, merged
 from courtlistener_assets.chunks.news import add_entries, chain
-from resources.connections.postgres import Database
+from resources.connections.postgres import Connection, Database
 from resources.errors import Overtaken, TooLate
 from resources.records.chunk_log import ChunkLog, Turn
+from resources.records.chunk_texts import ChunkTexts
 
 #: How many rows an entry has at most; a change of more is told in several.
 ROWS_AN_ENTRY = 50_000
@@ -49,6 +50,11 @@ class PartitionTurn:
     def state(self) -> Iterator[pa.RecordBatch]:
         """What the log says of the partition, as rows of STATE_SCHEMA."""
         return self._log.state_of(self._partition)
+
+    @property
+    def connection(self) -> Connection:
+        """What is written by it counts when the turn ends."""
+        return self._turn.connection
 
     def tell(self, version: str, changes: Iterable[list[tuple[Any, ...]]]) -> None:
         """The file was replaced by this version: groups of rows as `RowVersions.changes` gives them."""
@@ -80,21 +86,25 @@ class Telling:
 class ChangeLog:
     """The log of the files below `data_dir`."""
 
-    def __init__(self, numbers: ChunkLog, data_dir: Location) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: ChunkLog, texts: ChunkTexts, data_dir: Location) -> None:
+        self.numbers, self.texts = numbers, texts
         self._data_dir = data_dir
 
     @classmethod
     def at(cls, data_dir: Location, database: Database) -> ChangeLog:
         """The log of the files there, whose numbers a database gives. All workers have to name the place alike."""
-        return cls(ChunkLog(database, shown(data_dir)), data_dir)
+        return cls(ChunkLog(database, shown(data_dir)), ChunkTexts(database, shown(data_dir)), data_dir)
 
     def open(self) -> ChangeLog:
         """Make sure that Postgres knows as much as the files do, and that these tell all that it knows."""
-        if not self.numbers.knows(chain(self._data_dir).last):
+        last = self.numbers.last()
+        if chain(self._data_dir).last > last:
             self.renew("it has files that Postgres does not know")
         self.write_files()
-        if not chain(self._data_dir).complete:
+        found = chain(self._data_dir)
+        if not found.last:  # The dataset may have come without it.
+            self.renew("there was none")
+        elif not found.complete or found.last < last:
             self.renew("some of its files are missing")
         return self
 

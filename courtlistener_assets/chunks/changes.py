@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +28,8 @@ class Diff:
     `moved` chunks are no longer in the file, but in that of another partition, or in it as soon as it is made again;
     `removed` ones are in no other. `reembed` chunks have the same text below another context_header, `relabelled` ones
     only other metadata: a vector store keeps their vectors. `added_tokens` are those of the chunks to embed, `added`
-    and `reembed`. `written` is False if nothing changed and the file was not touched.
+    and `reembed`. `written` is False if nothing changed and the file was not touched. `content` stands for all rows as
+    they are now: equal rows have the same.
     """
 
     added: int
@@ -39,6 +40,7 @@ class Diff:
     added_tokens: int = 0
     written: bool = True
     moved: int = 0
+    content: str = field(default="", compare=False)
 
     @property
     def rows(self) -> int:
@@ -156,7 +158,13 @@ class RowVersions:
     def diff(self) -> Diff:
         """The counts of what changed."""
         added, removed, unchanged, relabelled, reembed, tokens, moved = self._table.execute(_COUNTS).fetchone()
-        return Diff(added, removed, unchanged, relabelled, reembed, tokens, moved=moved)
+        return Diff(added, removed, unchanged, relabelled, reembed, tokens, moved=moved, content=self._content())
+
+    def _content(self) -> str:
+        content = hashlib.sha256()
+        for id, digest in self._table.execute("SELECT id, after FROM chunks WHERE after IS NOT NULL ORDER BY id"):
+            content.update(id + digest)
+        return content.hexdigest()
 
     def changes(self, at_once: int) -> Iterator[list[tuple[Any, ...]]]:
         """What changed: chunk_id, change, doc_type, document_id, content_hash, header_hash, in the order of the ids."""

@@ -29,7 +29,7 @@ _SENTENCE_END = re.compile(rf"[.?!。\uff01\uff1f]{_MARKS}(?:\s?\[?(?:\d{{1,3}}|
 _CLOSING = " \n\t'\"\u2019”)]»"
 _CLOSED = (".", "?", "!", ":", ";", "。", "\uff01", "\uff1f")
 #: Blank lines up to the last one, so that no paragraph begins with a line break.
-_PARAGRAPH_GAP = re.compile(r"\n{2,}(?:\s*[\r\n])?")
+_PARAGRAPH_GAP = re.compile(r"\n\n+(?:\s*[\r\n])?")
 #: A sentence that only supports the one before it, which a cut between them would leave without its authority.
 _CITATION = re.compile(
     r"(?:Id|Ibid|See|Cf|Accord|But see|Compare|E\.g|\d+ [A-Z]|§|Pp?\. \d)|[\"'”\u2019)(\[]"
@@ -179,13 +179,10 @@ def _last_heading(text: str) -> int:
 
 
 def _paragraph_ends(text: str) -> list[int]:
-    ends: list[int] = []
-    start = 0
-    while (gap := text.find("\n\n", start)) >= 0 and (match := _PARAGRAPH_GAP.match(text, gap)):
-        start = match.end()
-        if ends or text[:gap].strip():
-            ends.append(start)
-    return ends if start == len(text) and ends else [*ends, len(text)]
+    ends = [gap.end() for gap in _PARAGRAPH_GAP.finditer(text)]
+    while ends and not text[: ends[0]].strip():
+        del ends[0]
+    return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
 
 
 def _sentence_ends(text: str, paragraph: tuple[int, int], low: int, high: int) -> list[int]:

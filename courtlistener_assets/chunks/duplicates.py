@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from courtlistener_assets.chunks.copies import Copies
 from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.identity import case_keys, digest, text_digest
 from courtlistener_assets.chunks.likeness import NEAR_SCHEMA, NearTexts, share_contained
@@ -79,28 +80,30 @@ class Duplicates:
     with `near`; besides, the text of one combined opinion is in memory.
     """
 
-    def __init__(self, tables: sqlite3.Connection, *, near: bool) -> None:
+    def __init__(self, tables: sqlite3.Connection, *, near: bool, copies: Copies | None) -> None:
         self._tables = tables
+        self._copies = copies
         self._near = NearTexts(tables) if near else None
         self._combined: _Combined | None = None
 
     @classmethod
     @contextmanager
-    def none_yet(cls, *, near: bool = False) -> Iterator[Duplicates]:
-        """Without any documents yet."""
+    def none_yet(cls, *, near: bool = False, copies: Copies | None = None) -> Iterator[Duplicates]:
+        """Without any documents yet. `copies` knows the documents of other partitions."""
         with scratch_tables(_SCHEMA) as tables:
-            yield cls(tables, near=near)
+            yield cls(tables, near=near, copies=copies)
 
     def original_of(self, document: Document, text: str) -> Original | None:
         """The document that this one is a version, a copy or a part of; None if it has a text of its own."""
         cases = case_keys(document, text)
         contents = _contents(document, text, cases)
-        found = self._main_of(document) or self._copied_by(document, contents) or self._combined_with(document, text)
-        if not found and self._near and (alike := self._near.like(document.key, text, cases)):
-            found = Original(alike, "near_text")
-        self._remember(document, contents, found.key if found else document.key)
-        if not found and document.cluster_id and document.kind.combined(document.body):
-            self._combined = _Combined(document.cluster_id, document.key, text)
+        here = self._main_of(document) or self._copied_by(document, contents) or self._combined_with(document, text)
+        here = here or self._nearly(document, text, cases)
+        found = here or self._elsewhere(document, text)
+        original = found.key if found else document.key
+        self._remember(document, contents, original)
+        if not here and document.cluster_id and document.kind.combined(document.body):
+            self._combined = _Combined(document.cluster_id, original, text)
         return found
 
     def _main_of(self, document: Document) -> Original | None:
@@ -121,6 +124,17 @@ class Duplicates:
         if not combined or combined.cluster_id != document.cluster_id or combined.key == document.key:
             return None
         return Original(combined.key, "part") if share_contained(text, combined.text) >= _PART else None
+
+    def _nearly(self, document: Document, text: str, cases: Sequence[bytes]) -> Original | None:
+        alike = self._near.like(document.key, text, cases) if self._near else None
+        # That may be a copy of a document in another partition.
+        original = self._one("documents", digest(alike)) if alike else None
+        return Original(original, "near_text") if original and original != document.key else None
+
+    def _elsewhere(self, document: Document, text: str) -> Original | None:
+        """What a document of another partition is the original of; asked of those only that none here is."""
+        found = self._copies.original_of(document, text) if self._copies else None
+        return Original(found[0], "same_file" if found[1] else "same_text") if found else None
 
     def _remember(self, document: Document, contents: Sequence[tuple[Kind, bytes]], original: str) -> None:
         self._tables.executemany(

@@ -9,9 +9,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from courtlistener_assets.chunks.document import Document
 
+#: Where else than in its own file a document's copies are told: nowhere, in other months of its court, in all courts.
+Across = Literal["", "months", "courts"]
+ACROSS: tuple[Across, ...] = ("", "months", "courts")
 #: Orders that are shorter ("Affirmed.", "Motion granted.") are alike without being one, even in one docket.
 _SHORT = 200
 #: The part of a docket number that a text repeats: `21-50498`, `1:21-cv-00123`.
@@ -50,8 +54,43 @@ def _of_long_text(document: Document, text: str) -> Iterator[tuple[str, ...]]:
         yield "number", number
     if document.case_name and document.date_filed:
         yield "name", " ".join(document.case_name.casefold().split()), str(document.date_filed)
-    if any(len(each) >= _SHORTEST_NUMBER and each in text for each in _NUMBER.findall(document.docket_number)):
+    if _is_named(document, text):
         yield ("named",)
+
+
+def _is_named(document: Document, text: str) -> bool:
+    """Whether the text has the number of the document's docket."""
+    return any(len(each) >= _SHORTEST_NUMBER and each in text for each in _NUMBER.findall(document.docket_number))
+
+
+def contents_elsewhere(document: Document, text: str, across: Across) -> Iterator[tuple[bool, bytes]]:
+    """What a copy in another file has, too, each with whether it names the court's file; none of a short text.
+
+    In another month of the court the text has the identity that `case_keys` tells. A docket number says nothing in
+    another court: with it, the case has to have the same name.
+    """
+    if not across or len(text) < _SHORT:
+        return
+    place, hashed = (document.doc_type, document.court_id), text_digest(text)
+    for key in _of_long_text(document, text):
+        yield False, digest("text", hashed, *place, *key)
+    sha1 = document.body.get("sha1")
+    if sha1:
+        yield True, digest("sha1", hashed, *place, str(sha1))
+    if across == "courts":
+        for key in _in_any_court(document, text):
+            yield False, digest("text", hashed, document.doc_type, *key)
+        if sha1:
+            yield True, digest("sha1", hashed, document.doc_type, str(sha1))
+
+
+def _in_any_court(document: Document, text: str) -> Iterator[tuple[str, ...]]:
+    name = " ".join(document.case_name.casefold().split())
+    for kind, *rest in _of_long_text(document, text):
+        if kind in ("docket", "citation", "name"):
+            yield kind, *rest
+        elif name:
+            yield kind, *rest, name
 
 
 def text_digest(text: str) -> str:

@@ -108,9 +108,9 @@ class News:
 
 @contextmanager
 def changes_since(data_dir: str | Location, sequence: int) -> Iterator[News]:
-    """What has changed since the entry of this number, 0 for everything.
+    """What has changed since the entry of this number. Begin with `whole_state`.
 
-    Raises TooLate if the log no longer tells it: then begin again with `whole_state`.
+    Raises TooLate if the log no longer tells it, or never had this number: then begin again.
     """
     place = location_of(data_dir)
     found = chain(place)
@@ -126,6 +126,8 @@ def whole_state(data_dir: str | Location) -> Iterator[News]:
     place = location_of(data_dir)
     with Net.empty() as todo:
         found = chain(place)
+        if not found.last:
+            raise TooLate("there is no change log; the next run that makes vector inputs begins one")
         if not found.complete:
             raise TooLate(f"entry {found.after(found.compacted) + 1} of the change log is missing")
         if found.compacted:

@@ -15,6 +15,7 @@ from typing import Any
 
 from courtlistener_assets.chunks.chunking import CHUNKER_VERSION, Chunk, chunk
 from courtlistener_assets.chunks.citations import FindClusters, Row, with_citations
+from courtlistener_assets.chunks.copies import Copies
 from courtlistener_assets.chunks.cuts import ends_at_sentence
 from courtlistener_assets.chunks.document import Document, document_columns
 from courtlistener_assets.chunks.duplicates import Duplicates, Original, originals_first
@@ -55,6 +56,7 @@ def partition_rows(
     reserved: int = 0,
     max_header_tokens: int = 64,
     near_duplicates: bool = False,
+    copies: Copies | None = None,
     find_citations: Callable[[str, str], list[str]] | None = None,
     find_clusters: FindClusters | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -62,8 +64,9 @@ def partition_rows(
 
     Those of a cluster must follow each other. A longer header than `max_header_tokens` is cut; as many are `reserved`
     in every chunk if the header counts, however long it is: otherwise another name of a case would give its documents
-    other chunks. `find_citations` is given a chunk's text and its content_hash, `find_clusters` the citations of some
-    documents at a time. What is known of earlier documents, to find duplicates, is kept on disk meanwhile.
+    other chunks. `copies` knows the documents of other partitions. `find_citations` is given a chunk's text and its
+    content_hash, `find_clusters` the citations of some documents at a time. What is known of earlier documents, to find
+    duplicates, is kept on disk meanwhile.
     """
     cut = partial(
         chunk, max_tokens=max_tokens, overlap_sentences=overlap_sentences, tokenizer=tokenizer, reserved=reserved
@@ -76,7 +79,7 @@ def partition_rows(
         shared |= _duplicate_columns(duplicates.original_of(document, cleaned.text), tally)
         return [shared | row for row in _rows(document, cleaned, chunks)]
 
-    with Duplicates.none_yet(near=near_duplicates) as duplicates:
+    with Duplicates.none_yet(near=near_duplicates, copies=copies) as duplicates:
         found = ((document, rows_of(document, cleaned)) for document, cleaned in _with_text(documents, tally))
         for _, rows in with_citations(found, find_citations, find_clusters) if find_citations else found:
             yield from rows

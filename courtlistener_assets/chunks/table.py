@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from courtlistener_assets.chunks.change_log import ROWS_AN_ENTRY, PartitionTurn, Telling
 from courtlistener_assets.chunks.changes import Diff, RowVersions
+from courtlistener_assets.chunks.copies import Copies
 from courtlistener_assets.chunks.files import Location, opened, publish, staged, unreadable
 from resources.errors import UnusableRecord
 
@@ -99,6 +100,7 @@ def write_partition(
     find_moves: Callable[[RowVersions], None] | None = None,
     telling: Telling | None = None,
     before: Callable[[], None] = lambda: None,
+    copies: Copies | None = None,
 ) -> Diff:
     """Replace the partition's file at `path` by `rows`, unless it has them already; return the difference.
 
@@ -110,7 +112,8 @@ def write_partition(
 
     `telling` tells the difference in the change log, and what counts as there before is what the log has heard of the
     partition: that is the file, unless it is damaged, or a worker was killed. Without, a damaged file counts as absent,
-    and so does a local one that cannot be read for any reason.
+    and so does a local one that cannot be read for any reason. With it, other partitions are told by `copies` which
+    documents are here.
 
     Raises UnusableRecord, and leaves the old file, if two rows have the same chunk id; ValueError if one is not hex;
     OSError if a file that is not on this machine cannot be reached; Overtaken and StoreUnavailable as `Telling.turn`.
@@ -125,10 +128,14 @@ def write_partition(
             if find_moves:
                 find_moves(versions)
             diff = versions.diff()
-            if is_current and not diff:
+            is_current = is_current and not diff
+            if not is_current:
+                before()
+                publish(new_file, path)
+            if turn and copies:  # The log is told last: its numbers are for one worker at a time.
+                copies.tell(turn.connection)
+            if is_current:
                 return replace(diff, written=False)
-            before()
-            publish(new_file, path)
             if turn:
                 turn.tell(version, versions.changes(ROWS_AN_ENTRY))
     if telling:

@@ -15,6 +15,9 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets import logs
+from courtlistener_assets.defs.assets.bulk import bulk_assets
+from courtlistener_assets.defs.assets.bulk_audit import bulk_audit_asset
+from courtlistener_assets.defs.assets.bulk_corpus import CORPUS_ASSETS
 from courtlistener_assets.defs.assets.court_changes import court_changes_asset
 from courtlistener_assets.defs.assets.downloads import download_asset
 from courtlistener_assets.defs.assets.failed_dockets import failed_dockets_asset
@@ -32,6 +35,7 @@ from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
 from courtlistener_assets.defs.names import TEXT_ASSETS, UNDATED_VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.schedules import catch_up_schedule, current_months_schedule, rolling_refresh_schedules
 from courtlistener_assets.defs.sensors import sensors
+from courtlistener_assets.download.bulk.bootstrap import fills_from_bulk
 from courtlistener_assets.download.courts import nearest, offline
 from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import FEWER_PARTITIONS, too_many_partitions
@@ -97,7 +101,7 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     months = court_months(courts, settings.first_month)
     cron, every = catch_up_times(settings.catch_up)
     by_month = [stream for stream in streams if stream.by_month]
-    jobs = asset_jobs(streams, names)
+    jobs = asset_jobs(streams, names, corpus=bool(settings.corpus_courts))
     scope = Scope(frozenset(courts), settings.first_month)
     for dockets in (stream for stream in streams if stream.name == DOCKETS):
         jobs = {**jobs, LOOK_UP_FAILED_DOCKETS: look_up_failed_dockets_job(dockets, scope, names)}
@@ -115,14 +119,12 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
         schedules.append(current_months_schedule(names, jobs, courts, months))
         schedules.append(catch_up_schedule(names, jobs, courts, settings.grouped, cron))
     if kinds := all_kinds(by_month):
-        assets.append(vector_inputs_asset(months, settings.data_dir, by_month, names, settings.change_days))
+        assets.append(vector_inputs_asset(months, settings, by_month, names))
         checks.append(vector_inputs_checks(months, settings.data_dir, kinds, names))
     if entries := undated_stream(streams):
         assets.append(undated_dockets_asset(undated(courts), entries, by_month, scope, names))
         if kinds := all_kinds(by_month):
-            assets.append(
-                undated_vector_inputs_asset(undated(courts), settings.data_dir, by_month, names, settings.change_days)
-            )
+            assets.append(undated_vector_inputs_asset(undated(courts), settings, by_month, names))
             checks.append(vector_inputs_checks(undated(courts), settings.data_dir, kinds, names, UNDATED_VECTOR_INPUTS))
         checked.append(Checked(UNDATED_DOCKETS, undated(courts), [sweep.name for sweep in entries.sweeps]))
     text = [each.key for each in assets if name_of(each.key) in TEXT_ASSETS]
@@ -131,13 +133,15 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     if settings.refresh_days:
         schedules += rolling_refresh_schedules(names, jobs, streams, settings.refresh_days)
     checks += [complete_and_current_check(each, names) for each in checked]
+    bulk = [bulk_assets(settings, names), bulk_audit_asset(settings, names)] if fills_from_bulk(streams) else []
+    bulk += [make(settings, names) for make in CORPUS_ASSETS if settings.corpus_courts]
     partitions = {name_of(each.key): each.partitions_def for each in assets}
     operations = [failed_dockets_asset(names), quota_usage_asset(settings, names), completeness_asset(streams, names)]
     return {
-        "assets": assets + kept + operations,
+        "assets": assets + kept + bulk + operations,
         "asset_checks": checks,
         "jobs": [*jobs.values(), *backlog_jobs(names)],
-        "sensors": sensors(names, jobs, partitions, checked),
+        "sensors": sensors(names, jobs, partitions, checked, settings),
         "schedules": schedules,
     }
 

@@ -10,11 +10,20 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from courtlistener_assets.defs.assets.bulk import BULK_ASSETS
+from courtlistener_assets.defs.assets.bulk_audit import BULK_AUDIT
 from courtlistener_assets.defs.assets.download_config import Id, PartitionKey, StepConfig
 from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS
 from courtlistener_assets.defs.checks.downloads import COMPLETENESS
-from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names
+from courtlistener_assets.defs.names import (
+    BULK_CORPUS,
+    CORPUS_VECTOR_INPUTS,
+    UNDATED_VECTOR_INPUTS,
+    VECTOR_INPUTS,
+    Names,
+)
 from courtlistener_assets.defs.steps import NO_RUN_RETRY, step
+from courtlistener_assets.download.bulk.bootstrap import fills_from_bulk
 from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
 from courtlistener_assets.download.stream import Stream, all_kinds
 from courtlistener_assets.download.undated import undated_stream
@@ -30,13 +39,16 @@ RETRY_FAILED_DOCKETS = "retry_failed_dockets"
 CATCH_UP = "catch_up"
 UNDATED = "undated"
 WHOLE_STREAMS = "whole_streams"
+BOOTSTRAP = "bootstrap"
+LOOK_UP_DIFFERENCES = "look_up_differences"
+CORPUS = "corpus"
 
 #: Jobs by their names without a prefix; what define_asset_job returns has no public name.
 Jobs = Mapping[str, Any]
 
 
-def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
-    """Return the jobs that have something to do with these streams."""
+def asset_jobs(streams: Sequence[Stream], names: Names, *, corpus: bool = False) -> Jobs:
+    """Return the jobs that have something to do with these streams, and that of a corpus if there is one."""
     by_month = [stream.name for stream in streams if stream.by_month]
     whole = [stream.name for stream in streams if not stream.by_month]
     chunks = [VECTOR_INPUTS] if all_kinds(streams) else []
@@ -65,6 +77,20 @@ def asset_jobs(streams: Sequence[Stream], names: Names) -> Jobs:
         REBUILD_UNDATED: (
             undated_chunks,
             "Prepare the text of what belongs to no month again, from what is stored; sends no request.",
+        ),
+        BOOTSTRAP: (
+            [*BULK_ASSETS, BULK_AUDIT] if fills_from_bulk(streams) else [],
+            "Fill the months of your courts from CourtListener's bulk files of a date, without a request, and compare "
+            "what was stored before; what the files show to be deleted is looked up, some of it in each run.",
+        ),
+        LOOK_UP_DIFFERENCES: (
+            [BULK_AUDIT] if fills_from_bulk(streams) else [],
+            "Go on with looking up what a dump has shown to be deleted, and report how the store differed from it.",
+        ),
+        CORPUS: (
+            [BULK_CORPUS, CORPUS_VECTOR_INPUTS] if corpus else [],
+            "Write the rows of COURTLISTENER_CORPUS_COURTS in CourtListener's bulk files of a date as Parquet, and the "
+            "chunks of their text, without a request and without a database.",
         ),
         "check_completeness": (
             [COMPLETENESS],

@@ -13,6 +13,8 @@ import dagster as dg
 VECTOR_INPUTS = "vector_inputs"
 UNDATED_VECTOR_INPUTS = "undated_vector_inputs"
 VECTOR_STORE = "vector_store"
+BULK_CORPUS = "bulk_corpus"
+CORPUS_VECTOR_INPUTS = "corpus_vector_inputs"
 #: What is made from downloads, without a request.
 TEXT_ASSETS = (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits. Here, since who

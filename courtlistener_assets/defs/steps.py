@@ -60,7 +60,8 @@ def bound(context: StepContext, partition: Selection | None = None) -> Iterator[
     """Give every line of this thread the step's run, job and asset, and the partition. Threads do not inherit them."""
     fields = {"run_id": context.run.run_id, "job": context.job_name}
     if isinstance(context, dg.AssetExecutionContext):
-        fields["asset"] = name_of(context.asset_key)
+        of_one = len(context.selected_asset_keys) == 1
+        fields["asset"] = name_of(context.asset_key) if of_one else context.assets_def.op.name
     if partition is not None:
         fields["partition"] = str(partition)
     with structlog.contextvars.bound_contextvars(**fields):

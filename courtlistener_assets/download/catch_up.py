@@ -2,18 +2,22 @@
 
 Belongs here: the selections, and walking their sweeps, those of parents before those of their children. Does not belong
 here: Dagster (`defs/assets/court_changes.py`), what does not fit together afterwards (`membership.py`).
+
+A sweep over parents by the dates of their children (`dockets+clusters`) brings those that have a child more than the
+store knows. Most children that were modified are known: so it waits until one comes that does not fit under a parent
+that is stored, and is left out if none does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from courtlistener_assets.download.stream import Stream, Sweep
 from courtlistener_assets.download.sweep import OVERLAP, Sweeper
 from resources.errors import PermissionDenied
-from resources.records.model import Scope, SweepPass
+from resources.records.model import Record, Scope, SweepPass
 
 
 @dataclass(frozen=True, order=True)
@@ -61,18 +65,63 @@ def catch_up(
     use are `refused`; once it may, they are asked for what was modified since their own last pass.
     """
     scoped = replace(sweeper, scope=Scope(frozenset(courts), selection.first_month))
-    passes = {}
+    walks = _Walks(scoped, selection, since, {stream.name for stream in streams})
     for stream in streams:
         try:
-            for sweep in selection.sweeps(stream):
-                passes[sweep.name] = scoped.walk_since(stream, sweep, selection, since)
+            walks.walk(stream)
         except PermissionDenied as error:
             for sweep in selection.sweeps(stream):  # Each remembers from where it is to be asked for.
                 scoped.store.begin_pass_since(
                     scoped.key(stream, sweep, selection), since, run_id=scoped.run_id, overlap=OVERLAP
                 )
             refused(error)
-    return passes
+    return walks.passes
+
+
+@dataclass
+class _Walks:
+    """The sweeps of one catch-up in their order; `streams` are the names of those that it walks.
+
+    `waiting` are sweeps over parents that wait for what their children show, by the stream of these.
+    """
+
+    sweeper: Sweeper
+    selection: Courts
+    since: datetime
+    streams: set[str]
+    passes: dict[str, SweepPass] = field(default_factory=dict)
+    waiting: dict[str, tuple[Stream, Sweep]] = field(default_factory=dict)
+
+    def walk(self, stream: Stream) -> None:
+        """Walk the sweeps of a stream, and before its first page that needs them those over its parents."""
+        own = replace(self.sweeper, arriving=lambda records: self._look_at(stream, records))
+        try:
+            for sweep in self.selection.sweeps(stream):
+                if sweep.parents_of in self.streams:
+                    self.waiting[sweep.parents_of] = stream, sweep
+                else:
+                    self.passes[sweep.name] = own.walk_since(stream, sweep, self.selection, self.since)
+        except PermissionDenied:
+            self._walk_parents(stream)
+            raise
+        if stream.name in self.waiting:
+            self._leave_out(stream)
+
+    def _look_at(self, stream: Stream, records: Sequence[Record]) -> None:
+        scope = self.sweeper.scope
+        if stream.name in self.waiting and scope and not self.sweeper.store.fit(records, scope):
+            self._walk_parents(stream)
+
+    def _walk_parents(self, stream: Stream) -> None:
+        if stream.name in self.waiting:
+            above, sweep = self.waiting.pop(stream.name)
+            self.passes[sweep.name] = self.sweeper.walk_since(above, sweep, self.selection, self.since)
+
+    def _leave_out(self, stream: Stream) -> None:
+        """Leave the sweep over parents out, since all children fit under what is stored."""
+        above, sweep = self.waiting.pop(stream.name)
+        met = self.passes[self.selection.sweeps(stream)[0].name]
+        self.passes[sweep.name] = self.sweeper.walk_unless_met(above, sweep, self.selection, self.since, met)
 
 
 def current_as_of(passes: Sequence[SweepPass]) -> datetime | None:

@@ -34,6 +34,7 @@ class Sweep:
     objects' own or their parents'. `status_filter` is its way to the precedential status of decisions. `modified` is
     the date by which a pass finds what changed; `beside` the sweep beside whose increments this one is walked, if it
     exists for them only. `any_month`: what it brings is stored whatever its own date, since that of a child counts.
+    `parents_of`: it brings the parents of what was modified of a stream, which list these.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Sweep:
     modified: str = "date_modified"
     beside: str = ""
     any_month: bool = False
+    parents_of: str = ""
 
     def by_modified(self, relation: str) -> Sweep:
         """The sweep that goes beside this one's increments: over objects with a child that was modified."""

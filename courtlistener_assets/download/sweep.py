@@ -6,7 +6,7 @@ Belongs here: the order of steps within a sweep. Does not belong here: the way a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.responses import Page
 from resources.errors import PageRejected, TransientApiError
 from resources.records.endless import Bound
-from resources.records.model import Failure, PageOfRecords, Scope, SweepKey, SweepPass
+from resources.records.model import Failure, PageOfRecords, Record, Scope, SweepKey, SweepPass
 from resources.records.store import RecordStore
 from resources.telemetry import metrics, tracing
 
@@ -40,10 +40,10 @@ class SweepStopped(Exception):
 class Sweeper:
     """Walks sweeps for one run.
 
-    `stopped` is called before every request, `stored` with every page once it is stored and the pass as it was
-    before. The sweeps are those of `asset`, or of the asset named like the stream. What `scope` excludes is not stored.
-    `looked_up`: what is walked was noted as missing. Pages and objects are asked for in `attempts`. `trouble` is what
-    all its walks have met.
+    `stopped` is called before every request, `arriving` with the records of every page before they are stored, `stored`
+    with every page once it is stored and the pass as it was before. The sweeps are those of `asset`, or of the asset
+    named like the stream. What `scope` excludes is not stored. `looked_up`: what is walked was noted as missing. Pages
+    and objects are asked for in `attempts`. `trouble` is what all its walks have met.
     """
 
     client: CourtListenerClient
@@ -51,6 +51,7 @@ class Sweeper:
     run_id: str
     full_refresh: bool = False
     stopped: Callable[[], bool] = lambda: False
+    arriving: Callable[[Sequence[Record]], None] = lambda records: None
     stored: Callable[[SweepPass, PageOfRecords], None] = lambda before, page: None
     asset: str = ""
     api_changes: ApiChanges = field(default_factory=ApiChanges)
@@ -89,6 +90,20 @@ class Sweeper:
         key = self.key(stream, sweep, partition)
         begun = self.store.begin_pass_since(key, since, run_id=self.run_id, overlap=OVERLAP)
         return self._to_the_end(begun, stream, sweep, partition)
+
+    def walk_unless_met(
+        self, stream: Stream, sweep: Sweep, partition: Selection, since: datetime, met: SweepPass
+    ) -> SweepPass:
+        """The same, without a request if the finished pass `met` has shown that this one would bring nothing.
+
+        It is walked all the same if it was begun before, or has to begin earlier than that one did.
+        """
+        key = self.key(stream, sweep, partition)
+        begun = self.store.begin_pass_since(key, since, run_id=self.run_id, overlap=OVERLAP)
+        if begun.finished or begun.pages or begun.since is None or met.since is None or begun.since < met.since:
+            return self._to_the_end(begun, stream, sweep, partition)
+        nothing = PageOfRecords([])
+        return self.store.store_page(begun, nothing, after_id=0, watermark=met.watermark, finished=True)
 
     def ask(self, endpoint: str, id: int) -> dict[str, Any]:
         """Ask for a single object; raises as the client does, and SweepStopped."""
@@ -213,6 +228,7 @@ class _Walk:
             self.sweeper.api_changes.look_at(self.stream, page.objects, records.failures)
         # An object without id or docket can only be found again among the ids of its page.
         records.failures[:] = [_placed(failure, current.after_id, after_id) for failure in records.failures]
+        self.sweeper.arriving(records.records)
         kept = self.keep(current, records, after_id=after_id, watermark=page.served_at, finished=finished)
         metrics.PAGES.labels(self.stream.name).inc()
         metrics.RECORDS.labels(self.stream.name).inc(len(page.objects))

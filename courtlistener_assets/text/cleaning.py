@@ -23,7 +23,7 @@ from courtlistener_assets.text.marks import Footnote, Mark, Marks, settle
 from courtlistener_assets.text.mojibake import has_mojibake, may_be_mojibake
 
 #: Changes whenever the same field can give another clean text.
-CLEANER_VERSION = "2"
+CLEANER_VERSION = "3"
 
 #: The fields of an opinion that can hold its text, best first: CourtListener's own order.
 OPINION_FIELDS = (
@@ -52,8 +52,8 @@ class CleanText:
     `source` is the name of the API's field. `marks` are the characters that were moved out of the text, `footnotes` the
     spans of the text that are footnotes. `flags` may hold `lost_ligatures` (the PDF's font lost fi, fl, ff),
     `lost_characters` (it has replacement characters or glyphs of a private font), `lost_hyphens` (words that lines had
-    cut are in two parts) and `mojibake` (characters were read in a wrong encoding, and it is not certain which). `text`
-    is "" when the field holds only markup.
+    cut are in two parts), `mojibake` (characters were read in a wrong encoding, and it is not certain which), and what
+    the layout does not show for certain (`marks.Doubt`). `text` is "" when the field holds only markup.
     """
 
     text: str
@@ -99,11 +99,11 @@ def clean(value: str, source: str) -> CleanText:
     else:
         stream = plain.unwrap(decode_entities(repaired), marks)
     settled = settle(stream, marks)
-    return CleanText(settled.text, source, settled.marks, settled.footnotes, _flags(settled.text))
+    return CleanText(settled.text, source, settled.marks, settled.footnotes, _flags(settled.text) | marks.doubts)
 
 
 def _flags(text: str) -> frozenset[str]:
-    unusual = unusual_characters(text)
+    unusual = "" if text.isascii() else unusual_characters(text)
     signs = {
         LOST_LIGATURES: lost_ligatures(text),
         LOST_CHARACTERS: bool(_LOST.search(unusual)),

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise, repeat
+from operator import contains
 
-from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.marks import Marks, all_visible, cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
 _BORDER = ")]:|§*}"
@@ -41,7 +42,7 @@ _MIN_WORDS = 3.0
 
 def in_reading_order(lines: list[str], marks: Marks) -> list[str]:
     """Return the lines with every region of columns replaced by its left column, a blank line, its right column."""
-    return _split_pages(_split_captions(lines, marks))
+    return _split_pages(_split_captions(lines, marks), marks)
 
 
 # --- captions --------------------------------------------------------------------------------------------------------
@@ -105,39 +106,37 @@ def _borders(lines: list[str]) -> dict[int, list[int]]:
 def _at_border(line: str, column: int, marks: Marks) -> tuple[str, str]:
     """The parts of a line to the left and to the right of the border, which becomes a mark."""
     for place in range(column - _JITTER, column + _JITTER + 1):
-        left, right = _cut(line, max(0, place))
+        left, right = cut(line, max(0, place))
         border = right[: len(right) - len(right.lstrip(_BORDER))]
         if border and right[len(border) : len(border) + 1] in ("", " ") and left[-1:] in ("", " ", *_BORDER):
             return left.rstrip() + marks.mark("rule", border), right[len(border) :].strip()
-    left, right = _cut(line, column)
+    left, right = cut(line, column)
     return (line, "") if left[-1:].strip() and right[:1].strip() else (left.rstrip(), right.strip())
-
-
-def _cut(line: str, column: int) -> tuple[str, str]:
-    """Cut a line before a column, counted without the control sequences of marks."""
-    for token in MARK_TOKEN.finditer(line) if MARK in line else ():
-        if len(visible(line[: token.start()])) > column:
-            break
-        column += len(token.group())
-    return line[:column], line[column:]
 
 
 # --- pages of columns ------------------------------------------------------------------------------------------------
 
 
-def _split_pages(lines: list[str], depth: int = 0) -> list[str]:
+def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
     """Part the regions in which white space runs down between columns of prose, which all begin in the same place."""
     result: list[str] = []
     place = 0
-    seen = list(map(visible, lines)) if MARK in "".join(lines) else lines
+    seen = all_visible(lines)
     for start, end, column in _regions(lines, seen) if depth < _MAX_COLUMNS else ():
         if start < place:
             continue
         bare = [line[:column].strip() for line in seen[start:end]]
-        if any(bare) and _are_columns(bare, [line[column:].strip() for line in seen[start:end]]):
-            halves = [_cut(line, column) for line in lines[start:end]]
+        if any(bare) and _are_columns(bare, [line[column:].strip() for line in seen[start:end]], marks):
+            halves = [cut(line, column) for line in lines[start:end]]
             left, right = [half.rstrip() for half, _ in halves], [half.rstrip() for _, half in halves]
-            result += [*lines[place:start], "", *_split_pages(left, depth + 1), "", *_split_pages(right, depth + 1), ""]
+            result += [
+                *lines[place:start],
+                "",
+                *_split_pages(left, marks, depth + 1),
+                "",
+                *_split_pages(right, marks, depth + 1),
+                "",
+            ]
             place = end
     return [*result, *lines[place:]] if place else lines
 
@@ -148,14 +147,13 @@ def _regions(lines: list[str], seen: list[str]) -> list[tuple[int, int, int]]:
     `seen` are the lines without marks.
     """
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
-    for index, text in enumerate(map(str.strip, lines)):
-        if _GUTTER not in text:
-            continue
-        line, rest = lines[index], visible(text[text.index(_GUTTER) :].lstrip())
+    bare = list(map(str.strip, lines))
+    for index in compress(range(len(bare)), map(contains, bare, repeat(_GUTTER))):
+        line, rest = lines[index], visible(bare[index].partition(_GUTTER)[2].lstrip())
         column = len(seen[index]) - len(line) + len(line.rstrip()) - len(rest)
         found.setdefault(column, []).append(index)
     regions: list[tuple[int, int, int]] = []
-    filled = [bool(line) and not line.isspace() for line in lines] if found else []
+    filled = list(map(bool, bare))
     for column, hits in found.items():
         start = 0
         for end in range(1, len(hits) + 1):
@@ -186,7 +184,7 @@ def _crosses(line: str, column: int) -> bool:
     return line[:1] == PAGE_BREAK or not (not gutter or gutter.isspace())
 
 
-def _are_columns(left: list[str], right: list[str]) -> bool:
+def _are_columns(left: list[str], right: list[str], marks: Marks) -> bool:
     """Whether sentences go on down a column and would be torn if the lines were read across, as rows of a table are."""
     rows = [(one, other) for one, other in zip(left, right, strict=True) if one or other]
     torn = 0
@@ -194,7 +192,11 @@ def _are_columns(left: list[str], right: list[str]) -> bool:
         torn += sum(bool(below[0]) and _goes_on(above[1], below[1]) for above, below in pairwise(rows))
         if _has_sentences(left):  # long names and short sums belong together
             torn += sum(bool(above[1]) and _goes_on(above[0], below[0]) for above, below in pairwise(rows))
-    return torn >= _MIN_TORN and torn >= _MIN_TORN_SHARE * len(rows)
+    if torn >= _MIN_TORN and torn >= _MIN_TORN_SHARE * len(rows):
+        return True
+    if torn and min(sum(map(bool, left)), sum(map(bool, right))) >= _MIN_COLUMN_LINES:
+        marks.doubts.add("doubtful_columns")
+    return False
 
 
 def _has_sentences(cells: list[str]) -> bool:

@@ -15,13 +15,13 @@ from bisect import bisect
 from courtlistener_assets.text.marks import MARK_TOKEN, Kind, Marks
 from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK, PageLines
 from courtlistener_assets.text.page_numbers import numbers_in, page_numbers
-from courtlistener_assets.text.running_heads import heads_at_edges, heads_inside, repeated_lines
+from courtlistener_assets.text.running_heads import heads_at_edges, heads_between, heads_inside, repeated_lines
 from courtlistener_assets.text.stamps import is_piece, stamps
 
 
 def without_furniture(page: PageLines, marks: Marks) -> PageLines:
     """Replace running heads, feet, watermarks, stamps and page numbers by page break lines that hold them as marks."""
-    found = _furniture(page)
+    found = _furniture(page, marks)
     breaks: dict[int, str] = {}
     for index, kind in found.items():
         middle = kind == "running_head" and _is_watermark(page, index, found)
@@ -30,7 +30,7 @@ def without_furniture(page: PageLines, marks: Marks) -> PageLines:
     return page.with_breaks(breaks)
 
 
-def _furniture(page: PageLines) -> dict[int, Kind]:
+def _furniture(page: PageLines, marks: Marks) -> dict[int, Kind]:
     stamped = stamps(page)
     groups = [group for group in repeated_lines(page) if not stamped.issuperset(group)]
     numbers = numbers_in(page)
@@ -38,9 +38,13 @@ def _furniture(page: PageLines) -> dict[int, Kind]:
     heads = heads_inside(page, groups, maybe)
     counted = page_numbers(page, numbers, maybe)
     heads |= heads_at_edges(page, groups, stamped | heads | counted)
+    heads |= heads_between(page, stamped | heads | counted, {number.place for number in numbers})
     sure = stamped | heads | counted
     if sure or page.breaks:
         counted |= {number.place for number in numbers if not number.roman and _is_at_edge(page, number.place, sure)}
+    taken = counted | stamped | heads
+    if any(number.place not in taken and page.interrupts(number.place, sure) for number in numbers):
+        marks.doubts.add("doubtful_page_numbers")
     kinds: dict[int, Kind] = {index: "stamp" if is_piece(page.bare[index]) else "running_head" for index in heads}
     kinds |= dict.fromkeys(counted, "page_number")
     return kinds | dict.fromkeys(stamped, "stamp")

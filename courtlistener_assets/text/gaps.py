@@ -18,6 +18,9 @@ from courtlistener_assets.text.lines import Lines
 _RUNNING_SHARE = 0.2
 _UNFINISHED_SHARE = 0.4
 _MIN_SEEN = 4
+#: Between the shares of paragraphs and those of lines.
+_DOUBTFUL = (0.1, 0.3)
+_MIN_DOUBTFUL = 10
 _INDENT = 2
 _MAX_BLANKS = 4
 #: A gap is the blank lines above a line, times this, and the fewest at the lines around it.
@@ -27,6 +30,8 @@ _NO_GAP = 0
 
 class Gaps:
     """`parts[i]` says whether the blank lines above line i part paragraphs; `indent` is how far a first line stands in.
+
+    `doubtful` are the gaps of a document in which one kind of them does both.
 
     `runs_on[i]` says whether a sentence surely goes on from line i - 1 to line i, `unfinished[i]` whether line i looks
     like one in which a sentence does not end.
@@ -38,10 +43,13 @@ class Gaps:
         self.indent = _INDENT if crossed <= _RUNNING_SHARE * sum(steps) else 2 * _INDENT
         gaps = _gaps(lines)
         if gaps:
-            parting = _parting(gaps, runs_on, unfinished)
-            self.parts = [gap in parting for gap in gaps]
+            seen, running = Counter(gaps), Counter(compress(gaps, runs_on))
+            parting = _parting(seen, running, Counter(compress(gaps[1:], unfinished)))
+            self.parts = list(map(parting.__contains__, gaps))
+            self.doubtful = _are_doubtful(seen, running)
         else:
             self.parts = [False] * len(lines)
+            self.doubtful = False
 
 
 def _gaps(lines: Lines) -> list[int]:
@@ -62,11 +70,8 @@ def _gaps(lines: Lines) -> list[int]:
     return gaps
 
 
-def _parting(gaps: list[int], runs_on: list[bool], unfinished: list[bool]) -> set[int]:
+def _parting(seen: Counter[int], running: Counter[int], open_above: Counter[int]) -> set[int]:
     """The kinds of gaps across which seldom a sentence goes on, surely or to judge by the line above."""
-    seen = Counter(gaps)
-    running = Counter(compress(gaps, runs_on))
-    open_above = Counter(compress(gaps[1:], unfinished))
     parting = set()
     for gap, count in seen.items():
         here, around = divmod(gap, _GAP)
@@ -77,3 +82,11 @@ def _parting(gaps: list[int], runs_on: list[bool], unfinished: list[bool]) -> se
         if here and parts:
             parting.add(gap)
     return parting
+
+
+def _are_doubtful(seen: Counter[int], running: Counter[int]) -> bool:
+    """Whether sentences go on across a kind of gap too seldom for the lines of a paragraph, and yet often."""
+    return any(
+        gap >= _GAP and count >= _MIN_DOUBTFUL and _DOUBTFUL[0] * count <= running[gap] <= _DOUBTFUL[1] * count
+        for gap, count in seen.items()
+    )

@@ -121,7 +121,7 @@ class _Nesting:
 
     def __init__(self, text: str) -> None:
         #: Whether `A.` is an answer, and whether capitals say nothing.
-        self._talks = any(f"\nQ{sign}" in text for sign in ".: \t")
+        self._talks = "\nQ" in text and any(f"\nQ{sign}" in text for sign in ".: \t")
         sample = text[:: len(text) // _SAMPLE + 1]
         self._shouts = sum(map(str.isupper, sample)) > 0.4 * sum(map(str.islower, sample))
         self._open: list[tuple[int, int]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from courtlistener_assets.text.characters import in_small_letters
 from courtlistener_assets.text.marks import Marks
 
 #: What may follow a word directly.
@@ -39,7 +40,7 @@ class Vocabulary:
         self._halves = [
             half.lower() for hyphen in _HYPHENS if hyphen in text for half in _CUT_ENDS[hyphen].findall(text)
         ]
-        self._text = text.lower() if self._halves else ""
+        self._text = in_small_letters(text) if self._halves else ""
         self._words = frozenset(self._text.split() if len(self._halves) > _FEW else ())
 
     def __contains__(self, word: str) -> bool:

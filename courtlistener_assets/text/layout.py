@@ -17,6 +17,7 @@ from courtlistener_assets.text.tables import set_rows
 from courtlistener_assets.text.wording import (
     LONGEST_NUMERAL,
     ends_of,
+    goes_on_after_end,
     is_abbreviated,
     is_capitals,
     is_cut,
@@ -34,6 +35,9 @@ _DASHES = "-\u2010\u2013"
 _NUMBERS = "0123456789§"
 _SAME_COLUMN = 4
 _MIN_INDENTED = 4
+#: Sentences that seem to end in the middle, as those do whose lines are out of order.
+_MIN_STRAY = 3
+_STRAY_SHARE = 0.01
 
 
 class Layout:
@@ -55,6 +59,10 @@ class Layout:
         for index in self._rows.lines:
             unfinished[index] = False
         self._gaps = Gaps(lines, self._runs_on, unfinished)
+        if self._gaps.doubtful:
+            marks.doubts.add("doubtful_paragraphs")
+        if self._are_out_of_order():
+            marks.doubts.add("lines_out_of_order")
         indents = lines.indents
         #: How much further to the right than the line above a line begins.
         self._steps = [0, *map(sub, indents[1:], indents)]
@@ -62,6 +70,15 @@ class Layout:
         least = self._gaps.indent
         self._apart = [gap or step >= least for gap, step in zip(self._gaps.parts, self._steps, strict=True)]
         self._indents = self._are_indented()
+
+    def _are_out_of_order(self) -> bool:
+        """Whether sentences that surely end go on in the line below, more often than by a misprint."""
+        texts = self._lines.texts
+        stray = sum(
+            texts[index][0].islower() and goes_on_after_end(texts[index - 1], texts[index])
+            for index in compress(range(1, len(texts)), self._ended)
+        )
+        return stray >= _MIN_STRAY and stray > _STRAY_SHARE * sum(self._runs_on)
 
     def _are_indented(self) -> bool:
         """Whether this document's paragraphs begin with an indent more often than after a short line alone."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from itertools import compress, pairwise
-from operator import sub
+from itertools import compress, repeat
+from operator import contains, sub
 
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK, places_of
@@ -48,16 +48,17 @@ class Lines:
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
         bare = list(map(str.strip, raw))
-        marked = MARK in "".join(bare)
-        leading = [index for index, line in enumerate(bare) if line and line[0] == MARK] if marked else ()
+        marked = _with(MARK, bare) if MARK in "".join(bare) else []
+        leading = [index for index in marked if bare[index][0] == MARK]
         before = dict.fromkeys(places_of(PAGE_BREAK, raw), PAGE_BREAK)
         raw = list(raw) if leading else raw
         for index in leading:
             before[index], raw[index] = _without_leading_marks(raw[index])
             bare[index] = raw[index].strip()
-        kept = [index for index, line in enumerate(bare) if line]
+        kept = list(compress(range(len(bare)), bare))
         first = len(self.texts)
-        self.blanks += [below - above - 1 for above, below in pairwise([-1, *kept])]
+        blank_above = list(map(sub, kept, range(len(kept))))
+        self.blanks += map(sub, blank_above, [0, *blank_above])
         self.edges += [False] * len(kept)
         self.marks += [""] * len(kept)
         trailing = self._place(before, kept, first)
@@ -84,20 +85,22 @@ class Lines:
         ends = list(map(len, map(str.rstrip, lines)))
         indents = list(map(sub, ends, map(len, bare)))
         text = "\n".join(bare)
-        if MARK in text:
-            ends = [indent + len(visible(line)) for indent, line in zip(indents, bare, strict=True)]
-        hard = "\xa0" in text  # beside the plain one, `repair` has left no other space
-        for index in [index for index, line in enumerate(bare) if "  " in line or (hard and "\xa0" in line)]:
-            line = bare[index]
-            if WIDE_SPACE in line:
+        for index in _with(MARK, bare) if MARK in text else ():
+            ends[index] = indents[index] + len(visible(bare[index]))
+        for index in _with("  ", bare):
+            if WIDE_SPACE in bare[index]:
                 self.wide[first + index] = lines[index]
-            elif not hard:
-                bare[index] = line.replace("  ", " ")
-                continue
-            bare[index] = " ".join(line.split())
+            bare[index] = " ".join(bare[index].split())
+        for index in _with("\xa0", bare) if "\xa0" in text else ():  # `repair` has left no other space
+            bare[index] = " ".join(bare[index].split())
         self.texts += bare
         self.indents += indents
         self.ends += ends
+
+
+def _with(part: str, lines: list[str]) -> list[int]:
+    """The places of the lines that have a part."""
+    return list(compress(range(len(lines)), map(contains, lines, repeat(part))))
 
 
 def _without_leading_marks(line: str) -> tuple[str, str]:

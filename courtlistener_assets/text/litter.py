@@ -50,16 +50,11 @@ _STAMPS = tuple(
         re.compile,
         (
             r"age\s?\d+\s+of\s+\d+",
-            r"Pg:?\s?\d+\s+of",
-            r"PageID",
-            r"Filed(?<!\(Filed)[: ]+\d\d/\d\d/\d\d",
-            r"FILED[: ]+\d\d/\d\d/\d\d",
-            r"Entered[: ]+\d\d/\d\d/\d\d",
+            r"P(?:g:?\s?\d+\s+of|ageID)",
+            r"F(?:iled(?<!\(Filed)[: ]+\d\d/\d\d/\d\d|ILED[: ]+\d\d/\d\d/\d\d|iling #)",
+            r"E(?:ntered[: ]+\d\d/\d\d/\d\d|ntry Number \d|-Filed)",
             r"NYSCEF",
-            r"Filing #",
-            r"E-Filed",
             r"INDEX NO\. \d",
-            r"Entry Number \d",
         ),
     )
 )
@@ -69,20 +64,26 @@ _STARS = (
     re.compile(r"\[(?<!\d \[)\d+ [A-Z][\w., ]{1,50}? \d+\]"),
 )
 _DOCKET = re.compile(r"[Nn]os?\. \d\d-\d{2,5}(?= [a-z])")
-_LONE = re.compile(r"(?<=\s)\d{1,2}(?=\s)")
+#: The same without its first letters, which many words have.
+_DOCKET_NUMBER = re.compile(r"\. \d\d-\d{2,5}(?= [a-z])")
+_LONE = re.compile(r"[0-9](?<=\s.)[0-9]?(?=\s)")
 #: What has a number by which it is cited, before that number.
 _CITED = re.compile(
     r"(?:[Ff]igure|[Tt]able|[Pp]aragraph|[Pp]age|[Pp]art|[Ss]ection|[Rr]ule|[Cc]hapter|[Tt]itle|[Aa]rticle|[Cc]ount"
     r"|[Cc]laim|[Ee]xhibit|[Aa]ppendix|[Ss]tep|[Ii]tem|[Nn]ote|No\.)s?\s$"
 )
+#: The last letters of these, or a space that stands before another.
+_ENDS_CITED = frozenset("ehmnprstx. \t\n")
 _HEAD_INSIDE = re.compile(
-    rf"(?<=[.?!\"”)]) (?:(?:[IVX]{{1,5}}|[A-H])\. )?(?:{'|'.join(_HEADS)})(?: [A-Z]{{2,}})* (?=[A-Z][a-z]*[ ,])"
+    rf" (?<=[.?!\"”)] )(?:(?:[IVX]{{1,5}}|[A-H])\. )?(?:{'|'.join(_HEADS)})(?: [A-Z]{{2,}})* (?=[A-Z][a-z]*[ ,])"
 )
 _BARE_NUMERAL = re.compile(r"\(?(?:[IVX]{1,5}|[A-Z]|[a-z]|\d{1,2})[.)]{1,2}|[IVX]{1,5}")
 _NUMERAL = re.compile(r"(?:[IVX]{1,5}|[A-Z]|\d{1,2})[.)]\s+(?=\S)|\([A-Za-z0-9]{1,3}\)\s+(?=\S)")
 #: Longer lines are sentences, and these are no headings.
 _LONGEST_HEADING = 120
-_NUMERAL_INSIDE = re.compile(r"\. (?<=[a-z\d)]\. )(?<!amend\. )(?:I{1,3}|IV|VI{0,3}|IX)\. (?=[A-Z][a-z]+ [a-z])")
+_NUMERAL_INSIDE = re.compile(
+    r"\. (?<=[a-z\d)]\. )(?<!amend\. )(?<!App\. )(?<!Ap\. )(?<!Art\. )(?:I{1,3}|IV|VI{0,3}|IX)\. (?=[A-Z][a-z]+ [a-z])"
+)
 _LETTER_INSIDE = re.compile(
     r"\. (?<=[a-z\d)]\. )(?<!amend\. )(?:[A-H]|I{1,3}|IV|VI{0,3}) "
     r"(?=(?:The|We|In|It|This|That|At|On|For|As|To|If|When|Under) )"
@@ -133,7 +134,7 @@ def furniture_inside(text: str) -> Iterator[int]:
         before, after = _rest_of_line(text, *stamp)
         if is_prose(f"{before} {after}"[-LOOK:]) or len(before) + len(after) > LOOK:
             yield stamp[0]
-    dockets = list(_DOCKET.finditer(text))
+    dockets = list(_DOCKET.finditer(text)) if len(_DOCKET_NUMBER.findall(text)) >= REPEATED else []
     times = Counter(match.group() for match in dockets)
     yield from (match.start() for match in dockets if times[match.group()] >= REPEATED)
     yield from _numbered_lines(text)
@@ -161,7 +162,7 @@ def _numbered_lines(text: str) -> Iterator[int]:
     found: list[list[int]] = []
     for match in _LONE.finditer(text):
         number, place = int(match.group()), match.start()
-        if _CITED.search(text, max(0, place - _LINE[0]), place):
+        if text[place - 2 : place - 1] in _ENDS_CITED and _CITED.search(text, max(0, place - _LINE[0]), place):
             continue
         chain = chains.pop(number - 1, None)
         if chain is None or not _LINE[0] <= place - chain[-1] <= _LINE[1]:
@@ -195,7 +196,7 @@ def _crosses_tab(left: str, right: str, line: str) -> bool:
     last = left.split()[-1:] or [""]
     if last[0].lower() in OPEN and right[:1].islower():
         return True
-    if not _LETTER.search(right) and left[:1].isupper():  # A row of a table of contents.
+    if not _LETTER.search(right) and _NUMERAL.sub("", left, count=1)[:1].isupper():  # A row of a table of contents.
         return False
     return is_prose(line) and (right[:1].islower() or is_prose(right) or is_prose(left))
 

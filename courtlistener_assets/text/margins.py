@@ -115,7 +115,7 @@ class Margins:
         return [
             rights[index]
             - ends[index]
-            - (2 if (text := texts[index + 1])[0] in _RULES else 1 + len(text.partition(" ")[0]))
+            - (2 if (text := texts[index + 1])[0] in _RULES else text.find(" ") + 1 or len(text) + 1)
             for index in places
         ]
 

@@ -27,6 +27,15 @@ Kind = Literal[
     "boilerplate",  # navigation of a web site, back links, headings of notes, a transcriber's licence note
 ]
 
+#: What a page does not show for certain. Then the text is kept as it stands, and the document has the flag.
+Doubt = Literal[
+    "doubtful_columns",  # lines with a wide space in one place: side by side, or rows
+    "doubtful_line_numbers",  # numbers that count up beside lines: of the lines, or of items
+    "doubtful_page_numbers",  # a number on a line of its own, in a sentence
+    "doubtful_paragraphs",  # blank lines that part paragraphs, and lines of sentences nearly as often
+    "lines_out_of_order",  # sentences that end and go on below, as of pages that were read in another order
+]
+
 # Unicode noncharacters: never valid in a text that is exchanged, so `repair` removes them from every input.
 BLOCK, LINE, CELL = "\ufdd0", "\ufdd1", "\ufdd2"
 MARK, MARK_END, _NOTE, _NOTE_END = "\ufdd3", "\ufdd4", "\ufdd5", "\ufdd6"
@@ -61,6 +70,7 @@ class Marks:
 
     found: list[tuple[Kind, str]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    doubts: set[Doubt] = field(default_factory=set)
 
     def mark(self, kind: Kind, text: str) -> str:
         """Remember a piece of text; return the control sequence that holds its place in the stream."""
@@ -85,6 +95,22 @@ class Settled:
 def visible(line: str) -> str:
     """The line without the control sequences of marks."""
     return MARK_TOKEN.sub("", line) if MARK in line else line
+
+
+def all_visible(lines: list[str]) -> list[str]:
+    """The lines without the control sequences of marks."""
+    if MARK not in "".join(lines):
+        return lines
+    return [MARK_TOKEN.sub("", line) if MARK in line else line for line in lines]
+
+
+def cut(line: str, column: int) -> tuple[str, str]:
+    """Cut a line before a column, counted without the control sequences of marks."""
+    for token in MARK_TOKEN.finditer(line) if MARK in line else ():
+        if len(visible(line[: token.start()])) > column:
+            break
+        column += len(token.group())
+    return line[:column], line[column:]
 
 
 def settle(stream: str, marks: Marks) -> Settled:

@@ -14,12 +14,12 @@ import re
 
 from courtlistener_assets.text import plain
 from courtlistener_assets.text.blocks import text_of_blocks
-from courtlistener_assets.text.characters import decode_references, unusual_characters
+from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.chrome import is_page, without_links
 from courtlistener_assets.text.elements import IN_TEXT, MARK_PIECES, Elements, Frame
 from courtlistener_assets.text.endnotes import NOTE_TEXT
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END, MARK_TOKEN, PRE_LINE, Kind, Marks
-from courtlistener_assets.text.mojibake import may_be_mojibake, repair_mojibake
+from courtlistener_assets.text.mojibake import repair_mojibake
 from courtlistener_assets.text.star_pages import with_star_pages
 from courtlistener_assets.text.tags import pieces_of, without_broken_tags
 
@@ -184,5 +184,4 @@ def stream_of(markup: str, marks: Marks) -> str:
 
 
 def _text(stream: str) -> str:
-    text = decode_references(without_broken_tags(stream))
-    return repair_mojibake(text) if may_be_mojibake(unusual_characters(text)) else text
+    return repair_mojibake(decode_references(without_broken_tags(stream)))

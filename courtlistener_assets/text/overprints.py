@@ -12,31 +12,33 @@ say it twice; it is taken only in a text with others that do not.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from courtlistener_assets.text.marks import Marks
+from courtlistener_assets.text.page_lines import PageLines
 
 _MIN_LETTERS = 4
 
 
-def without_overprints(text: str, marks: Marks) -> str:
+def without_overprints(page: PageLines, marks: Marks) -> PageLines:
     """Replace each line that only repeats words of the line above in their columns by a mark."""
-    lines = text.split("\n")
+    lines, bare = page.lines, page.bare
     found = [
         index
-        for index, (above, line) in enumerate(pairwise(lines), 1)
-        if line and (words := line.strip()) and words in above and _is_overprint(above, line, words)
+        for index, (above, words, below) in enumerate(zip(lines, bare[1:], [*bare[2:], ""], strict=False), 1)
+        if words and not below and words in above and _is_overprint(lines, index, words)
     ]
-    found = [index for index in found if not "".join(lines[index + 1 : index + 2]).strip()]
     if all(lines[index].strip() == lines[index - 1].strip() for index in found):
-        return text
+        return page
+    lines = list(lines)
     for index in found:
-        lines[index] = marks.mark("rule", lines[index].strip())
-    return "\n".join(lines)
+        lines[index] = marks.mark("rule", bare[index])
+    return PageLines(lines)
 
 
-def _is_overprint(above: str, line: str, words: str) -> bool:
-    if sum(map(str.isalpha, words)) < _MIN_LETTERS:
+def _is_overprint(lines: list[str], index: int, words: str) -> bool:
+    above, line = lines[index - 1 : index + 1]
+    if line.strip() != words or sum(map(str.isalpha, words)) < _MIN_LETTERS:
+        return False
+    if "".join(lines[index + 1 : index + 2]).strip():
         return False
     column = line.find(words)
     margin = len(above) - len(above.lstrip())

@@ -113,7 +113,7 @@ def joined_at_pages(blocks: list[str], marks: Marks) -> list[str]:
         if pages and len(pages) == len(block) and result:
             held += block + " "
             continue
-        if result and (held or pages) and _runs_on(result[-1], block[len(pages) :]):
+        if result and (held or pages) and runs_on(result[-1], block[len(pages) :]):
             result[-1] += " " + held + block
         elif held:
             result.append(held + block)
@@ -127,7 +127,8 @@ def _are_pages(tokens: str, marks: Marks) -> bool:
     return all(marks.found[int(token[1:-1])][0] == "page" for token in MARK_TOKEN.findall(tokens))
 
 
-def _runs_on(before: str, after: str) -> bool:
+def runs_on(before: str, after: str) -> bool:
+    """Whether a sentence goes on from one block to another, across what is no part of it."""
     before, after = visible(before).rstrip(), visible(after).lstrip()
     if not before or not after or "\t" in before[-200:]:
         return False

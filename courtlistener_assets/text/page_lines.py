@@ -6,11 +6,14 @@ belong here: any judgement on what is furniture (`furniture.py`, `page_numbers.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from copy import copy
 from functools import cached_property
+from itertools import compress
+from operator import itemgetter
 
-from courtlistener_assets.text.marks import MARK, visible
+from courtlistener_assets.text.marks import all_visible
 
 PAGE_BREAK = "\f"
 #: Follows PAGE_BREAK for a line that stands in the middle of a page, so that its text goes on beneath.
@@ -40,27 +43,42 @@ class PageLines:
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
-        self.bare = list(map(str.strip, lines))
-        if MARK in "".join(self.bare):
-            self.bare = [visible(line).strip() for line in self.bare]
-        self.seen = [index for index, line in enumerate(self.bare) if line]
+        self.bare = list(map(str.strip, all_visible(lines)))
+        self.seen = list(compress(range(len(lines)), self.bare))
+        self.texts = list(filter(None, self.bare))
         #: The lines that are page breaks.
         self.breaks = places_of(PAGE_BREAK, lines)
 
     @cached_property
+    def first_characters(self) -> str:
+        """The first character of each line with text, by rank."""
+        return "".join(map(itemgetter(0), self.texts))
+
+    @cached_property
+    def last_characters(self) -> str:
+        """The last character of each line with text, by rank."""
+        return "".join(map(itemgetter(-1), self.texts))
+
+    def beginning_with(self, character: re.Pattern[str]) -> list[int]:
+        """The lines with text that begin with a character."""
+        return [self.seen[match.start()] for match in character.finditer(self.first_characters)]
+
+    @cached_property
     def ranks(self) -> dict[int, int]:
-        return {index: rank for rank, index in enumerate(self.seen)}
+        return dict(zip(self.seen, range(len(self.seen)), strict=True))
 
     def with_breaks(self, breaks: Mapping[int, str]) -> PageLines:
         """The same lines, but for those that are page breaks now."""
         if not breaks:
             return self
         page = copy(self)
-        page.__dict__.pop("ranks", None)
+        for known in ("ranks", "first_characters", "last_characters"):
+            page.__dict__.pop(known, None)
         page.lines, page.bare = list(self.lines), list(self.bare)
         for index, line in breaks.items():
             page.lines[index], page.bare[index] = line, ""
-        page.seen = [index for index in self.seen if index not in breaks]
+        page.seen = list(compress(range(len(page.bare)), page.bare))
+        page.texts = list(filter(None, page.bare))
         page.breaks = sorted({*self.breaks, *breaks})
         return page
 

@@ -27,9 +27,8 @@ _NAMED = re.compile(
 )
 _DASHED = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
 _LONGEST = 24
-#: What all of these begin with, beside characters that are not ASCII.
-_FIRST = frozenset("-[(|~pPgG0123456789ivxlIVXL")
-_ASCII = "\x7f"
+#: What all of these begin with.
+_FIRST = re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.
@@ -56,11 +55,7 @@ class Number(NamedTuple):
 def numbers_in(page: PageLines) -> list[Number]:
     """All lines with nothing but a number."""
     bare = page.bare
-    short = [
-        index
-        for index in page.seen
-        if ((first := bare[index][0]) in _FIRST or first > _ASCII) and len(bare[index]) < _LONGEST
-    ]
+    short = [index for index in page.beginning_with(_FIRST) if len(bare[index]) < _LONGEST]
     matches = ((index, _LINE.fullmatch(bare[index]) or _NAMED.fullmatch(bare[index])) for index in short)
     found = [(index, match[1] or match[2]) for index, match in matches if match]
     return [

@@ -11,6 +11,7 @@ import re
 from itertools import chain, pairwise
 
 from courtlistener_assets.text.columns import in_reading_order
+from courtlistener_assets.text.dotted_spaces import without_dotted_spaces
 from courtlistener_assets.text.furniture import without_furniture
 from courtlistener_assets.text.hyphens import Vocabulary, mend
 from courtlistener_assets.text.layout import Layout
@@ -38,8 +39,9 @@ def unwrap(text: str, marks: Marks) -> str:
         text = _EMPTY_PAGES.sub("\f", text)
     if "\t" in text:
         text = text.expandtabs(8)
-    text = without_overprints(text.replace("\f", f"\n{PAGE_BREAK}\n"), marks)
-    page = without_furniture(PageLines(without_line_numbers(text, marks)), marks)
+    text = without_dotted_spaces(text, marks) if "\xb7" in text else text
+    page = PageLines(text.replace("\f", f"\n{PAGE_BREAK}\n").split("\n"))
+    page = without_furniture(without_line_numbers(without_overprints(page, marks), marks), marks)
     words = Vocabulary("\n".join(page.lines))
     lines, notes = without_footnotes(page, marks)
     body = in_reading_order(lines, marks)

@@ -12,20 +12,26 @@ from __future__ import annotations
 import re
 from itertools import accumulate, pairwise
 
+from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
+from courtlistener_assets.text.page_lines import PageLines
 
-_SIGN = re.compile(r"\n *+(\d\d?)(?!\S)")
-_NUMBER = re.compile(r" {0,40}(\d{1,2})(?: {0,3}\|{1,2})?(?=\s|$)")
+_DIGIT = re.compile(r"\d")
+_SIGN = re.compile(r" *+(\d\d?)(?!\S)")
+_NUMBER = re.compile(r" {0,40}(\d{1,4})(?: {0,3}\|{1,2})?(?=\s|$)")
 #: Shorter columns of numbers are only believed beside longer ones.
 _MIN_COLUMN = 8
 #: A page of paper has at least so many lines; a column of numbers without any text has to have them all.
 _MIN_BARE = 20
+#: A column begins with one of the numbers of a page, and may count on from page to page.
 _MAX_NUMBER = 60
 #: A scan loses numbers, and its columns are not quite straight.
 _MAX_STEP = 3
 _TOLERANCE = 3
 #: Lines without a number between two that have one.
 _MAX_BETWEEN = 6
+#: The text of a list begins in a few columns. That of a page has lines in the middle, which begin anywhere.
+_CENTRED = 6
 #: Blank lines and numbers below which the text of a number may stand.
 _LINES_BELOW = 60
 _MAX_OPEN = 4
@@ -38,12 +44,16 @@ _ENDS = (".", "?", "!", ":", ";", '"', "”", ")")
 
 
 class _Column:
-    """Lines whose numbers count up. `bare` of them have nothing else, and across `runs` a sentence goes on."""
+    """Lines whose numbers count up. `bare` of them have nothing else, and across `runs` a sentence goes on.
+
+    `texts` are the columns in which the texts beside the numbers begin.
+    """
 
     def __init__(self, number: int, rank: int) -> None:
         self.lines: list[int] = []
         self.first = self.last = number
         self.start = self.end = -1
+        self.texts: set[int] = set()
         self.rank = rank
         self.bare = self.runs = self.between = 0
 
@@ -58,6 +68,10 @@ class _Column:
         near = 0 < step <= _MAX_STEP and rank - self.rank <= _MAX_BETWEEN * step
         return near and self.is_beside(*match.span(1))
 
+    def is_above(self, match: re.Match[str]) -> bool:
+        """Whether a number can go on with the numbers of a page that is not the one before."""
+        return len(self.lines) >= _MIN_COLUMN and self.is_beside(*match.span(1))
+
     def is_beside(self, start: int, end: int) -> bool:
         return min(abs(self.start - start), abs(self.end - end)) <= _TOLERANCE
 
@@ -65,11 +79,17 @@ class _Column:
         """Whether the numbers stand between the lines of the text and not beside them."""
         return 2 * self.bare > len(self.lines) and self.between > 0
 
+    def is_doubtful(self) -> bool:
+        """Whether the numbers are many, and sentences go on across some of them, as across those of lines."""
+        return len(self.lines) >= _MIN_COLUMN and self.runs > 1
+
     def is_margin(self) -> bool:
         """Whether the numbers are surely those of lines."""
         count = len(self.lines)
         if count < _MIN_COLUMN or self.last - self.first >= 2 * count:
             return False
+        if len(self.texts) >= _CENTRED and self.last - self.first < count:
+            return True
         if self.first > _MAX_STEP:
             return 4 * self.runs >= count
         if self.bare == count and not self.between:
@@ -77,33 +97,40 @@ class _Column:
         return 8 * self.runs >= count or (self.runs > 0 and 4 * (self.bare + self.runs) >= count)
 
 
-def without_line_numbers(text: str, marks: Marks) -> list[str]:
-    """The lines of a text, with the numbers beside them moved to marks.
+def without_line_numbers(page: PageLines, marks: Marks) -> PageLines:
+    """Move the numbers beside the lines to marks.
 
     A number that stands alone between two lines goes to the beginning of the second one, so that it leaves no gap.
     """
-    lines = text.split("\n")
-    if not _may_count(text):
-        return lines
+    lines = page.lines
+    if not _may_count(page):
+        return page
+    lines = in_single_pages(lines)
     columns = _columns(lines)
     margins = list({(column.start, column.end): column for column in columns if column.is_margin()}.values())
+    if not margins:
+        return page if lines is page.lines else PageLines(lines)
     result = list(lines)
-    if margins:
-        gone: set[int] = set()
-        for column in columns:
-            if _is_alike(column, margins, lines):
-                _move_numbers(column, result, gone, marks)
-        result = [line for index, line in enumerate(result) if index not in gone]
-    return result
+    gone: set[int] = set()
+    for column in columns:
+        if _is_alike(column, margins, lines):
+            _move_numbers(column, result, gone, marks)
+        elif column.is_doubtful():
+            marks.doubts.add("doubtful_line_numbers")
+    return PageLines([line for index, line in enumerate(result) if index not in gone])
 
 
-def _may_count(text: str) -> bool:
+def _may_count(page: PageLines) -> bool:
     """Whether the numbers at the beginning of lines count up somewhere as often as those of a column do."""
-    numbers = [(int(match[1]), match.start()) for match in _SIGN.finditer(f"\n{text}")]
+    likely = page.beginning_with(_DIGIT)
+    if len(likely) <= _MIN_STEPS:
+        return False
+    numbers = [(int(match[1]), index) for index in likely if (match := _SIGN.match(page.lines[index]))]
     if len(numbers) <= _MIN_STEPS:
         return False
+    starts = [0, *accumulate(map(len, page.lines))]
     steps = [
-        0 < after - before <= _MAX_STEP and place - above <= _FAR
+        0 < after - before <= _MAX_STEP and starts[place] + place - starts[above] - above <= _FAR
         for (before, above), (after, place) in pairwise(numbers)
     ]
     sums = [0, *accumulate(steps)]
@@ -120,11 +147,12 @@ def _columns(lines: list[str]) -> list[_Column]:
             continue
         line = lines[index]
         match = _NUMBER.match(line) if text[0].isdigit() else None
-        if match and int(match[1]) <= _MAX_NUMBER:
-            column = _column_of(match, rank, found)
+        if match and (column := _column_of(match, rank, found)):
             column.add(index, match, rank)
             text = line[match.end() :].strip()
             column.bare += not text
+            if text:
+                column.texts.add(len(line.rstrip()) - len(text))
             waiting = column
         else:
             rank += 1
@@ -135,10 +163,13 @@ def _columns(lines: list[str]) -> list[_Column]:
     return found
 
 
-def _column_of(match: re.Match[str], rank: int, found: list[_Column]) -> _Column:
+def _column_of(match: re.Match[str], rank: int, found: list[_Column]) -> _Column | None:
     for column in reversed(found[-_MAX_OPEN:]):
         if column.goes_on(match, rank):
             return column
+    number = int(match[1])
+    if number > _MAX_NUMBER and not any(column.last < number and column.is_above(match) for column in found):
+        return None
     found.append(_Column(int(match[1]), rank))
     return found[-1]
 

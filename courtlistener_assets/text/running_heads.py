@@ -13,12 +13,12 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from itertools import pairwise
+from itertools import chain, compress, pairwise
 
 from courtlistener_assets.text.page_lines import PageLines
 
 _DIGITS = re.compile(r"\d+")
-_DIGIT = frozenset("0123456789")
+_DIGIT = re.compile(r"[0-9]")
 _SPACES = re.compile(r"  +")
 #: A running head that counts the pages: the number first, or last after a wide space.
 _COUNTING = re.compile(r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})|(?:Cite as|Page)\b.*[\s)](\d{1,5})")
@@ -29,6 +29,7 @@ _MIN_GAP_LINES = 13
 _MIN_REPEATS = 3
 _MIN_LETTERS = 2
 _LONGEST = 190
+_LONGEST_TITLE = 60
 _MAX_CLOSE_SHARE = 0.2
 _MIN_SHARE_OF_PAGES = 0.3
 _MIN_SHARE_AT_EDGES = 0.6
@@ -42,15 +43,16 @@ _MANY_PAGES = 6
 _MOST_HEADS = 12
 _SHORT_WORD = 3
 _MIN_CAPITALS = 0.3
+_MIN_CAPITAL_LETTERS = 8
 #: A head that comes on two pages only must not end like text.
 _TEXT_ENDS = (".", ",", ";", ":")
 
 
 def repeated_lines(page: PageLines) -> list[list[int]]:
     """The places of lines that come again, seldom close together. Numbers may differ if one is at an end."""
-    bare = page.bare
-    keys = [bare[index] for index in page.seen]
-    numbered = [place for place, line in enumerate(keys) if line[-1] in _DIGIT or line[0] in _DIGIT]
+    keys = list(page.texts)
+    ends = (page.first_characters, page.last_characters)
+    numbered = sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
     alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in numbered])))
     for place, key in zip(numbered, alike.split("\n"), strict=False):
         keys[place] = key
@@ -62,9 +64,8 @@ def repeated_lines(page: PageLines) -> list[list[int]]:
     if not often:
         return []
     places: dict[str, list[int]] = defaultdict(list)
-    for index, key in zip(page.seen, keys, strict=True):
-        if key in often:
-            places[key].append(index)
+    for index, key in compress(zip(page.seen, keys, strict=True), map(often.__contains__, keys)):
+        places[key].append(index)
     return [indices for indices in places.values() if _is_once_a_page(page, indices)]
 
 
@@ -142,6 +143,57 @@ def heads_at_edges(page: PageLines, groups: list[list[int]], furniture: set[int]
             break
         found |= new
     return found
+
+
+def heads_between(page: PageLines, furniture: Collection[int], others: Collection[int]) -> set[int]:
+    """One or two titles that stand between other furniture and the text, in the middle of a sentence.
+
+    Such a head names what only a few pages are part of: `Roe, J., concurring`. `others` may be furniture, too.
+    """
+    found: set[int] = set()
+    ranks = {page.ranks[index] for index in furniture}
+    known = {*furniture, *others}
+    counting = {page.ranks[index] for index in _counting_lines(page)} - ranks
+    for first in ({rank + 1 for rank in ranks} - ranks) | counting:
+        for last in (first, first + 1):
+            lines = page.seen[first : last + 1]
+            if not all(_is_head_line(page.bare[index]) for index in lines):
+                break
+            if (_is_above_text(page, last) or first in counting) and _interrupt(page, lines, known):
+                found.update(lines)
+    return found
+
+
+def _counting_lines(page: PageLines) -> list[int]:
+    """Lines with a number at an end and the rest in capitals, as the name of a case on one of its pages."""
+    ends = chain(_DIGIT.finditer(page.first_characters), _DIGIT.finditer(page.last_characters))
+    lines = {page.seen[digit.start()] for digit in ends}
+    return [
+        index for index in sorted(lines) if _COUNTING.fullmatch(page.bare[index]) and _is_in_capitals(page.bare[index])
+    ]
+
+
+def _is_in_capitals(line: str) -> bool:
+    return sum(map(str.isupper, line)) >= _MIN_CAPITAL_LETTERS > sum(map(str.islower, line))
+
+
+def _is_head_line(line: str) -> bool:
+    return len(line) <= _LONGEST_TITLE and not line[0].islower() and _is_title(line)
+
+
+def _interrupt(page: PageLines, lines: list[int], known: set[int]) -> bool:
+    """Whether a sentence goes on across lines and those beside them that may be furniture."""
+    more = set(lines) - known
+    known |= more
+    interrupts = page.interrupts(lines[-1], known)
+    known -= more
+    return interrupts
+
+
+def _is_above_text(page: PageLines, rank: int) -> bool:
+    """Whether a blank line stands below a line, and none in the text below that."""
+    below = page.seen[rank : rank + 3]
+    return len(below) > 2 and below[1] - below[0] > 1 == below[2] - below[1]
 
 
 class _Edges:

@@ -34,6 +34,8 @@ _SPOKEN = 2
 _SPEAKERS = ("Q", "A", "Q.", "A.")
 _JITTER = 1
 _SHORT_CELL = 16
+#: What is a cell only in a table.
+_SMALL_WORD = re.compile(r"[a-z]{1,3}")
 
 
 class Row(NamedTuple):
@@ -199,6 +201,8 @@ def _is_lone_row(index: int, gaps: list[tuple[int, int]], lines: Lines, runs_on:
     if runs_on[index] or (index + 1 < len(runs_on) and runs_on[index + 1]) or is_linking(lines.texts[index]):
         return False
     line = lines.wide[index]
+    if any(_SMALL_WORD.fullmatch(cell) for cell in _cells(line, gaps)):
+        return False
     return not _is_stretched(line.split(), line) and any(
         end - start >= _WIDEST_IN_SENTENCE
         or (end - start >= _LONE_GAP and not _SENTENCE_END.search(line[max(0, start - 8) : start]))

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Literal, NamedTuple
 
 from courtlistener_assets.text.litter import (
@@ -68,6 +68,10 @@ _CHANGED = re.compile(r"[^\n]{0,24}?[a-z]*\[(?:[a-z]*|\.\.\.)\][a-z ]")
 _QUOTED = re.compile(
     r"\b[Aa]s\s(?:\w+\s){1,4}?(?:explained|found|held|noted|observed|put\sit|recognized|said|stated|wrote)\b[^.;]{0,60},$"
 )
+#: And of what is said by a witness or in a case: "the prosecutor said,".
+_SPOKEN = re.compile(r"\b(?:added|asked|continued|explained|held|replied|said|stated|testified|wrote),$")
+#: The record or the law, cited by itself behind a quotation: "App. I, Tab 1, at 40."
+_RECORD = re.compile(r"App\. (?:[IVX]+|\d+[A-Z]?)[,. ]|P\.\s?R\.\s?Laws|Supp\. R\.")
 #: The label of a footnote and its first words, after one that ends with `Id.`
 _NOTE = re.compile(r"\d{1,3} [A-Z][a-z]* [a-z]")
 _ENUMERATED = re.compile(r"(?:[IVX]{1,5}|[A-Z]|\d{1,2})[.)]\s|\([A-Za-z0-9]{1,3}\)\s")
@@ -80,7 +84,7 @@ _BRACKET = 80
 _TORN_THROUGHOUT = 20
 
 
-class _Verdict(Enum):
+class _Verdict(IntEnum):
     SOUND = auto()
     #: No stop, but what follows can only begin a sentence.
     UNCLOSED = auto()
@@ -223,7 +227,8 @@ def _verdict(before: str, after: str) -> _Verdict:
     if last == ".":
         goes_on = word in _LEADING or (word in _BEFORE_NUMBERS and head[0].isdigit() and not _NOTE.match(head))
         goes_on = goes_on or (head[0].islower() and not _is_heading(before))
-        return _Verdict.TORN if goes_on or _FOLLOWING.match(head) else _Verdict.SOUND
+        goes_on = goes_on or bool(_FOLLOWING.match(head) and not _RECORD.match(head))
+        return _Verdict.TORN if goes_on else _Verdict.SOUND
     if last in "?!:;_|":
         return _Verdict.SOUND
     if _is_set_off(tail, head):
@@ -237,7 +242,8 @@ def _verdict(before: str, after: str) -> _Verdict:
 
 def _is_set_off(tail: str, head: str) -> bool:
     """Whether what follows reads like a quotation that its author has parted from the sentence."""
-    return bool(_CHANGED.match(head) or _QUOTED.search(tail))
+    spoken = _SPOKEN.search(tail) and not head[0].islower()
+    return bool(_CHANGED.match(head) or _QUOTED.search(tail) or spoken)
 
 
 def _before_capital(before: str, head: str, word: str) -> _Verdict:

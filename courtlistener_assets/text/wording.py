@@ -7,6 +7,7 @@ a line stands on its page (`margins.py`, `gaps.py`).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ENDS = (".", "?", "!", ":", ";")
 #: Between the items of a list, and their last letters.
@@ -25,7 +26,7 @@ _LIST_ITEM = re.compile(
 )
 #: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
 _ABBREVIATION = re.compile(
-    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Supp|Nos?|vs?|Mrs?|Ms|Dr|Dep|Gov|Sen|Rep|Stat|Const|Dist|[Cc]f|[Ss]ee|pp?|Ass'n"
+    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Supp|Nos?|vs?|Mrs?|Ms|Dr|Dep|Gov|Sen|Rep|Stat|Const|Dist|Dept|Univ|[Cc]ert|[Cc]f|[Ss]ee|pp?|Ass'n"
     r"|Comm'r|Dep't|Int'l)\.$"
 )
 #: And one that also ends sentences.
@@ -41,8 +42,9 @@ _LABELLED = re.compile(r"(?:[IVXL]{1,6}|[A-Z]|\d{1,2})[.)]\s")
 #: Small words that no line of a caption or heading ends with unless the next goes on with it.
 # fmt: off
 _LINKING = frozenset({
-    "a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "of", "on", "or", "than", "that", "the",
-    "to", "upon", "under", "which", "who", "whose", "with",
+    "See", "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "had", "has", "have", "if", "in",
+    "into", "is", "its", "may", "nor", "of", "on", "or", "see", "shall", "than", "that", "the", "their", "to", "upon",
+    "under", "was", "were", "which", "who", "whose", "will", "with", "would",
 })
 # fmt: on
 _CUT = re.compile(r"[^\W\d_][-\u2010]$")
@@ -86,14 +88,28 @@ def is_item(text: str) -> bool:
     return bool(_LIST_ITEM.match(text))
 
 
+@lru_cache(maxsize=8_192)
+def _matches(pattern: re.Pattern[str], last_word: str) -> bool:
+    """Few words end many lines."""
+    return bool(pattern.search(last_word))
+
+
 def is_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that something always follows."""
-    return text[-1] == "." and bool(_ABBREVIATION.search(text[-_LONGEST_ABBREVIATION:]))
+    return text[-1] == "." and _matches(_ABBREVIATION, text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
 
 
 def may_be_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that also ends sentences."""
-    return text[-1] == "." and bool(_COMMON_ABBREVIATION.search(text[-_LONGEST_ABBREVIATION:]))
+    return text[-1] == "." and _matches(_COMMON_ABBREVIATION, text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
+
+
+def goes_on_after_end(above: str, text: str) -> bool:
+    """Whether a sentence goes on in a line although it has ended in the line above; an omission is no end."""
+    if not above.rstrip(_AFTER_END).endswith((".", "?", "!")) or above.endswith(". ."):
+        return False
+    word = text.split(None, 1)[0].rstrip(",'\u2019")
+    return len(word) > 1 and word.isalpha() and not is_abbreviated(above) and not may_be_abbreviated(above)
 
 
 def is_linking(text: str) -> bool:

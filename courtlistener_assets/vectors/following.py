@@ -54,13 +54,16 @@ def follow(
 ) -> Followed:
     """Make the store equal to the dataset. `embedded_by` names the function: another one makes all vectors anew.
 
-    `renew` begins a new change log, if it can be read from no point on. Raises TooLate if that does not help.
+    So are those of which is not known what made them. `renew` begins a new change log, if it can be read from no point
+    on. Raises TooLate if that does not help.
     """
     position = store.position()
-    if position and position.embedded_by != embedded_by:
-        position = None
+    if not position or position.embedded_by != embedded_by:
+        # Who is killed from here on leaves vectors of which nobody else may say that they are its own.
+        store.remember(Position(0, ""))
         for ids in store.chunk_ids():
             store.delete(ids)
+        store.remember(position := Position(0, embedded_by))
     with _news(data_dir, position, renew) as news:
         done = Followed(news.sequence, news.whole)
         for ids in _gone(news, store):
@@ -75,11 +78,11 @@ def follow(
 
 
 @contextmanager
-def _news(data_dir: Location, position: Position | None, renew: Callable[[str], None]) -> Iterator[News]:
+def _news(data_dir: Location, position: Position, renew: Callable[[str], None]) -> Iterator[News]:
     """What there is to do: since the position, or else everything, in a new log if need be."""
     with ExitStack() as opened:
         try:
-            if not position:
+            if not position.sequence:
                 raise TooLate
             news = opened.enter_context(changes_since(data_dir, position.sequence))
         except TooLate:

@@ -99,6 +99,9 @@ class PgvectorStore:
         if not self._exists("table"):
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
             connection.execute(self._sql(_MAKE, size=sql.Literal(size)))
+        [(known,)] = connection.execute(_SIZE, {"table": self._asked_for["table"]}).fetchall()
+        if known != size:  # Another function: the vectors of the last one are deleted.
+            connection.execute(self._sql(_RESIZE, size=sql.Literal(size)))
 
     def _sql(self, text: str, **more: sql.Composable) -> sql.Composed:
         return sql.SQL(text).format(**self._names, **more)
@@ -124,6 +127,8 @@ CREATE TABLE IF NOT EXISTS {table} (
     embedding vector({size}) NOT NULL
 )
 """
+_SIZE = "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attname = 'embedding'"
+_RESIZE = "ALTER TABLE {table} ALTER COLUMN embedding TYPE vector({size})"
 _MAKE_POSITION = """
 CREATE TABLE IF NOT EXISTS {position} (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), sequence bigint NOT NULL, embedded_by text NOT NULL

@@ -16,6 +16,7 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 
 from courtlistener_assets.vectors.store import Position, Row, Vector
+from resources.errors import SettingError
 
 _AT_ONCE = 1000
 
@@ -91,8 +92,14 @@ class QdrantStore:
                 return
 
     def _make(self, name: str, size: int) -> None:
-        if not self._client.collection_exists(name):
-            self._client.create_collection(name, models.VectorParams(size=size, distance=models.Distance.COSINE))
+        if self._client.collection_exists(name):
+            known = self._client.get_collection(name).config.params.vectors
+            if not isinstance(known, models.VectorParams) or known.size == size:
+                return
+            if self._client.count(name).count:
+                raise SettingError(f"COURTLISTENER_EMBED: {name} has vectors of {known.size} numbers, not of {size}")
+            self._client.delete_collection(name)  # Another function: the vectors of the last one are deleted.
+        self._client.create_collection(name, models.VectorParams(size=size, distance=models.Distance.COSINE))
 
 
 def _point(chunk_id: str) -> str:

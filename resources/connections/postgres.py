@@ -33,6 +33,8 @@ _BEGIN = (
     "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
 )
 _LOCK_MS, _IDLE_MS = 5_000, 2_000
+#: How long to wait for a connection, where a caller does not say otherwise.
+CONNECTION_SECONDS = 10.0
 #: How long one answer may take: a server that hangs keeps the connection open, and says nothing for ever.
 _ANSWER_SECONDS = 300.0
 #: Classes of SQLSTATE in which the server could not do now what it will do another time: connection, transaction state
@@ -52,10 +54,10 @@ class Database:
     fork, which makes connections of its own. Raises SettingError for an address that cannot be read.
     """
 
-    def __init__(self, url: str, *, max_connections: int = 8, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, url: str, *, max_connections: int = 8, timeout_seconds: float | None = None) -> None:
         self._conninfo = conninfo_of(url)
         self._max_connections = max_connections
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds = CONNECTION_SECONDS if timeout_seconds is None else timeout_seconds
         self._last_refusal = ""
         self._is_migrated = False
         self._pool = self._new_pool()

@@ -177,7 +177,7 @@ class RecordAudit:
         That is the oldest watermark of its sweeps, or the last catch-up of its court if that was later and brought it.
         """
         as_of: datetime | None
-        [(as_of,)] = self._database.rows(_AS_OF, {
+        [(as_of,)] = self._database.rows(AS_OF, {
             "asset": asset, "partition": partition, "sweeps": list(sweeps), "count": len(set(sweeps)), "court": court,
         })  # fmt: skip
         return as_of
@@ -198,7 +198,7 @@ GROUP BY partition HAVING count(*) = %(count)s
 
 # Of a sweep that is being walked counts from where its last finished pass began: the present one asks from there on. So
 # does a catch-up's own pass over the asset's stream, which stays unfinished while the account may not use its endpoint.
-_AS_OF = """
+AS_OF = """
 SELECT CASE WHEN count(*) = %(count)s THEN greatest(
     min(CASE WHEN finished_at IS NOT NULL THEN watermark ELSE coalesce(since, walked_at) END),
     (SELECT least(current_as_of, (

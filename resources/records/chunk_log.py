@@ -22,17 +22,20 @@ _TURN_SECONDS = 900
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to replace a partition's file. `version` is that of the file which the log describes, if any."""
+    """The right to replace a partition's file. `version` is that of the file which the log describes, if any.
+
+    What is done by `connection` counts with it.
+    """
 
     version: str | None
-    _connection: Connection
+    connection: Connection
     _key: dict[str, Any]
 
     def commit(self, version: str, entries: Iterable[bytes]) -> None:
         """The file has this version now; the entries lead to it. All of it counts when the turn ends, or nothing."""
         for entry in entries:
-            self._connection.execute(_ADD, {**self._key, "entry": entry})
-        self._connection.execute(_DESCRIBE, {**self._key, "version": version})
+            self.connection.execute(_ADD, {**self._key, "entry": entry})
+        self.connection.execute(_DESCRIBE, {**self._key, "version": version})
 
 
 class ChunkLog:
@@ -42,18 +45,18 @@ class ChunkLog:
         self._database = database
         self._place = {"place": place}
 
-    def knows(self, last_file: int) -> bool:
-        """Whether the log, which is made if there is none, is as far as its files, of which this is the last.
-
-        If not, a backup was restored or it is another database.
-        """
+    def last(self) -> int:
+        """The last number that the log has given. If there is no log yet, it is begun."""
         with self._database.transaction() as connection:
             connection.execute(_BEGIN, self._place)
             [(last,)] = connection.execute(_LAST, self._place).fetchall()
-        return int(last) >= last_file
+        return int(last)
 
     def skip(self, last_file: int) -> int:
-        """Give a number behind all others, and behind this one, to no entry: nobody who follows can pass it."""
+        """Give a number behind all others, and behind this one, to no entry: nobody who follows can pass it.
+
+        It is behind those, too, that were given before a backup was restored (`_NOW`).
+        """
         with self._database.transaction() as connection:
             [(number,)] = connection.execute(_SKIP, {**self._place, "last": last_file}).fetchall()
         return int(number)
@@ -120,14 +123,18 @@ class ChunkLog:
 
 
 _HERE = "WHERE place = %(place)s"
-_BEGIN = "INSERT INTO courtlistener.chunk_logs VALUES (%(place)s, 0) ON CONFLICT DO NOTHING"
+# Logs begin at the time, in seconds: there are fewer entries than seconds, so that no number of a log that is no more,
+# which a consumer may still have, is one of another log.
+_NOW = "extract(epoch FROM clock_timestamp())::bigint"
+_BEGIN = f"INSERT INTO courtlistener.chunk_logs VALUES (%(place)s, {_NOW}) ON CONFLICT DO NOTHING"
 _LAST = f"SELECT last_sequence FROM courtlistener.chunk_logs {_HERE}"
-_SKIP = """
-INSERT INTO courtlistener.chunk_logs AS known VALUES (%(place)s, %(last)s + 1)
-ON CONFLICT (place) DO UPDATE SET last_sequence = greatest(known.last_sequence, %(last)s) + 1 RETURNING last_sequence
+_SKIP = f"""
+INSERT INTO courtlistener.chunk_logs AS known VALUES (%(place)s, greatest(%(last)s, {_NOW}) + 1)
+ON CONFLICT (place) DO UPDATE SET last_sequence = greatest(known.last_sequence, %(last)s, {_NOW}) + 1
+RETURNING last_sequence
 """
-_NEXT = """
-INSERT INTO courtlistener.chunk_logs AS known VALUES (%(place)s, 1)
+_NEXT = f"""
+INSERT INTO courtlistener.chunk_logs AS known VALUES (%(place)s, {_NOW})
 ON CONFLICT (place) DO UPDATE SET last_sequence = known.last_sequence + 1 RETURNING last_sequence
 """
 _KNOW = (

@@ -26,6 +26,7 @@ class Misfits:
     origin: Origin
     _lookups: dict[tuple[str, str, int], Lookup] = field(default_factory=dict)
     _begun_at: dict[tuple[str, str, date | None], datetime | None] = field(default_factory=dict)
+    _walked: dict[tuple[str, str | None, date], bool] = field(default_factory=dict)
 
     def write(self) -> None:
         """Write down what was noted."""
@@ -36,13 +37,13 @@ class Misfits:
         """Note the children that these objects list and that are not stored under them, and the other way round."""
         for child in self.rows.relations.listed_children(table):
             listing = {id: record for id, record in records.items() if child.name in record.lists}
+            missing = {}
             for id, under in self.rows.children_of(child, child.key, listing).items():
                 record, listed = listing[id], listing[id].lists[child.name]
-                for missing in listed - under:
-                    if self._is_wanted(table, child, missing, record, before.get(id)):
-                        self.note("listed", child, missing, record.court_id, record.docket_id)
                 for unlisted in under - listed:
                     self.note("unlisted", child, unlisted, record.court_id, record.docket_id)
+                missing[id] = listed - under
+            self.note_listed(table, child, listing, before, missing)
         for child in self.rows.relations.nested(table):
             nesting = {id: record for id, record in records.items() if child.name in record.lists}
             for id, under in self.rows.children_of(child, child.nested_key, nesting).items():
@@ -52,6 +53,20 @@ class Misfits:
             for id, record in records.items():
                 if _has_entered(before.get(id), record) and self._may_be_missed(table, child, record, before.get(id)):
                     self.note("children", child, id, record.court_id, record.docket_id)
+
+    def note_listed(
+        self,
+        table: Table,
+        child: Table,
+        records: Mapping[int, Record],
+        before: Mapping[int, Row],
+        missing: Mapping[int, Collection[int]],
+    ) -> None:
+        """Note those children that may be missing of the ones that objects list and that are not stored under them."""
+        for parent, ids in missing.items():
+            for id in ids:
+                if self._is_wanted(table, child, id, records[parent], before.get(parent)):
+                    self.note("listed", child, id, records[parent].court_id, records[parent].docket_id)
 
     def _is_wanted(self, table: Table, child: Table, id: int, record: Record, before: Row | None) -> bool:
         """Whether a listed child that is not stored under its parent may be missing.
@@ -78,10 +93,18 @@ class Misfits:
 
         Of one without a date no pass over months knows more than the decisions that led to it.
         """
-        if not (self.origin.since or self.origin.looked_up):
-            return False
         month = record.date_filed.replace(day=1) if record.date_filed else None
-        return self._begun(table, record.court_id, month) is not None
+        if self.origin.since or self.origin.looked_up:
+            return self._begun(table, record.court_id, month) is not None
+        return month is not None and self._was_walked(table, record.court_id, month)
+
+    def _was_walked(self, table: Table, court_id: str | None, month: date) -> bool:
+        """Whether a pass over everything in a month came to its end before; what comes next may be stopped."""
+        place = (table.name, court_id, month)
+        if place not in self._walked:
+            params = {"asset": table.name, "partition": f"{court_id}|{month.isoformat()}"}
+            [(self._walked[place],)] = self.rows.connection.execute(_WALKED, params).fetchall()
+        return self._walked[place]
 
     def _has_its_month_to_come(self, table: Table, child: Table, record: Record) -> bool:
         """Whether it belongs to a month of which nothing was downloaded, which will bring what hangs on it."""
@@ -205,6 +228,11 @@ def _has_entered(before: Row | None, record: Record) -> bool:
 _BEGUN = """
 SELECT min(coalesce(walked_at, CASE WHEN since IS NULL THEN watermark END))
 FROM courtlistener.sweeps WHERE asset = %(asset)s AND partition LIKE %(partitions)s AND position(':' IN sweep) = 0
+"""
+
+_WALKED = """
+SELECT count(walked_at) > 0 FROM courtlistener.sweeps
+WHERE asset = %(asset)s AND partition = %(partition)s AND position(':' IN sweep) = 0
 """
 
 _BEGUN_UNDATED = """

@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Connection
+from resources.records.differences import forget_values
 from resources.records.misfits import Misfits
 from resources.records.model import Origin, Record
 from resources.records.rows import Row, Rows, key_of
@@ -64,6 +65,7 @@ class PageWriter:
         if not rows:
             return 0
         gone, marked = [row.id for row in rows], len(rows)
+        forget_values(self.connection, table.name, gone)
         self._stale.note(table, rows)
         for child in self.relations.tables:
             if child.nested_in == table:
@@ -168,7 +170,7 @@ class PageWriter:
             return {}
         common = {"tolerance": self.origin.tolerance, "asked_at": self.origin.asked_at}
         rows = [
-            {**{name: getattr(record, name) for name in _COLUMNS}, **common, "body": Jsonb(storable(record.body))}
+            {**{name: getattr(record, name) for name in COLUMNS}, **common, "body": Jsonb(storable(record.body))}
             for record in sorted(records, key=lambda record: record.id)
         ]
         stored: dict[int, bool] = {}
@@ -216,7 +218,8 @@ def storable(value: Any) -> Any:
     return value
 
 
-_COLUMNS = ("stream", "id", "docket_id", "cluster_id", "docket_entry_id", "court_id", "date_filed", "date_modified")
+#: The columns of a row that are fields of a record.
+COLUMNS = ("stream", "id", "docket_id", "cluster_id", "docket_entry_id", "court_id", "date_filed", "date_modified")
 
 _UPSERT = """
 INSERT INTO courtlistener.records AS stored
@@ -226,7 +229,7 @@ VALUES (%(stream)s, %(id)s, %(docket_id)s, %(cluster_id)s, %(docket_entry_id)s, 
 ON CONFLICT (stream, id) DO UPDATE SET
     docket_id = excluded.docket_id, cluster_id = excluded.cluster_id, docket_entry_id = excluded.docket_entry_id,
     court_id = excluded.court_id, date_filed = excluded.date_filed, date_modified = excluded.date_modified,
-    body = excluded.body, fetched_at = now(), gone_at = NULL, gone_reason = NULL,
+    body = excluded.body, source = excluded.source, fetched_at = now(), gone_at = NULL, gone_reason = NULL,
     changed_at = CASE WHEN stored.gone_at IS NULL AND stored.body = excluded.body
         AND (stored.docket_id, stored.cluster_id, stored.docket_entry_id, stored.court_id, stored.date_filed)
             IS NOT DISTINCT FROM (excluded.docket_id, excluded.cluster_id, excluded.docket_entry_id,

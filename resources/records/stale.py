@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from resources.connections.postgres import Database
+from resources.connections.postgres import Connection, Database
 from resources.records.misfits import UNDATED
 from resources.records.model import Record
 from resources.records.rows import Row, Rows, key_of
@@ -25,9 +25,7 @@ class StaleMonths:
 
     def write(self) -> None:
         """Write down what was noted."""
-        partitions = sorted(partition_of(court, month) for court, month in self._months)
-        if partitions:
-            self.rows.connection.execute(_NOTE, {"partitions": partitions})
+        note_stale(self.rows.connection, sorted(partition_of(court, month) for court, month in self._months))
 
     def note(self, table: Table, rows: Iterable[Row | Record]) -> None:
         """Note the months that rows belong to, and those of the children that belong to months of their own."""
@@ -103,6 +101,12 @@ class StalePartitions:
                 "DELETE FROM courtlistener.stale_partitions WHERE partition = %(partition)s AND last_at = %(last_at)s",
                 {"partition": partition, "last_at": last_at},
             )
+
+
+def note_stale(connection: Connection, partitions: Sequence[str]) -> None:
+    """Let partitions be stale when the transaction ends; give them in their order, in which they are locked."""
+    if partitions:
+        connection.execute(_NOTE, {"partitions": list(partitions)})
 
 
 def partition_of(court_id: str, day: date | None) -> str:

@@ -19,13 +19,18 @@ from resources.connections.postgres import Connection, Database
 from resources.errors import PageRejected
 from resources.records import tables
 from resources.records.arrivals import Arrivals
+from resources.records.bulk import BulkWalks, BulkWriter
+from resources.records.citation_map import CitationMap
 from resources.records.cited import CitedClusters
+from resources.records.differences import Differences
 from resources.records.endless import EndlessLists
 from resources.records.freshness import Freshness
+from resources.records.judging import BULK, Comparing
 from resources.records.known_courts import KnownCourts
 from resources.records.lookups import Lookups
 from resources.records.model import Failure, Origin, PageOfRecords, Record, Scope, SweepKey, SweepPass
 from resources.records.pages import PageWriter, storable
+from resources.records.parents import fit_under_parents
 from resources.records.stale import StalePartitions
 from resources.records.strays import Strays
 from resources.records.tables import Members, Relations, Table
@@ -66,6 +71,9 @@ class RecordStore:
         self.stale = StalePartitions(database)
         self.courts = KnownCourts(database)
         self.cited = CitedClusters(database)
+        self.bulk_walks = BulkWalks(database)
+        self.citation_map = CitationMap(database)
+        self.differences = Differences(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
         """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""
@@ -241,6 +249,20 @@ class RecordStore:
             with self._writer(connection, origin) as writer:
                 return writer.store(records)
 
+    def store_bulk(self, records: Sequence[Record], *, scope: Scope, as_of: datetime, comparing: Comparing) -> int:
+        """Store what bulk files hold as of a moment; returns how many are in scope, stored now or better known.
+
+        What they show to have changed without a date is set right in what is stored, and noted.
+
+        Raises as `store_page` does.
+        """
+        with self._storing("bulk files") as connection:
+            origin = Origin(BULK, scope=scope, any_month=True)
+            writer = BulkWriter(connection, self._relations, origin, as_of, comparing)
+            stored = writer.store(records)
+            writer.write_notes()
+            return stored
+
     def mark_gone(self, stream: str, ids: Sequence[int], reason: str, *, partition: str = "") -> int:
         """Mark objects as gone, with what hangs on them; returns how many are newly marked. Their text is deleted."""
         with (
@@ -258,6 +280,11 @@ class RecordStore:
         """Record a failure that belongs to no page."""
         with self._database.transaction() as connection:
             connection.execute(_RECORD_FAILURE, {**asdict(key), **storable(asdict(failure))})
+
+    def fit(self, records: Sequence[Record], scope: Scope) -> bool:
+        """Whether records of one table, before they are stored, have parents that are stored and list them."""
+        with self._database.transaction() as connection:
+            return fit_under_parents(connection, self._relations, records, scope)
 
     def last_id(self, stream: str) -> int:
         """The largest id that is stored of a table, 0 if there is none."""

@@ -28,7 +28,20 @@ def courtlistener(
 
 def test_every_subcommand_explains_itself(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
     shown = courtlistener("--help", cwd=checkout, environ=stranger_environ).stdout
-    for name in ("courts", "demo", "dev", "doctor", "env", "metrics", "migrate", "requeue", "run", "status"):
+    for name in (
+        "bootstrap",
+        "corpus",
+        "courts",
+        "demo",
+        "dev",
+        "doctor",
+        "env",
+        "metrics",
+        "migrate",
+        "requeue",
+        "run",
+        "status",
+    ):
         assert name in shown
         explained = courtlistener(name, "--help", cwd=checkout, environ=stranger_environ)
         assert explained.returncode == 0

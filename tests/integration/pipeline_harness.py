@@ -118,6 +118,7 @@ def environment(simulator: Simulator, postgres_url: str, redis_url: str, data_di
         "COURTLISTENER_FIRST_MONTH": "2024-01",
         "COURTLISTENER_RATE_LIMITS": "100000/min",
         "COURTLISTENER_DATA_DIR": data_dir,
+        "COURTLISTENER_PROCESSES": "1",  # Others take a second each to begin.
         "POSTGRES_URL": postgres_url,
         "REDIS_URL": redis_url,
         **more,

@@ -14,12 +14,10 @@ from typing import Any
 
 import pytest
 
+from courtlistener_assets.building import partition as building
 from courtlistener_assets.chunks import change_log, files, log_files, moves, table
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.news import chain
-from courtlistener_assets.defs.assets import vector_inputs
-from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition
-from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.undated import partition_of
 from resources.connections.postgres import Database
@@ -32,8 +30,7 @@ from tests.integration.test_vector_histories import PARTITIONS, History
 KILL_POINTS = 150
 #: Whose lines count as steps at which a worker may be killed.
 TRACED = {
-    module.__file__
-    for module in (change_log, files, log_files, moves, table, vector_inputs, arrivals, chunk_log, stale)
+    module.__file__ for module in (change_log, files, log_files, moves, table, building, arrivals, chunk_log, stale)
 }
 
 
@@ -83,7 +80,7 @@ def begin(history: History) -> None:
 
 def build(history: History, partition: str) -> None:
     log = ChangeLog.at(history.data, history.database)
-    build_partition(history.store, chosen(), partition_of(partition), history.data, ChunkConfig(), log)
+    history.builder(log).build(partition_of(partition))
 
 
 def build_what_is_stale(history: History) -> None:

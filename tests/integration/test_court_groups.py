@@ -60,11 +60,11 @@ def test_a_hundred_courts_are_kept_fresh_within_a_free_account(pipeline: Pipelin
             wanted |= {id} if court in CONFIGURED else set()
     print(f"requests a day for {len(CONFIGURED)} courts: {spent}")
     # The first day also asks which courts the jurisdictions have: 14 and 94, 20 a page.
-    assert spent[0] == 14 + 1 + 5
+    assert spent[0] == 10 + 1 + 5
     # After it a sweep costs one request, and one more for each further page.
-    assert spent[1] == 13 + 60 // 20
+    assert spent[1] == 9 + 60 // 20
     # What falls into the overlap comes twice.
-    assert spent[2] <= 13 + 2 * 60 // 20
+    assert spent[2] <= 9 + 2 * 60 // 20
     assert max(spent) <= FREE_ACCOUNT
     current = pipeline.rows("SELECT count(*), min(current_as_of) > now() - interval '1 hour' FROM courtlistener.courts")
     assert current == [(100, True)]

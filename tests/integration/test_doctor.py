@@ -32,6 +32,7 @@ from courtlistener_assets.devkit.simulator.shapes import known_courts
 from courtlistener_assets.operations.doctor import clock_checks, dagster_checks, postgres_checks
 from courtlistener_assets.operations.doctor.examination import as_json, examine, is_healthy
 from courtlistener_assets.operations.doctor.findings import Finding, Severity
+from resources.connections import postgres
 from resources.connections.postgres import MIGRATIONS
 from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from tests.integration.tls_front import TlsFront, expired, valid
@@ -90,6 +91,11 @@ def world(
         if connection.execute("SELECT to_regclass('daemon_heartbeats')").fetchone() != (None,):
             for table in ("daemon_heartbeats", "pending_steps", "concurrency_slots", "concurrency_limits"):
                 connection.execute(f"DELETE FROM {table}".encode())
+
+
+def be_impatient(world: World) -> None:
+    """Several checks wait for a Postgres that cannot be reached."""
+    world.stack.enter_context(mock.patch.object(postgres, "CONNECTION_SECONDS", 0.5))
 
 
 def port_of(url: str) -> int:
@@ -153,14 +159,17 @@ def replica(world: World) -> None:
 
 
 def missing_database(world: World) -> None:
+    be_impatient(world)
     world.environ["POSTGRES_URL"] = world.environ["POSTGRES_URL"].rsplit("/", 1)[0] + "/elsewhere"
 
 
 def postgres_stopped(world: World) -> None:
+    be_impatient(world)
     world.environ["POSTGRES_URL"] = f"postgresql://127.0.0.1:{free_port()}/courtlistener"
 
 
 def postgres_with_an_expired_certificate(world: World) -> None:
+    be_impatient(world)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(world.home / "authority.pem"))
     url = urlsplit(world.environ["POSTGRES_URL"])
@@ -170,6 +179,7 @@ def postgres_with_an_expired_certificate(world: World) -> None:
 
 
 def postgres_elsewhere_without_tls(world: World) -> None:
+    be_impatient(world)
     url = urlsplit(world.environ["POSTGRES_URL"])
     elsewhere = f"db.example:{url.port}{url.path}?hostaddr=127.0.0.1"
     world.environ["POSTGRES_URL"] = f"postgresql://{url.username}@{elsewhere}"
@@ -405,6 +415,7 @@ def test_a_second_daemon_shows_itself_while_we_watch(world: World) -> None:
 
 
 def test_no_password_and_no_token_is_shown(world: World) -> None:
+    be_impatient(world)
     world.environ["POSTGRES_URL"] = f"postgresql://someone:pa55-w0rd@127.0.0.1:{free_port()}/x"
     world.environ["REDIS_URL"] = f"redis://:r3dis-w0rd@127.0.0.1:{free_port()}/0"
     shown = as_json(world.examine())

@@ -71,11 +71,11 @@ def test_what_was_modified_since_the_download_goes_into_its_tables(pipeline: Pip
     assert pipeline.materialized("court_changes") == {COURT}
 
 
-def test_a_court_where_nothing_changed_costs_seven_requests(pipeline: Pipeline) -> None:
+def test_a_court_where_nothing_changed_costs_five_requests(pipeline: Pipeline) -> None:
     assert pipeline.run("downloads", MONTH).success
     before = len(asked(pipeline))
     metadata = catch_up(pipeline)
-    assert len(asked(pipeline, before)) == metadata["requests"] == 7
+    assert len(asked(pipeline, before)) == metadata["requests"] == 5
     assert all("__gte" in path and "__lt" not in path for path in asked(pipeline, before))  # no upper bound
 
 

@@ -194,6 +194,7 @@ def test_the_command_says_what_it_costs_and_shows_a_table(pipeline: Pipeline) ->
     assert "Federal Special" in ended.stdout
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("why", ["offline", "no token", "no Postgres"])
 def test_the_command_searches_courts_db_where_the_server_cannot_be_asked(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, why: str

@@ -172,6 +172,7 @@ def test_without_redis_the_state_is_empty_and_calls_are_charged_in_postgres(data
     assert resource.get_current_rate_limit_status()["remaining"] == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_without_postgres_no_call_is_charged(redis_server: RedisServer, redis_client: redis.Redis) -> None:
     assert redis_client.ping()
     resource = RedisRateLimitResource(redis_url=redis_server.url, postgres_url="postgresql://127.0.0.1:1/nothing")

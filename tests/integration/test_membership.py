@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from courtlistener_assets.devkit.simulator import shapes
@@ -17,8 +18,9 @@ from courtlistener_assets.devkit.simulator.shapes import Record, key_of
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 OLD = datetime(2019, 5, 4, 3, 2, 1, tzinfo=UTC)
-#: Of a catch-up, and of a month's increment, where nothing changed.
-UNCHANGED = 7
+#: Of a catch-up, and of a month's increment, where nothing changed, and if a decision came whose docket is not known.
+UNCHANGED = {"catch_up": 5, "downloads": 7}
+WITH_DOCKETS = {"catch_up": 6, "downloads": 7}
 
 
 @pytest.fixture
@@ -88,7 +90,8 @@ def opinions_of(cluster: Record) -> list[int]:
 def add_untouched(corpus: Corpus, filed: str, modified: datetime | None) -> tuple[int, int, int]:
     """A docket without a date, whose decision has one; of these only the decision may be new."""
     docket = corpus.add("dockets", shapes.docket(900_001, "scotus", "Roe v. Doe", OLD))
-    cluster = shapes.cluster(900_002, docket["id"], "Roe v. Doe", OLD, date_filed=filed)
+    # Single decisions with ids just above 900,000 are merged or sealed (`simulator/invented.py`).
+    cluster = shapes.cluster(900_102, docket["id"], "Roe v. Doe", OLD, date_filed=filed)
     corpus.add("clusters", cluster)
     corpus.add("opinions", shapes.opinion(900_003, cluster["id"], OLD, plain_text="It is so ordered."))
     if modified:
@@ -104,7 +107,7 @@ def test_a_decision_on_a_docket_that_is_not_touched_comes_with_its_docket(
     cost = look(pipeline, way)
     for stream, id in (("dockets", docket), ("clusters", cluster), ("opinions", opinion)):
         assert stored(pipeline, stream)[id] == "scotus"
-    assert cost == UNCHANGED + 1  # The opinion, which has an old date, is looked up.
+    assert cost == WITH_DOCKETS[way] + 1  # The opinion, which has an old date, is looked up.
 
 
 @pytest.mark.parametrize("way", ["catch_up", "downloads"])
@@ -115,9 +118,29 @@ def test_a_decision_whose_date_was_a_slip_comes_with_its_opinions_and_docket(
     look(pipeline, way)
     assert cluster not in stored(pipeline, "clusters")
     corpus.date_cluster(cluster, "2024-01-20")
-    assert look(pipeline, way) == UNCHANGED + 1
+    assert look(pipeline, way) == WITH_DOCKETS[way] + 1
     for stream, id in (("dockets", docket), ("clusters", cluster), ("opinions", opinion)):
         assert stored(pipeline, stream)[id] == "scotus"
+
+
+@pytest.mark.parametrize("way", ["catch_up", "downloads"])
+def test_a_slip_that_is_corrected_without_a_new_date_shows_when_the_decision_is_saved_and_not_with_its_docket(
+    pipeline: Pipeline, corpus: Corpus, way: str
+) -> None:
+    """A docket lists the addresses of its decisions: to a store that has them it says nothing of their dates."""
+    docket, cluster, opinion = add_untouched(corpus, "2041-01-20", None)
+    corpus.touch("dockets", docket)
+    look(pipeline, "catch_up")
+    assert cluster in stored(pipeline, "clusters")
+    assert opinion in stored(pipeline, "opinions")
+    corpus.date_cluster(cluster, "2024-01-20", touched=False)
+    corpus.touch("dockets", docket, case_name="Roe v. Doe (corrected)")
+    look(pipeline, "catch_up")
+    assert body(pipeline, "dockets", docket)["case_name"] == "Roe v. Doe (corrected)"
+    assert body(pipeline, "clusters", cluster)["date_filed"] == "2041-01-20"
+    corpus.touch("clusters", cluster)
+    assert look(pipeline, way) == UNCHANGED[way]
+    assert body(pipeline, "clusters", cluster)["date_filed"] == "2024-01-20"
 
 
 def test_a_decision_that_moves_to_another_month_makes_both_stale(pipeline: Pipeline, corpus: Corpus) -> None:
@@ -125,7 +148,7 @@ def test_a_decision_that_moves_to_another_month_makes_both_stale(pipeline: Pipel
     pipeline.run("rebuild_vector_inputs", MONTH, raise_on_error=True)
     assert MONTH not in stale(pipeline)
     corpus.date_cluster(cluster["id"], "2024-02-02")
-    assert look(pipeline, "catch_up") == UNCHANGED
+    assert look(pipeline, "catch_up") == UNCHANGED["catch_up"]
     assert {MONTH, "scotus|2024-02-01"} <= stale(pipeline)
 
 
@@ -134,7 +157,7 @@ def test_a_docket_that_moves_to_another_court_takes_everything_along(pipeline: P
     entries = [entry["id"] for entry in corpus.children("docket-entries", "docket", docket["id"])]
     for id in (docket["id"], cluster["docket_id"]):
         corpus.move_docket(id, "ca9")
-    assert look(pipeline, "catch_up") == UNCHANGED
+    assert look(pipeline, "catch_up") == UNCHANGED["catch_up"]
     assert {stored(pipeline, "docket_entries")[id] for id in entries} == {"ca9"}
     assert stored(pipeline, "clusters")[cluster["id"]] == "ca9"
     assert {stored(pipeline, "opinions")[id] for id in opinions_of(cluster)} == {"ca9"}
@@ -149,9 +172,25 @@ def test_a_docket_that_gets_its_date_brings_its_older_entries_and_their_document
     document = shapes.recap_document(900_003, OLD, plain_text="A motion.")
     corpus.add("docket-entries", shapes.docket_entry(900_002, docket["id"], OLD, recap_documents=[document]))
     corpus.date_docket(docket["id"], "2024-01-20")
-    assert look(pipeline, way) == UNCHANGED + 1
+    assert look(pipeline, way) == UNCHANGED[way] + 1
     assert 900_002 in stored(pipeline, "docket_entries")
     assert body(pipeline, "recap_documents", 900_003)["plain_text"] == "A motion."
+
+
+def test_what_hangs_on_a_docket_that_only_a_full_refresh_has_met_comes_though_that_was_stopped_behind_it(
+    pipeline: Pipeline, corpus: Corpus
+) -> None:
+    docket = corpus.add("dockets", shapes.docket(910_001, "scotus", "Roe v. Doe", OLD, date_filed="2024-01-20"))
+    corpus.add("docket-entries", shapes.docket_entry(910_002, docket["id"], OLD))
+    cluster = corpus.add("clusters", shapes.cluster(910_003, docket["id"], "Roe v. Doe", OLD, date_filed="2024-01-21"))
+    corpus.add("opinions", shapes.opinion(910_004, cluster["id"], OLD))
+    config = {"ops": {"dockets": {"config": {"full_refresh": True}}}}
+    only = [dg.AssetKey("dockets")]
+    pipeline.run("downloads", MONTH, run_config=config, asset_selection=only, raise_on_error=True)
+    assert 910_001 in stored(pipeline, "dockets")
+    look(pipeline, "downloads")
+    for stream, id in (("docket_entries", 910_002), ("clusters", 910_003), ("opinions", 910_004)):
+        assert id in stored(pipeline, stream)
 
 
 @pytest.mark.parametrize("way", ["catch_up", "downloads"])
@@ -160,7 +199,7 @@ def test_the_text_of_a_filing_that_comes_after_its_entry_arrives(pipeline: Pipel
     document = corpus.add_document(entry["id"], shapes.recap_document(900_003, OLD))
     look(pipeline, way)
     corpus.touch("recap-documents", document["id"], plain_text="At last.")
-    assert look(pipeline, way) == UNCHANGED
+    assert look(pipeline, way) == UNCHANGED[way]
     assert body(pipeline, "recap_documents", document["id"])["plain_text"] == "At last."
 
 
@@ -172,7 +211,7 @@ def test_dockets_of_months_that_are_not_downloaded_yet_cost_a_catch_up_their_pag
     assert any(corpus.get("dockets", id)["clusters"] for id in touched)  # type: ignore[index]
     for id in touched:
         corpus.touch("dockets", id)
-    assert look(pipeline, "catch_up") == UNCHANGED + (len(touched) - 1) // 20
+    assert look(pipeline, "catch_up") == UNCHANGED["catch_up"] + (len(touched) - 1) // 20
     assert set(touched) <= set(stored(pipeline, "dockets"))
 
 
@@ -248,4 +287,4 @@ def test_a_looked_up_object_that_does_not_fit_is_a_failure_and_the_others_go_on(
     assert opinion not in stored(pipeline, "opinions")
     failures = pipeline.rows("SELECT asset, partition, object_id, error FROM courtlistener.failures")
     assert failures == [("court_changes", "scotus", opinion, "UnusableRecord")]
-    assert look(pipeline, "catch_up") <= UNCHANGED + 1  # It is not asked for at once again.
+    assert look(pipeline, "catch_up") <= UNCHANGED["catch_up"] + 1  # It is not asked for at once again.

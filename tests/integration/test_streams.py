@@ -124,7 +124,7 @@ def test_a_changed_transcript_comes_with_a_catch_up_and_makes_its_month_stale(pi
     result = pipeline.run("catch_up", "scotus", raise_on_error=True)
     [event] = result.asset_materializations_for_node("court_changes")
     assert event.metadata["oral_arguments_modified"].value == 1
-    assert event.metadata["requests"].value == 8
+    assert event.metadata["requests"].value == 6
     assert (MONTH,) in pipeline.rows("SELECT partition FROM courtlistener.stale_partitions")
     pipeline.run("rebuild_vector_inputs", MONTH, raise_on_error=True)
     [row] = [row for row in chunks(pipeline) if (row["doc_type"], row["document_id"]) == ("oral_argument", argument)]

@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.building.partition import Builder, chunks_path
 from courtlistener_assets.chunks import table as chunk_table
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.files import publish
-from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition, chunks_path
+from courtlistener_assets.chunks.options import ChunkOptions
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.undated import partition_of
@@ -99,14 +100,15 @@ class History:
 
     # --- files ---
 
+    def builder(self, log: ChangeLog) -> Builder:
+        return Builder(store=self.store, streams=chosen(), data_dir=self.data, options=ChunkOptions(), log=log)
+
     def build(self, partition: str) -> None:
-        location = partition_of(partition)
-        log = ChangeLog.at(self.data, self.database)
-        said = build_partition(self.store, chosen(), location, self.data, ChunkConfig(), log)
+        said = self.builder(ChangeLog.at(self.data, self.database)).build(partition_of(partition)).diff
         kinds = ("added", "removed", "relabelled", "reembed", "moved")
         new = told(self.data, self.changes, partition)
         [ids] = [each.ids for each in new] or [{}]
-        assert {kind: said[kind] for kind in kinds} == {kind: list(ids.values()).count(kind) for kind in kinds}
+        assert {kind: getattr(said, kind) for kind in kinds} == {kind: list(ids.values()).count(kind) for kind in kinds}
         self.changes += new
 
     def build_or_be_killed(self, partition: str) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
+from courtlistener_assets.building.partition import Builder, Built, Partition
 from courtlistener_assets.chunks import log_files
 from courtlistener_assets.defs import steps
-from resources.errors import StoreUnavailable
+from courtlistener_assets.defs.assets.partitioning import RANGE_END, RANGE_START
+from resources.errors import StoreUnavailable, UnusableRecord
 from resources.records.store import RecordStore
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
@@ -82,7 +86,7 @@ def test_every_opinion_and_document_with_text_has_chunks_and_all_checks_pass(pip
     assert [name for name, evaluation in found.items() if not evaluation.passed] == []
     assert {evaluation.partition for evaluation in found.values()} == {MONTH}
     said = metadata(result)
-    assert said["added"] == said["chunks"] == len(rows(pipeline)) > 100
+    assert said["added_chunks"] == said["dagster/partition_row_count"] == len(rows(pipeline)) > 100
     documents = {(row["doc_type"], row["opinion_id"] or row["recap_document_id"]) for row in rows(pipeline)}
     assert len(documents) == said["documents"] - said["documents_without_text"]
     assert {kind for kind, _ in documents} == {"opinion", "recap_document"}
@@ -95,11 +99,36 @@ def test_a_second_run_writes_nothing_and_says_so(pipeline: Pipeline) -> None:
     result = build(pipeline)
     said = metadata(result)
     assert said["change"] == "0 added, 0 removed"
-    assert (said["added"], said["removed"], said["relabelled"], said["added_tokens"]) == (0, 0, 0, 0)
-    assert said["unchanged"] == said["chunks"] > 0
+    assert {said[f"{kind}_chunks"] for kind in ("added", "removed", "relabelled", "reembed")} == {0}
+    assert said["added_tokens"] == 0
+    assert said["unchanged_chunks"] == said["dagster/partition_row_count"] > 0
     after = os.stat(file_of(pipeline))
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert sorted(path.name for path in file_of(pipeline).parent.iterdir()) == listed
+
+
+def stale_status(pipeline: Pipeline) -> str:
+    """What Dagster says of the month's vector inputs."""
+    graph = pipeline.defs.resolve_asset_graph()
+    loading = LoadingContextForTest(pipeline.instance)
+    resolver = CachingStaleStatusResolver(pipeline.instance, graph, loading)
+    return str(resolver.get_status(dg.AssetKey("vector_inputs"), MONTH).value)
+
+
+def data_version(result: Any) -> str:
+    [event] = result.asset_materializations_for_node("vector_inputs")
+    return str(event.tags["dagster/data_version"])
+
+
+def test_a_month_that_has_not_changed_keeps_its_version_and_is_not_stale(pipeline: Pipeline) -> None:
+    first = data_version(build(pipeline))
+    assert stale_status(pipeline) == "FRESH"
+    assert pipeline.run("downloads", MONTH).success
+    assert stale_status(pipeline) == "FRESH"
+    assert data_version(build(pipeline)) == first
+    execute(pipeline, 'UPDATE courtlistener.clusters SET body = body || \'{"case_name": "Roe v. Wade"}\'')
+    assert pipeline.run("downloads", MONTH).success
+    assert data_version(build(pipeline)) != first
 
 
 def test_an_opinion_that_changes_gives_only_its_own_chunks_anew(pipeline: Pipeline) -> None:
@@ -132,7 +161,33 @@ def test_a_rebuild_outlives_a_blip_of_postgres(pipeline: Pipeline, monkeypatch: 
     result = build(pipeline)
     assert [event.event_type_value for event in result.all_events].count("STEP_UP_FOR_RETRY") == 1
     assert all(evaluation.passed for evaluation in checks(result).values())
-    assert len(rows(pipeline)) == metadata(result)["chunks"] > 100
+    assert len(rows(pipeline)) == metadata(result)["dagster/partition_row_count"] > 100
+
+
+def test_a_month_that_fails_does_not_stop_the_others_and_is_alone_in_being_tried_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "pause", lambda seconds: None)
+    february, march = "scotus|2024-02-01", "scotus|2024-03-01"
+    tags = {RANGE_START: MONTH, RANGE_END: march}
+    build_one, built, errors = Builder.build, list[str](), list[Exception]([StoreUnavailable()])
+
+    def failing(builder: Builder, partition: Partition) -> Built:
+        built.append(str(partition))
+        if str(partition) == february and errors:
+            raise errors.pop()
+        return build_one(builder, partition)
+
+    monkeypatch.setattr(Builder, "build", failing)
+    assert pipeline.run(JOB, tags=tags).success
+    assert built == [MONTH, february, february, march]
+    errors.append(UnusableRecord("a docket without an id"))
+    result = pipeline.run(JOB, tags=tags)
+    assert not result.success
+    assert built[4:] == [MONTH, february, march]
+    assert "a docket without an id" in str(result.failure_data_for_node("vector_inputs"))
+    records = pipeline.instance.fetch_materializations(dg.AssetKey("vector_inputs"), limit=10).records
+    assert {each.partition_key for each in records if each.run_id == result.run_id} == {MONTH, march}
 
 
 # --- what is gone ---------------------------------------------------------------------------------------------------
@@ -260,7 +315,7 @@ def test_the_metadata_shows_tokens_costs_and_lengths_but_no_text(pipeline: Pipel
     assert said["tokens"] == said["added_tokens"] == sum(row["token_count"] for row in rows(pipeline))
     amount = float(said["cost_of_all"].split()[1].replace(",", ""))
     assert amount == pytest.approx(said["tokens"] * 2e-6, rel=0.01)
-    counted = [int(line.split(" | ")[1]) for line in said["lengths"].splitlines()[2:]]
+    counted = [int(line.split(" | ")[1]) for line in said["tokens_per_chunk"].splitlines()[2:]]
     assert sum(counted) == len(rows(pipeline))
     shown = " ".join(map(str, said.values()))
     assert not [row["chunk_id"] for row in rows(pipeline) if len(row["text"]) > 20 and row["text"][:20] in shown]

@@ -14,11 +14,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.building.partition import Builder, Built, chunks_path
 from courtlistener_assets.chunks import log_files
 from courtlistener_assets.chunks import table as chunk_table
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.chunks.files import publish, staged
-from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig, build_partition, chunks_path
+from courtlistener_assets.chunks.options import ChunkOptions
 from courtlistener_assets.download.stream import all_tables
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.download.undated import partition_of
@@ -86,8 +87,11 @@ class World:
     def seal(self, number: int, stream: str = "clusters") -> None:
         self.store.mark_gone(stream, [number], "removed")
 
-    def build(self, partition: str) -> dict[str, Any]:
-        said = build_partition(self.store, BY_MONTH, partition_of(partition), self.data, ChunkConfig(), self.log)
+    def builder(self) -> Builder:
+        return Builder(store=self.store, streams=BY_MONTH, data_dir=self.data, options=ChunkOptions(), log=self.log)
+
+    def build(self, partition: str) -> Built:
+        said = self.builder().build(partition_of(partition))
         self.changes += told(self.data, self.changes, partition)
         return said
 
@@ -156,9 +160,9 @@ def test_every_order_of_building_and_of_applying_ends_with_the_chunks_of_the_fil
     world: World, order: tuple[str, str]
 ) -> None:
     world.decide(1, "2024-02-10", f"{TEXT} This is decision 1.")
-    metadata = {partition: world.build(partition) for partition in order}
-    assert (metadata[JANUARY]["moved"], metadata[JANUARY]["removed"]) == (1, 0)
-    assert metadata[FEBRUARY]["added"] == 1
+    diffs = {partition: world.build(partition).diff for partition in order}
+    assert (diffs[JANUARY].moved, diffs[JANUARY].removed) == (1, 0)
+    assert diffs[FEBRUARY].added == 1
     assert len(world.ids()) == 3
     for changes in orders(world.changes):
         assert simple(changes) == with_partitions(changes) == world.ids()
@@ -253,8 +257,8 @@ def test_a_month_that_has_nothing_left_is_an_empty_file_without_a_trace_of_its_t
         world.seal(1, streams[what])
     else:
         tell(world, [what])
-    metadata = world.build(JANUARY)
-    assert (metadata["chunks"], pq.read_metadata(world.path(JANUARY)).num_rows) == (0, 0)
+    built = world.build(JANUARY)
+    assert (built.tally.chunks, pq.read_metadata(world.path(JANUARY)).num_rows) == (0, 0)
     assert b"informant" not in everything_below(world.path(JANUARY).parent)
     assert b"informant" not in everything_below(log_files.log_dir(world.data))
     assert [path.name for path in world.path(JANUARY).parent.iterdir()] == ["chunks.parquet"]
@@ -365,7 +369,7 @@ def test_a_run_that_was_overtaken_reads_the_documents_again(world: World, monkey
     with monkeypatch.context() as reading:
         reading.setattr(RecordStore, "documents", read_too_early)
         world.decide(1, "2024-01-01", "It was read, and then it was sealed.")
-        build_partition(world.store, BY_MONTH, partition_of(JANUARY), world.data, ChunkConfig(), world.log)
+        world.builder().build(partition_of(JANUARY))
     assert pq.read_metadata(world.path(JANUARY)).num_rows == 0
     assert simple(world.changes) == world.ids()
     assert stale(world) == []
@@ -376,8 +380,8 @@ def test_a_run_that_was_overtaken_reads_the_documents_again(world: World, monkey
 
 def test_filings_of_dockets_without_a_date_have_a_file_of_their_own(world: World) -> None:
     world.file_document(9, None)
-    metadata = world.build(UNDATED)
-    assert (metadata["documents"], metadata["added"]) == (1, 1)
+    built = world.build(UNDATED)
+    assert (built.tally.documents, built.diff.added) == (1, 1)
     assert world.path(UNDATED) == world.data / "vector_inputs" / "court=ca9" / "month=undated" / "chunks.parquet"
     [row] = pq.ParquetFile(world.path(UNDATED)).read().to_pylist()
     assert (row["recap_document_id"], row["court_id"], row["date_filed"]) == (9, "ca9", None)

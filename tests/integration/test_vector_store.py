@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from courtlistener_assets.chunks import log_files
+from courtlistener_assets.chunks.news import chain
 from courtlistener_assets.defs.build import build_definitions
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.vectors.following import Followed, embed_function, follow
@@ -73,7 +75,7 @@ def up_to_date(world: World, store: VectorStore, embed: Callable[..., Any], name
 def test_a_store_follows_and_embeds_only_what_it_must(world: World, store: VectorStore) -> None:
     embed = Counted()
     done = up_to_date(world, store, embed)
-    assert (done.whole, done.embedded, done.sequence) == (True, 3, 3)
+    assert (done.whole, done.embedded, done.sequence) == (True, 3, chain(world.data).last)
     assert up_to_date(world, store, embed).embedded == 0
     world.decide(2, "2024-02-01", f"{TEXT} An amended decision.")
     world.seal(1)
@@ -119,10 +121,10 @@ def test_a_log_that_is_damaged_is_begun_anew(world: World, store: VectorStore) -
     up_to_date(world, store, Counted())
     world.seal(1)
     world.build(JANUARY)
-    last = log_files.numbered(log_files.log_dir(world.data), 4)
-    last.write_bytes(b"PAR1 damaged")
+    last = chain(world.data).last
+    log_files.numbered(log_files.log_dir(world.data), last).write_bytes(b"PAR1 damaged")
     done = up_to_date(world, store, Counted())
-    assert (done.whole, done.sequence, done.deleted) == (True, 5, 1)
+    assert (done.whole, done.sequence > last, done.deleted) == (True, True, 1)
     assert log_files.numbers(log_files.log_dir(world.data)) == []
 
 
@@ -146,6 +148,28 @@ def test_a_search_with_a_real_model_finds_what_is_there_and_not_what_was_sealed(
     assert found()[0] == 1
     world.seal(1)
     assert sorted(found()) == [2, 3]
+
+
+def embedded_by(number: float, size: int) -> Callable[[list[str]], list[list[float]]]:
+    """A function whose vectors can be told from those of another one."""
+    return lambda texts: [[number] * size for _ in texts]
+
+
+@pytest.mark.parametrize("first_run", [True, False])
+@pytest.mark.parametrize("step", ["remember", "delete", "put"])
+def test_vectors_of_two_functions_are_never_mixed_whoever_is_killed(
+    world: World, store: VectorStore, step: str, first_run: bool
+) -> None:
+    if not first_run:
+        up_to_date(world, store, embedded_by(1, 3), "tests:first")
+    dying: Any = Dying(store, step, before=False)
+    with suppress(Killed):
+        follow(dying, world.data, embedded_by(2, 5), "tests:second", world.log.renew)
+    # Back to the first one, whose vectors were there already, or were not.
+    counted = Counted()
+    up_to_date(world, store, counted, "tests:first")
+    assert counted.texts == 3
+    assert up_to_date(world, store, counted, "tests:first").embedded == 0
 
 
 class Killed(BaseException):

@@ -32,7 +32,7 @@ from tests.truth.world import COURTS, FAR, LATER, MONTHS, World
 DOWNLOADS = ("dockets", "clusters", "opinions", "docket_entries")
 #: Requests of one increment without news, by asset, and of a catch-up of a court.
 _SWEEPS = {"dockets": 3, "clusters": 1, "opinions": 1, "docket_entries": 2}
-_SWEEPS_OF_A_CATCH_UP = 7
+_SWEEPS_OF_A_CATCH_UP = 5
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.truth.operator"])
@@ -97,7 +97,8 @@ class Operator:
     def increments(self, court: str, assets: Sequence[str] = DOWNLOADS, partitions: Sequence[str] = ()) -> None:
         """Bring some months (the first and the last of them, all by default) up to date in some assets."""
         ends = tuple(partitions) or self.months(court)
-        several = MONTHS.index(ends[-1].partition("|")[2][:7]) - MONTHS.index(ends[0].partition("|")[2][:7]) + 1
+        first, last = ((*MONTHS, LATER).index(end.partition("|")[2][:7]) for end in (ends[0], ends[-1]))
+        several = last - first + 1
         self.fewest += several * sum(_SWEEPS[asset] for asset in assets)
         self.run(Work("downloads", ends, tuple(assets)))
 

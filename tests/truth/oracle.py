@@ -5,13 +5,14 @@ the product; reading what it stored (`verdict.py`).
 
 Which changes a catch-up brings (rule 2 of docs/truth.md). An object is **fetched** by the next catch-up of its court if
 
-* its own `date_modified` has moved; or that of a cluster (its docket is fetched too), of an opinion (its cluster), of
-  an entry (its documents) or of a document (its entry and that one's documents);
+* its own `date_modified` has moved; or that of an entry (its documents), of a document (its entry and that one's
+  documents), or of a cluster or an opinion that is new where it is (its docket, its cluster);
 * a docket or cluster that is fetched lists it, and it is not where the store has it; or no longer lists it;
 * it is an entry of a docket that is fetched and has entered a partition;
 * it is what a fetched object hangs on, and the store has it in another court or not at all.
 
 No list tells of entries, and a document that is missed does not say in which entry it is now: only that entry does.
+No list tells of dates: one of a decision that is stored is told by that decision only.
 
 A change is **seen** if what it did to an object's body belongs to a fetched object, or what it did to its place (its
 partitions and keys) to one that is fetched or whose parent is. Whatever else a change does to an object makes it
@@ -178,16 +179,20 @@ class Oracle:
     displaced: set[Key] = field(default_factory=set)
     #: All that an object ever hung on.
     last_above: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    #: What the store may have: whatever ever was in a partition, or was fetched, and what that hangs on.
+    met: set[Key] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.state = {key: _copy(wanted) for key, wanted in state_of(self.world).items()}
+        self._meet(())
 
     def observe(self, change: Change) -> None:
         """Compare the corpus with what it was before this change."""
         before, after = self.state, state_of(self.world)
         affected = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         new = {key: _copy(after[key]) if key in affected else before[key] for key in after}
-        effect = _Effect(change, before, new, {key for key in affected if _place(before, key) != _place(new, key)})
+        displaced = {key for key in affected if _place(before, key) != _place(new, key)}
+        effect = _Effect(change, before, new, displaced, frozenset(self.met))
         self._retract(effect)
         fetched = self._fetched(effect)
         for key in effect.displaced:
@@ -198,6 +203,11 @@ class Oracle:
         self.state = new
         self.fetched |= fetched
         self.displaced |= effect.displaced
+        self._meet(fetched)
+
+    def _meet(self, fetched: Iterable[Key]) -> None:
+        self.met |= {key for key, wanted in self.state.items() if wanted.place.partitions}
+        self.met |= {key for each in fetched for key in (each, *_above(self.state, each))}
 
     def caught_up(self, court: str) -> None:
         """Take all that had a new date in a court for fetched."""
@@ -257,7 +267,7 @@ class Oracle:
         oldest, found = self.world.clock.now - SURELY_FOUND, set[Key]()
         for dated in [key for key in effect.new if effect.is_redated(key, oldest)]:
             dirt, now = dict(self.dirt), effect.change.number
-            queue = [(key, now) for key in (dated, *_swept_with(effect.new, dated))]
+            queue = [(key, now) for key in (dated, *_swept_with(effect, dated))]
             done = set[tuple[Key, int]]()
             while queue:
                 key, until = queue.pop()
@@ -376,12 +386,16 @@ class Oracle:
 
 @dataclass(frozen=True)
 class _Effect:
-    """The states before and after a change; `displaced` are the objects whose place it changed."""
+    """The states before and after a change; `displaced` are the objects whose place it changed.
+
+    `met` are those that the store may have had before.
+    """
 
     change: Change
     before: State
     new: State
     displaced: set[Key]
+    met: frozenset[Key]
 
     def is_redated(self, key: Key, oldest: datetime) -> bool:
         """Whether the sweeps by `date_modified` of a configured court meet the object now."""
@@ -393,13 +407,20 @@ class _Effect:
         return parse_moment(moment) >= oldest
 
     def takes_along(self, key: Key) -> bool:
-        """Whether the change took along what hangs on an object."""
-        return key in self.displaced and not self.only_months_by_decisions(key)
+        """Whether the change took along what hangs on an object, so that whoever fetches the one places the other.
+
+        A docket that the store has where it is tells it nothing of its decisions' dates: it lists the same addresses.
+        """
+        return key in self.displaced and not (key in self.met and self._stays(key))
 
     def only_months_by_decisions(self, key: Key) -> bool:
         """Whether it is a docket that stays where it was, but for the months in which decisions put it."""
+        return self._stays(key) and bool(self.before[key].place.partitions)
+
+    def _stays(self, key: Key) -> bool:
+        """Whether it is a docket whose own court and date have not changed."""
         old, new = self.before.get(key), self.new.get(key)
-        if key.stream != "dockets" or not old or not new or not old.place.partitions:
+        if key.stream != "dockets" or not old or not new:
             return False
         return (old.place.court_id, old.place.date_filed) == (new.place.court_id, new.place.date_filed)
 
@@ -456,12 +477,17 @@ def _lists(parent: Key, child: Key) -> bool:
     return child.stream != "docket_entries"
 
 
-def _swept_with(state: State, key: Key) -> list[Key]:
-    """What the sweeps by a child's date bring because of this child; none go by decisions of before the first month."""
-    parent = _parent(state, key)
+def _swept_with(effect: _Effect, key: Key) -> list[Key]:
+    """What the sweeps by a child's date surely bring because of this child.
+
+    None go by decisions of before the first month, and parents that list the child already are not asked for.
+    """
+    state, parent = effect.new, _parent(effect.new, key)
+    if parent is None or key.stream == "docket_entries":
+        return []
     if key.stream == "clusters" and _month(state[key].body["date_filed"]) < MONTHS[0]:
         return []
-    return [parent] if parent and key.stream != "docket_entries" else []
+    return [parent] if key.stream == "recap_documents" or parent != _parent(effect.before, key) else []
 
 
 def _told(effect: _Effect, key: Key) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from courtlistener_assets.chunks.document import Document
+from courtlistener_assets.chunks.options import ChunkOptions
 from courtlistener_assets.chunks.rows import Tally, chunk_ids, partition_rows
 from courtlistener_assets.chunks.token_counts import DEFAULT
-from courtlistener_assets.defs.assets.vector_inputs import ChunkConfig
+from courtlistener_assets.defs.assets.chunk_config import ChunkConfig
 from courtlistener_assets.download.streams import OPINION
 from resources.errors import SettingError
 
@@ -84,8 +85,9 @@ def test_of_a_note_behind_the_body_no_chunk_has_both() -> None:
 
 
 def test_the_header_is_kept_room_for_only_if_it_counts() -> None:
-    assert ChunkConfig().reserved_tokens == 0
-    assert ChunkConfig(count_header=True, max_header_tokens=32).reserved_tokens == 32
+    assert ChunkConfig().options == ChunkOptions()
+    assert ChunkOptions().reserved_tokens == 0
+    assert ChunkConfig(count_header=True, max_header_tokens=32).options.reserved_tokens == 32
 
 
 def test_a_header_that_leaves_no_room_is_refused() -> None:

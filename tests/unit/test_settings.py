@@ -211,6 +211,8 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_MAX_WAIT_SECONDS", "soon", "not a number"),
         ("COURTLISTENER_MAX_WAIT_SECONDS", "0", "above 0"),
         ("COURTLISTENER_WORKERS", "0", "from 1 to 64"),
+        ("COURTLISTENER_DUPLICATES_ACROSS", "states", "neither months nor courts"),
+        ("COURTLISTENER_PROCESSES", "-1", "from 0 to 1024"),
         ("COURTLISTENER_RESERVE_SHARE", "1", "a share"),
         ("COURTLISTENER_SHARED_HOUR_LIMIT", "-1", "not a whole number"),
         ("COURTLISTENER_ACCOUNT", "our account", "letters, digits"),

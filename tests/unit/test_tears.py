@@ -31,6 +31,13 @@ def test_a_break_inside_a_sentence_is_torn(before, after, gap):
     assert torn(f"{BEFORE}\n\n{before}{gap}{after}\n\n{AFTER}") == 1
 
 
+def test_a_citation_that_goes_over_a_break_is_torn_behind_a_dot_too():
+    assert torn(f"{BEFORE}\n\nIt was held so in Carver v. Wolfe, 12 Cal.\n\nApp. 4th 33 (1999).\n\n{AFTER}") == 1
+    assert (
+        torn(f"{BEFORE}\n\nIn the case of the barge the court held,\n\nand it was right, that he was.\n\n{AFTER}") == 1
+    )
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -52,6 +59,11 @@ def test_a_break_inside_a_sentence_is_torn(before, after, gap):
         "I have sent a copy of this to all of the parties on the day below\n\n/s/ Ada Carver",
         "12 It was said before that the barge was there. Id.\n\n13 We have no reason to think that it was not.",
         'He was told so.12\n\n"And he knew it," said the witness.\n\nWas it a storm?',
+        "He said of it at the trial:\n\nI saw it in the harbor, and it was not at the pier.\n\nApp. I, Tab 1, at 40.",
+        "The owner is liable if the barge was let to him.\n\nP.R. Laws Ann. tit. 32, R. 69(B) (repealed 2004).",
+        "In the first of the remarks to the jury, the prosecutor said,\n\nUnfortunately for the owner, he had left it.",
+        "He may be told of it by the court. 32 L.P.R.A. App. III. The measures that may be ordered are the same.",
+        "(a) The Duty of the Owner of a Barge to the Owner of a Pier\t300\n(b) Whether He Was in the Harbor\t301",
     ],
 )
 def test_what_an_author_parts_is_sound(part):

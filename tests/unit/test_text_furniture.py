@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from courtlistener_assets.text.cleaning import CleanText, clean
-from tests.unit.text_reference import bare, rebuilt, source_text
-
-TEXT = (
-    "the lessee of the mill had paid for the water of the brook and the owner of the meadow above it dug a channel so "
-    "that none came down in the dry months whereupon the wheel stood still and the grain was carried to the next valley"
-)
-
-
-def prose(lines: int, width: int = 9) -> list[str]:
-    """Lines of one endless sentence, none of which begins or ends it."""
-    words = TEXT.split() * (lines * width // 40 + 2)
-    return [" ".join(words[line * (width - 1) : line * (width - 1) + width]) for line in range(lines)]
-
-
-def pages(*, lines: int, count: int) -> Iterator[list[str]]:
-    text = prose(lines * count)
-    return (text[page * lines : (page + 1) * lines] for page in range(count))
-
-
-def plain(text: str) -> CleanText:
-    """Clean a plain text; nothing may be lost."""
-    cleaned = clean(text, "plain_text")
-    assert sorted(bare(rebuilt(cleaned))) == sorted(bare(source_text(text, markup=False)))
-    return cleaned
-
-
-def texts_of(cleaned: CleanText, kind: str) -> list[str]:
-    return [mark.text for mark in cleaned.marks if mark.kind == kind]
+from courtlistener_assets.text.cleaning import clean
+from tests.unit.text_pages import numbered, pages, plain, prose, texts_of
+from tests.unit.text_reference import bare
 
 
 def has_digits(text: str) -> bool:
@@ -42,10 +14,6 @@ def has_digits(text: str) -> bool:
 
 
 # --- numbers beside the lines ----------------------------------------------------------------------------------------
-
-
-def numbered(lines: list[str], form: str) -> list[str]:
-    return [form.format(number, line) for number, line in enumerate(lines, 1)]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +36,25 @@ def test_the_numbers_of_three_pages_of_pleading_paper_are_marks(form: str) -> No
     assert texts_of(cleaned, "line_number")[:3] in (["1", "2", "3"], ["1 ||", "2 ||", "3 ||"])
     assert len(texts_of(cleaned, "line_number")) == 84
     assert "\n" not in cleaned.text
+
+
+def test_numbers_that_count_on_from_page_to_page_are_marks() -> None:
+    lines = numbered([line for page in pages(lines=40, count=4) for line in page], "{0:>3}  {1}")
+    for place in (120, 80, 40):
+        lines[place:place] = ["", "\f", "   THE MILL COMPANY", ""]
+    cleaned = plain("\n".join(lines))
+    assert not has_digits(cleaned.text)
+    assert texts_of(cleaned, "line_number")[-1] == "160"
+
+
+def test_a_numbered_page_without_any_sentence_is_told_by_its_centred_lines() -> None:
+    lines = ["Anna Burke", "Pro Se", "12 Mill Lane", "Arvada, ZZ 01234"]
+    centred = ["COURT OF ARVADA", "CIVIL PART OF THE RIVERSIDE", "AND", "THE CITY", "ORDER"]
+    items = ["1. The deed of the mill", "2. The deed of the brook"]
+    cleaned = plain("\n".join(numbered([*lines, *(line.center(60) for line in centred), *items], "{0:>2}   {1}")))
+    assert texts_of(cleaned, "line_number") == [str(number) for number in range(1, 12)]
+    contents = [" " * (3 * (number % 4)) + line for number, line in enumerate([*lines, *centred, *items])]
+    assert not texts_of(plain("\n".join(numbered(contents, "{0:>2}   {1}"))), "line_number")
 
 
 def test_a_line_without_a_number_does_not_end_the_numbers() -> None:
@@ -156,6 +143,31 @@ def test_heads_of_two_lines_beside_page_numbers_are_found() -> None:
     cleaned = plain("\n".join(parts))
     assert "LIND" not in cleaned.text
     assert "Opinion" not in cleaned.text
+
+
+def test_the_second_line_of_a_head_is_none_of_the_sentence_that_it_interrupts_on_a_single_page() -> None:
+    text = list(pages(lines=30, count=4))
+    heads = [
+        ["", "BURKE v. THE MILL COMPANY", "Opinion of the Court" if page < 3 else "ROE, J., concurring", ""]
+        for page in range(4)
+    ]
+    cleaned = plain("\n".join(line for page, head in zip(text, heads, strict=True) for line in [*head, *page]))
+    assert texts_of(cleaned, "running_head")[-2:] == ["BURKE v. THE MILL COMPANY", "ROE, J., concurring"]
+    assert f"{text[2][-1]} {text[3][0]}" in cleaned.text
+
+
+def test_the_name_of_the_case_beside_its_page_is_a_head_in_a_sentence_of_a_short_scan() -> None:
+    first, second = pages(lines=20, count=2)
+    cleaned = plain("\n".join([*first, "2     MILL COMPANY v. BURKE", "", "Syllabus", "", *second]))
+    assert texts_of(cleaned, "running_head") == ["2     MILL COMPANY v. BURKE", "Syllabus"]
+    assert f"{first[-1]} {second[0]}" in cleaned.text
+    assert "12 MILL LANE" in plain("\n".join([*first, "He lives in the house.", "12 MILL LANE", "", *second])).text
+
+
+def test_the_first_line_of_a_double_spaced_page_is_no_head() -> None:
+    text = ["\n\n".join([f"Burke and Roe {page[0]}", *page[1:]]) for page in pages(lines=30, count=4)]
+    cleaned = plain("\n\n".join(f"{page}\n\n   -{number}-" for number, page in enumerate(text, 1)))
+    assert cleaned.text.count("Burke and Roe") == 4
 
 
 def test_numbers_of_sections_notes_and_tables_are_no_page_numbers() -> None:
@@ -299,116 +311,7 @@ def test_a_page_mark_inside_a_word_joins_the_word() -> None:
     assert cleaned.text == "He had no information of it. The information was new, and came in time."
 
 
-# --- footnotes -------------------------------------------------------------------------------------------------------
-
-
-def test_a_note_at_the_foot_of_a_page_without_form_feeds_is_behind_the_sentence() -> None:
-    first, second, third = pages(lines=20, count=3)
-    note = "1 The deed of that year says nothing of the water of the\nbrook. It was lost in the flood."
-    text = "\n".join([*first[:-1], f"{first[-1]},1", note, "", "   1", "", *second, "", "   2", "", *third, "", "   3"])
-    cleaned = plain(text)
-    assert [cleaned.text[note.start : note.end] for note in cleaned.footnotes] == [
-        "1 The deed of that year says nothing of the water of the brook. It was lost in the flood."
-    ]
-    assert cleaned.text.split("\n\n")[0].endswith(third[-1])
-
-
-def test_a_lone_number_above_a_long_line_is_no_note_and_nothing_moves() -> None:
-    first, second = pages(lines=20, count=2)
-    table = [
-        "Mills in the valley that were sold in the dry year:",
-        "",
-        "2",
-        "Mills in the valley that were not sold in that year:",
-    ]
-    text = "\n".join([*table, "", "5", "", *first, "\f", *second])
-    cleaned = plain(text)
-    assert not cleaned.footnotes
-    assert bare(cleaned.text).startswith(bare("".join(table)))
-
-
-def test_the_label_of_a_note_on_numbered_paper_is_no_line_number() -> None:
-    pages_of_text = [numbered(page, "{0:>2}   {1}") for page in pages(lines=14, count=3)]
-    pages_of_text[1][-1] += ".2"
-    note = ["", "   2", "    The wheel had twelve spokes, and one of them was broken."]
-    text = "\n\f".join("\n".join([*page, *(note if ".2" in page[-1] else [])]) for page in pages_of_text)
-    assert [note.label for note in plain(text).footnotes] == ["2"]
-
-
-def test_a_note_that_is_continued_at_the_foot_of_the_next_page_is_one() -> None:
-    first, second, third = pages(lines=20, count=3)
-    rule = "——————"
-    top = [*first, f"{first[0]}.1", rule, " 1 The deed says so in the words that the", "\f"]
-    text = "\n".join([*top, *second, rule, "widow of the miller took down.", "\f", *third])
-    cleaned = plain(text)
-    assert [cleaned.text[note.start : note.end] for note in cleaned.footnotes] == [
-        "1 The deed says so in the words that the widow of the miller took down."
-    ]
-
-
-def test_a_note_goes_on_at_the_foot_of_a_double_spaced_page_without_a_rule() -> None:
-    first, second, third = ("\n\n".join(page) for page in pages(lines=12, count=3))
-    note = "\n\n\n   1\n     The deed says so in the words that the\n\f"
-    text = f"{first}.1{note}{second}\n\n\n\nwidow of the miller took down.\n\f{third}"
-    cleaned = plain(text)
-    assert [cleaned.text[found.start : found.end] for found in cleaned.footnotes] == [
-        "1 The deed says so in the words that the widow of the miller took down."
-    ]
-
-
-def notes_of(cleaned: CleanText) -> list[str]:
-    return [cleaned.text[note.start : note.end] for note in cleaned.footnotes]
-
-
-def test_a_note_goes_on_below_the_line_that_notes_of_the_document_stand_below() -> None:
-    first, second, third = pages(lines=20, count=3)
-    rule = "——————"
-    top = [*first, f"{first[0]}.1", rule, " 1 The deed says so. It was lost in the flood.", "\f"]
-    text = "\n".join([*top, *second, rule, "Nobody has looked for it.", "\f", *third])
-    assert notes_of(plain(text)) == ["1 The deed says so. It was lost in the flood. Nobody has looked for it."]
-
-
-def test_a_note_goes_on_in_smaller_type_in_the_middle_of_a_sentence_of_the_text() -> None:
-    first, second, third = pages(lines=20, count=3)
-    top = [*first, f"{first[0]}.1", "", "1 The deed of that year says so in the words that the", "\f"]
-    small = [
-        "widow of the miller took down in the year of the great flood,",
-        "of which there are two copies. Neither is in the record.",
-    ]
-    text = "\n".join([*top, *second, *small, "\f", *third])
-    cleaned = plain(text)
-    assert notes_of(cleaned) == [f"1 The deed of that year says so in the words that the {' '.join(small)}"]
-    assert f"{second[-1]} {third[0]}" in cleaned.text
-
-
-def test_words_that_are_underlined_leave_no_gap_in_a_note_that_goes_on() -> None:
-    first, second, third = ("\n\n".join(page) for page in pages(lines=12, count=3))
-    note = "\n\n\n   1\n     The deed says so in the words that the\n\f"
-    rest = "widow of the miller took down in\n            \nBurke, and nowhere else."
-    cleaned = plain(f"{first}.1{note}{second}\n\n\n\n{rest}\n\f{third}")
-    assert notes_of(cleaned) == [
-        "1 The deed says so in the words that the widow of the miller took down in Burke, and nowhere else."
-    ]
-
-
-def test_a_label_may_touch_its_note() -> None:
-    first, second = pages(lines=20, count=2)
-    text = "\n".join([*first, f"{first[0]}.1", "", "     1The deed says so. It was lost in the flood.", "\f", *second])
-    assert notes_of(plain(text)) == ["1The deed says so. It was lost in the flood."]
-
-
-def test_a_label_alone_below_a_gap_is_a_note_before_any_text() -> None:
-    first, second = pages(lines=20, count=2)
-    text = "\n".join(
-        [*first, "", "", "", "     1", "   The deed says so.", "\f", f"12 Zed.2d 30 and {second[0]}", *second]
-    )
-    assert notes_of(plain(text)) == ["1 The deed says so."]
-
-
-def test_the_page_of_a_citation_is_no_label() -> None:
-    first, second = pages(lines=20, count=2)
-    cited = ["so it was held in Burke v. Zed, 12 Zed.2d 30, 36-", "", "45 (1987), that the miller was to blame for"]
-    assert not plain("\n".join([*first[:2], "45", *cited, first[3], "\f", *second])).footnotes
+# --- overprints ------------------------------------------------------------------------------------------------------
 
 
 OVERPRINTS = {
@@ -431,42 +334,9 @@ def test_a_whole_line_is_an_overprint_only_in_a_text_that_has_others() -> None:
     assert len(texts_of(plain(f"   BURKE, Judge.  The mill stood\n   BURKE, Judge.\n\n{whole}"), "rule")) == 2
 
 
-def test_double_spaced_text_goes_on_close_behind_a_single_spaced_note() -> None:
-    note = "*   The judge heard the case but took no part\nin what was said of the mill and the brook by\nthe court."
-    text = f"Burke,* Judge.\n\n{note}\n\n          " + "\n\n".join(prose(12)) + "\n\f\nThe end."
-    assert notes_of(plain(text)) == [" ".join(note.split())]
-
-
 @pytest.mark.parametrize("below", ["Mill", "   Mill of the valley", "12"])
 def test_lines_that_say_something_else_are_no_overprints(below: str) -> None:
     assert not texts_of(plain(f"12 Mills of the valley\n{below}\n\nThe end."), "rule")
-
-
-def test_double_spaced_text_behind_a_note_is_on_the_next_page() -> None:
-    text = (
-        "\n\n".join(prose(12))
-        + "*\n\n\n*    Sitting by designation.\n\n\n\n"
-        + "\n\n".join(prose(12))
-        + "\n\f\nThe end."
-    )
-    assert [note.label for note in plain(text).footnotes] == ["*"]
-    assert plain(text).text.endswith("* Sitting by designation.")
-
-
-def test_lines_that_begin_with_the_number_of_a_volume_are_no_notes() -> None:
-    lines = [*prose(8), "_________", "28 U.S.C. § 1291 was cited by the miller in his brief of that winter.", *prose(3)]
-    assert not plain("\n".join([*lines, "\f", *prose(4)])).footnotes
-
-
-def test_notes_on_numbered_paper_have_the_lines_of_the_note() -> None:
-    body = numbered([*prose(19), "and so the wheel stood.1"], "{0:>2}   {1}")
-    note = numbered(["The wheel had twelve", "spokes, and one was broken."], "{0:>2}   {1}")
-    second = numbered(prose(20), "{0:>2}   {1}")
-    text = "\n".join([*body, "", "     1", *note, "                    1", "\f" + second[0], *second[1:]])
-    cleaned = plain(text)
-    assert [cleaned.text[found.start : found.end] for found in cleaned.footnotes] == [
-        "1 The wheel had twelve spokes, and one was broken."
-    ]
 
 
 @pytest.mark.parametrize(
@@ -478,8 +348,11 @@ def test_notes_on_numbered_paper_have_the_lines_of_the_note() -> None:
         "a.1\n\n1\n the end\n\f\n" * 10_000,
         "Case 1:20-cv-00017 Document 3 Filed 01/02/20 Page 3 of 9\nthe end\n" * 10_000,
         "the [*2] end *3 of [1 A.2d 3]\n\n" * 10_000,
+        ("the mill.1\n\n\n\n1  The end.\n\n\n\n" + "the mill of\n\n" * 8) * 2_000 + "\f\nthe end",
+        f"{'1  the mill':40}1  the end of it\n{'2':40}2  the end\n" * 3_000,
+        "- 1 -\nTHE MILL OF BURKE 7\nthe end\n" * 6_000,
     ],
-    ids=["labels", "numbers", "columns", "notes", "stamps", "star pages"],
+    ids=["labels", "numbers", "columns", "notes", "stamps", "star pages", "feet", "condensed", "heads"],
 )
 @pytest.mark.timeout(20)
 def test_hostile_furniture_takes_time_in_proportion_to_its_length(text: str) -> None:

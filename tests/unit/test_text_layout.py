@@ -332,3 +332,15 @@ def test_a_name_follows_the_v_of_a_case_across_a_gap():
     ]
     body = ["It did so in the year of the flood, and nobody in the valley ever", "", "asked it for a reason.", ""] * 4
     assert "Mill v. Burke" in clean("\n".join([*body, *lines]), "plain_text").text
+
+
+@pytest.mark.parametrize("end", ["See", "which is", "if the owner of the mill has"])
+def test_a_short_line_that_ends_with_a_word_that_must_go_on_is_joined(end: str) -> None:
+    lines = wrapped(STORM, 60)
+    assert f"{end} Burke" in cleaned("\n".join([*lines, *lines[:3], end, "Burke, 12 Zed.2d 30. " + lines[3], *lines]))
+
+
+def test_a_small_word_by_itself_is_no_cell() -> None:
+    lines = wrapped(STORM, 70)
+    assert "\t" not in cleaned("\n".join([f"Declaration of Burke{'':14}on{'':12}i", *lines]))
+    assert "Arvada\tMay 5" in cleaned("\n".join([f"Arvada{'':30}May 5", "", *lines]))

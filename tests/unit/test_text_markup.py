@@ -91,6 +91,22 @@ def test_numbers_that_the_sentence_needs_are_no_marks(text: str) -> None:
     assert clean(f"<p>It says {text} of it.</p>", "html").marks == ()
 
 
+def test_a_note_between_paragraphs_behind_its_number_interrupts_no_sentence() -> None:
+    cleaned = clean(
+        "<p>He wrote of a</p><p>mill with a</p><p>1:</p><p>A mill is a house.</p><p/><span>wheel, and of the</span>"
+        "<p>2:</p><p>There are two.</p><p/><span>brook. It rained.</span><p>The end.</p><p>4:</p><p>It is short.</p>",
+        "html",
+    )
+    assert notes_of(cleaned) == [("1", "A mill is a house."), ("2", "There are two."), ("4", "It is short.")]
+    assert cleaned.text.startswith("He wrote of a mill with a wheel, and of the brook. It rained.\n\nA mill is")
+    assert marks_of(cleaned, "footnote_label") == ["1:", "2:", "4:"]
+
+
+@pytest.mark.parametrize("numbers", [("1",), ("7", "8"), ("2", "1"), ("1", "9")])
+def test_numbers_with_a_colon_that_do_not_count_up_are_no_notes(numbers: tuple[str, ...]) -> None:
+    assert not clean("".join(f"<p>{number}:</p><p>It rained.</p>" for number in numbers), "html").footnotes
+
+
 def test_the_mark_of_a_note_stands_in_its_sentence_and_a_page_begins_behind_the_space() -> None:
     cleaned = clean('<p>Done.<sup>4</sup></p><p><a class="page-label">*7</a>Next.</p>', "html")
     assert [(mark.text, mark.position) for mark in cleaned.marks] == [("4", 5), ("*7", 7)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,9 @@ def test_a_drawn_line_costs_few_tokens_and_a_long_word_never_too_few() -> None:
 
 def test_a_lone_surrogate_can_be_counted() -> None:
     assert DEFAULT.count("a \ud800 b") > 2
+
+
+@given(st.text(st.one_of(CHARACTERS, st.sampled_from("\0\ud800x")), max_size=80), st.lists(st.integers(0, 80)))
+def test_the_counts_of_parts_are_those_of_each_by_itself(text: str, places: list[int]) -> None:
+    places = sorted(min(place, len(text)) for place in [0, *places])
+    assert DEFAULT.counts(text, places) == [DEFAULT.count(text[start:end]) for start, end in pairwise(places)]

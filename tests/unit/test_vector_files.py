@@ -12,13 +12,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
+from courtlistener_assets.building.partition import chunks_path
 from courtlistener_assets.chunks import log_files
 from courtlistener_assets.chunks.changes import Diff
 from courtlistener_assets.chunks.document import Document
 from courtlistener_assets.chunks.files import Location, location_of, opened, shown
 from courtlistener_assets.chunks.news import chain, changes_since, whole_state
 from courtlistener_assets.chunks.table import SCHEMA, made_by, write_partition
-from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import OPINION
 from courtlistener_assets.operations.doctor.findings import Severity
@@ -136,16 +136,24 @@ def test_a_change_is_that_of_what_was_told_also_if_the_file_is_damaged_or_gone(d
         write_partition(rows("One.", "Two.", "Three."), place, telling=log.telling(place))
 
 
-@pytest.mark.parametrize("lost", ["the numbers", "an entry"])
+@pytest.mark.parametrize("lost", ["the numbers", "an entry", "the last entry", "all of it", "all of both"])
 def test_a_log_of_which_something_is_lost_is_begun_anew_from_the_dataset(data_dir: Location, lost: str) -> None:
     place, log = chunks_path(data_dir, PARTITION), log_in_memory(data_dir)
     for texts in (["One.", "Two."], ["One.", "Three."]):
         write_partition(rows(*texts), place, telling=log.telling(place))
-    if lost == "an entry":
-        log_files.numbered(log_files.log_dir(data_dir), 1).unlink()
-    else:
+    for number in {"an entry": [1], "the last entry": [2]}.get(lost, [1, 2] if lost.startswith("all") else []):
+        log_files.numbered(log_files.log_dir(data_dir), number).unlink()
+    if lost.startswith("all"):  # Nobody deletes what it does not find in a log that is not there.
+        with pytest.raises(TooLate), whole_state(data_dir):
+            pass
+    if lost in ("the numbers", "all of both"):
         log = log_in_memory(data_dir)
     log.open()
+    if lost == "all of both":
+        assert chain(data_dir).compacted == 1
+        with whole_state(data_dir) as news:
+            assert news.counts() == {"embed": 2, "relabel": 0, "delete": 0}
+        return
     assert (chain(data_dir).compacted, list(chain(data_dir).numbers)) == (3, [])
     write_partition(rows("One."), place, telling=log.telling(place))
     with pytest.raises(TooLate), changes_since(data_dir, 2):

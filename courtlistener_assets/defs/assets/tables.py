@@ -22,7 +22,11 @@ _COLUMNS = (
     ("date_filed", "date", True, "when it was filed, decided or made; null where CourtListener knows no date"),
     ("date_modified", "timestamptz", True, "when CourtListener last changed it"),
     ("body", "jsonb", False, "the whole object as the API gave it; only its id once it is gone"),
-    ("fetched_at", "timestamptz", False, "when it was last stored"),
+    (
+        *("source", "text", False),
+        "api; bulk: what the bulk files do not hold is absent; merged: of the API, with fields as bulk files have them",
+    ),
+    ("fetched_at", "timestamptz", False, "when it was last stored; from bulk files, as of when they are"),
     ("changed_at", "timestamptz", False, "when it was last stored with another body or other keys"),
     ("gone_at", "timestamptz", True, "when CourtListener was found not to have it any more, null while it has"),
     ("gone_reason", "text", True, "what CourtListener said instead: removed, not found, merged into which"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import dagster as dg
 
+from courtlistener_assets.building.partition import chunks_path
 from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location
-from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.defs.checks.examination import WARNINGS, Finding, descriptions, examine
 from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.defs.steps import translated

@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 import pyarrow.dataset as ds
 
+from courtlistener_assets.building.partition import chunks_path
 from courtlistener_assets.chunks.files import Location
-from courtlistener_assets.defs.assets.vector_inputs import chunks_path
 from courtlistener_assets.devkit.demo.plan import DOWNLOADS, Months
 from courtlistener_assets.devkit.session.simulator_process import SimulatorProcess
+from courtlistener_assets.download.bulk.bootstrap import STREAMS as BULK_STREAMS
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
 from resources.connections.postgres import Database
@@ -26,13 +27,16 @@ STREAMS = tuple(table for stream in chosen() for table in stream.stores)
 
 @dataclass(frozen=True)
 class Expected:
-    """The truth about some partitions: the ids that belong to them by stream, and how few requests can fetch them."""
+    """The truth about some partitions: the ids that belong to them by stream, and how few requests can fetch them.
+
+    `fewest_requests` is for what does not come from bulk files.
+    """
 
     ids: Mapping[str, set[int]]
     fewest_requests: int
 
 
-def expected(simulator: SimulatorProcess, ranges: Iterable[Months]) -> Expected:
+def expected(simulator: SimulatorProcess, ranges: Iterable[Months], bulk_courts: Sequence[str] = ()) -> Expected:
     """Ask the simulator what belongs to these runs of consecutive months."""
     ids: dict[str, set[int]] = {stream: set() for stream in STREAMS}
     requests = 0
@@ -41,7 +45,8 @@ def expected(simulator: SimulatorProcess, ranges: Iterable[Months]) -> Expected:
         found = simulator.expected([months[0].court], first, last)
         for stream in STREAMS:
             ids[stream].update(found["ids"][stream])
-        requests += found["requests"]
+        free = BULK_STREAMS if months[0].court in bulk_courts else ()
+        requests += sum(count for stream, count in found["requests_by_stream"].items() if stream not in free)
     return Expected(ids, requests)
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from courtlistener_assets.devkit.demo.figures import STREAMS
+from courtlistener_assets.devkit.demo.plan import BULK_COURTS
 
 _LABELS = {
     **{stream: stream.replace("_", " ").capitalize() for stream in STREAMS},
@@ -70,4 +71,24 @@ def table(figures: Mapping[str, Any]) -> Table:
     for name, label in _LABELS.items():
         value = figures[name]
         shown.add_row(label, f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
+    return shown
+
+
+_COSTS = {
+    "months": "Months",
+    "objects": "Dockets, decisions and opinions",
+    "requests": "Requests sent for them",
+    "seconds": "Seconds",
+}
+
+
+def costs_table(figures: Mapping[str, Any]) -> Table:
+    """Return what both halves of the months have cost, side by side; filings, which no bulk file has, left out."""
+    shown = Table(title="Half of the months from bulk files, half over the API")
+    shown.add_column()
+    for heading in (f"bulk files ({', '.join(BULK_COURTS)})", "API"):
+        shown.add_column(heading, justify="right")
+    for name, label in _COSTS.items():
+        values = [figures[half][name] for half in ("bulk", "api")]
+        shown.add_row(label, *(f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" for value in values))
     return shown

@@ -3,13 +3,11 @@
 Belongs here: who holds it, what is started in which order, and the variables that child processes need. Does not belong
 here: how others find it (`operations/running_session.py`), and what a command does with it (`dev.py`, `demo/`).
 
-Simulated and real records never share a database: the embedded servers keep their data in `.services/simulated`, in
-`.services/live`, or for a file of opinions in a directory of its own.
+Simulated and real records never share a database: each have servers of their own, in places of their own (`places.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +15,9 @@ from pathlib import Path
 
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
+from courtlistener_assets.devkit.session.places import POSTGRES, REDIS, move_downloads, servers_directory
 from courtlistener_assets.devkit.session.simulator_process import TOKEN, simulator_process
+from courtlistener_assets.devkit.simulator.bulk_files import BULK_ROOT
 from courtlistener_assets.devkit.simulator.opinions_file import partitions_in_file
 from courtlistener_assets.operations.running_session import HOME, LOCK, RECORD, take, write_session
 from courtlistener_assets.settings import Settings
@@ -44,10 +44,12 @@ def session(
     home = root / HOME
     with _session_lock(home) as record, ExitStack() as stack:
         simulated = bool(corpus) or not Settings.from_environ(environ).token
-        directory = _directory(root, corpus, simulated)
+        directory = servers_directory(root, environ, corpus=corpus, simulated=simulated)
         added: dict[str, str] = {}
         if simulated:
             added |= stack.enter_context(_simulator(directory, environ, corpus, rates))
+        else:
+            move_downloads(root, directory)
         added |= stack.enter_context(_stores(directory, environ))
         settings = Settings.from_environ({**environ, **added})
         # A second of start-up: a command beside a running session, or with a wrong setting, need not pay for it.
@@ -87,19 +89,14 @@ def _session_lock(home: Path) -> Iterator[Path]:
             record.unlink(missing_ok=True)
 
 
-def _directory(root: Path, corpus: Path | None, simulated: bool) -> Path:
-    """Return where the embedded servers keep their data: another corpus is another world."""
-    if corpus:
-        return root / ".services" / f"corpus-{hashlib.sha256(corpus.read_bytes()).hexdigest()[:12]}"
-    return root / ".services" / ("simulated" if simulated else "live")
-
-
 @contextmanager
 def _simulator(
     directory: Path, environ: Mapping[str, str], corpus: Path | None, rates: str
 ) -> Iterator[dict[str, str]]:
     with simulator_process(rates, directory / "simulator.jsonl", corpus) as simulator:
         unless_set = {
+            "COURTLISTENER_BULK_URL": f"{simulator.url}{BULK_ROOT}",
+            "COURTLISTENER_BULK_DIR": str(directory / "bulk"),
             "COURTLISTENER_DATA_DIR": str(directory / "data"),
             "COURTLISTENER_FIRST_MONTH": _GENERATED_FIRST_MONTH,
             "COURTLISTENER_RATE_LIMITS": rates,
@@ -124,9 +121,9 @@ def _stores(directory: Path, environ: Mapping[str, str]) -> Iterator[dict[str, s
     with ExitStack() as stack:
         added = {}
         if not environ.get("POSTGRES_URL"):
-            added["POSTGRES_URL"] = stack.enter_context(PostgresServer(directory / "postgres")).url
+            added["POSTGRES_URL"] = stack.enter_context(PostgresServer(directory / POSTGRES)).url
         if not any(map(environ.get, ("REDIS_URL", "REDIS_HOST", "AIRFLOW_CONN_REDIS_DEFAULT"))):
-            added["REDIS_URL"] = stack.enter_context(RedisServer(directory / "valkey")).url
+            added["REDIS_URL"] = stack.enter_context(RedisServer(directory / REDIS)).url
         database = Database(Settings.from_environ({**environ, **added}).postgres_url)
         try:
             database.migrate()

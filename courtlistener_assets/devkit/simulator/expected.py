@@ -6,6 +6,7 @@ Does not belong here: any of the project's own streams; this is their independen
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any
@@ -16,6 +17,8 @@ from courtlistener_assets.devkit.simulator.pagination import PAGE_SIZE
 from courtlistener_assets.devkit.simulator.shapes import Record, key_of
 
 STREAMS = ("dockets", "clusters", "opinions", "docket_entries", "recap_documents")
+#: The stream of each of the sweeps, in their order.
+_SWEPT = ("dockets", "dockets", "clusters", "opinions", "docket_entries")
 
 
 def months_between(first_month: str, last_month: str) -> list[str]:
@@ -29,21 +32,23 @@ def expected(corpus: Corpus, courts: Iterable[str], first_month: str, last_month
     """Return what belongs to the partitions `courts` x months: `counts` and sorted `ids` by stream, and `requests`.
 
     `requests` is the smallest number that fetches all of it: for each sweep of each partition its rows in pages of 20,
-    at least one. Oral arguments and people are not among them.
+    at least one; also by stream. Oral arguments and people are not among them.
     """
     ids: dict[str, set[int]] = {stream: set() for stream in STREAMS}
-    requests = 0
+    requests: Counter[str] = Counter()
     with corpus.lock:
         for court in courts:
             for month in months_between(first_month, last_month):
                 found = partition(corpus, court, month)
-                requests += sum(_pages(len(rows)) for rows in sweeps(corpus, court, month))
+                for stream, rows in zip(_SWEPT, sweeps(corpus, court, month), strict=True):
+                    requests[stream] += _pages(len(rows))
                 for stream in STREAMS:
                     ids[stream].update(record["id"] for record in found[stream])
     return {
         "counts": {stream: len(found) for stream, found in ids.items()},
         "ids": {stream: sorted(found) for stream, found in ids.items()},
-        "requests": requests,
+        "requests": requests.total(),
+        "requests_by_stream": dict(requests),
     }
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 from courtlistener_assets.devkit.simulator import damage
 from courtlistener_assets.devkit.simulator.accounts import Account, Accounts, default_accounts
 from courtlistener_assets.devkit.simulator.application import Application
+from courtlistener_assets.devkit.simulator.bulk_files import BULK_ROOT, BulkFiles
 from courtlistener_assets.devkit.simulator.control import CONTROL_ROOT, control_response
 from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.faults import Fault, FaultPlan, Latency
@@ -63,6 +64,7 @@ class Simulator:
         self.truth = TruthLog(log_path)
         self.latency = Latency(latency, seed)
         self.application = Application(self.corpus, self.accounts, self.faults, self.truth, clock)
+        self.bulk_files = BulkFiles(self.corpus, clock)
         self.clock, self.sleep = clock, sleep
         self._server = _Server(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -76,6 +78,11 @@ class Simulator:
     def api_url(self) -> str:
         """The API's address, `http://127.0.0.1:8000/api/rest/v4/`."""
         return f"{self.url}/api/rest/v4/"
+
+    @property
+    def bulk_url(self) -> str:
+        """The address of the bulk files, `http://127.0.0.1:8000/bulk/`."""
+        return f"{self.url}{BULK_ROOT}"
 
     @property
     def log(self) -> list[Entry]:
@@ -155,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._request()
         if request.path.startswith(CONTROL_ROOT):
             self._send(control_response(request, simulator.corpus, simulator.faults, simulator.truth))
+            return
+        if request.path.startswith(BULK_ROOT):
+            self._send(simulator.bulk_files.response(request))
             return
         fault = simulator.faults.draw(request.path)
         before_seconds, after_seconds = simulator.latency.draw()

@@ -12,6 +12,10 @@ CREATE TABLE courtlistener.records (
     date_filed      date,
     date_modified   timestamptz,
     body            jsonb       NOT NULL,
+    -- api, or bulk: what the bulk files do not hold is absent from such a body; or merged: a body of the API with fields
+    -- that bulk files have shown to be others by now.
+    source          text        NOT NULL DEFAULT 'api' CHECK (source IN ('api', 'bulk', 'merged')),
+    -- As of when it is known: of a row from bulk files, the moment up to which every change is in them.
     fetched_at      timestamptz NOT NULL DEFAULT now(),
     -- When it was last stored with another body or other keys.
     changed_at      timestamptz NOT NULL DEFAULT now(),
@@ -41,6 +45,17 @@ RETURN ARRAY(
     FROM jsonb_path_query(body, 'lax $.citations[*]') AS cited
 );
 CREATE INDEX clusters_citations ON courtlistener.clusters USING gin (courtlistener.citations_of(body));
+
+-- Which opinion cites which and how often, from bulk files: all that opinions which are stored cite, and all that cite
+-- them, stored or not. `as_of` is that of the newest dump that has the citation.
+CREATE TABLE courtlistener.citation_map (
+    citing_opinion_id bigint      NOT NULL,
+    cited_opinion_id  bigint      NOT NULL,
+    depth             integer     NOT NULL,
+    as_of             timestamptz NOT NULL,
+    PRIMARY KEY (citing_opinion_id, cited_opinion_id)
+);
+CREATE INDEX citation_map_cited ON courtlistener.citation_map (cited_opinion_id);
 
 -- One row a sweep of a partition: the last pass over it. `after_id` is the last id stored in this pass, `since` the
 -- date_modified from which the pass asks (null: everything), `watermark` the server's time when the pass began,
@@ -83,6 +98,39 @@ CREATE TABLE courtlistener.lookups (
     PRIMARY KEY (kind, stream, id)
 );
 CREATE INDEX lookups_court ON courtlistener.lookups (court_id, due_at);
+
+-- What differs between the store and a dump of bulk files, by the date of the dump.
+CREATE TABLE courtlistener.dump_differences (
+    dump        date        NOT NULL,
+    stream      text        NOT NULL,
+    id          bigint      NOT NULL,
+    -- deleted: stored, and not in the dump; changed: with other values, though its date has not moved; children: only its
+    -- list of children is another; missing: not stored, though its month was complete; revived: a tombstone older than
+    -- the dump, which has it.
+    kind        text        NOT NULL CHECK (kind IN ('deleted', 'changed', 'children', 'missing', 'revived')),
+    court_id    text,
+    docket_id   bigint,
+    -- [stored, in the dump] by field; of lists, what only one of them has; of long texts, their length and a hash. Empty
+    -- once the object is gone.
+    fields      jsonb       NOT NULL DEFAULT '{}',
+    found_at    timestamptz NOT NULL DEFAULT now(),
+    -- When it was set right, and how; null while it waits to be looked up.
+    repaired_at timestamptz,
+    outcome     text,
+    -- How often it could not be looked up, and when it is tried again.
+    tries       integer     NOT NULL DEFAULT 0,
+    due_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (dump, stream, id, kind)
+);
+CREATE INDEX dump_differences_open ON courtlistener.dump_differences (stream, id) WHERE repaired_at IS NULL;
+CREATE INDEX dump_differences_object ON courtlistener.dump_differences (stream, id);
+-- Dumps that were compared to their end; `newer` stored rows were fetched after the dump, which does not judge them.
+CREATE TABLE courtlistener.dump_comparisons (
+    dump        date        PRIMARY KEY,
+    courts      text[]      NOT NULL,
+    newer       bigint      NOT NULL,
+    compared_at timestamptz NOT NULL DEFAULT now()
+);
 
 -- Dockets of which something has left a partition that was downloaded, as long as it is in none that is: the full refresh
 -- of that partition looks after them.
@@ -146,6 +194,20 @@ CREATE TABLE courtlistener.chunk_changes (
 );
 CREATE INDEX chunk_changes_unwritten ON courtlistener.chunk_changes (place, sequence) WHERE entry IS NOT NULL;
 CREATE INDEX chunk_changes_partition ON courtlistener.chunk_changes (place, partition);
+
+-- Which documents are in the files of vector inputs, by what a copy of theirs in another partition would have, too
+-- (COURTLISTENER_DUPLICATES_ACROSS): a digest of the text and of one thing that names the case. `copy_of`: the document that
+-- the file of the partition names as the original. Written in the transaction that describes the file.
+CREATE TABLE courtlistener.chunk_texts (
+    place       text   NOT NULL,
+    content     bytea  NOT NULL,
+    document_id bigint NOT NULL,
+    partition   text   NOT NULL,
+    doc_type    text   NOT NULL,
+    copy_of     bigint,
+    PRIMARY KEY (place, content, document_id, partition)
+);
+CREATE INDEX chunk_texts_partition ON courtlistener.chunk_texts (place, partition);
 
 -- Until when every change of a court that a date shows is stored.
 CREATE TABLE courtlistener.courts (

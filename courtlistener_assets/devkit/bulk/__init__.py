@@ -1,0 +1,1 @@
+"""Bulk files as CourtListener publishes them, invented, at any size: for tests, benchmarks and the demo."""
