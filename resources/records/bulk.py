@@ -112,7 +112,11 @@ class _BulkMisfits(Misfits):
     def _may_be_missed(self, table: Table, child: Table, record: Record, before: Row | None) -> bool:
         if before is None or before.gone or record.court_id is None or record.date_filed is None:
             return super()._may_be_missed(table, child, record, before)
-        # It has moved, with all that no increment of its month has seen there.
+        # It has moved. What hangs on it comes along if it was downloaded where it was; else no increment here has seen
+        # it.
+        left = before.date_filed.replace(day=1) if before.date_filed else None
+        if left and self._begun(child, before.court_id, left):
+            return False
         return self._begun(child, record.court_id, record.date_filed.replace(day=1)) is not None
 
     def _told_by_the_files(self, stream: str, ids: Sequence[int]) -> list[int]:

@@ -153,6 +153,23 @@ def test_what_has_moved_away_is_not_deleted(world: World) -> None:
     assert {f"ca9|{first['date_filed'][:7]}-01", f"nysd|{first['date_filed'][:7]}-01", "ca9|2041-01-01"} <= stale
 
 
+@pytest.mark.parametrize(("walked", "asked"), [(["2024-05"], True), (["2024-05", "2024-01"], False), ([], False)])
+def test_filings_of_a_docket_that_has_moved_are_asked_for_if_only_its_new_month_has_filings(
+    world: World, walked: list[str], asked: bool
+) -> None:
+    docket = next(
+        each
+        for each in world.corpus.dockets
+        if each["court_id"] == "ca9" and (each["date_filed"] or "")[:7] == "2024-01"
+    )
+    world.corpus.date_docket(docket["id"], "2024-05-20", touched=False)
+    sweeps = [Walked("docket_entries", f"ca9|{month}-01", "docket_entries", 1) for month in walked]
+    world.store.bulk_walks.finish(sweeps, as_of=EARLIER, run_id="api")
+    world.dump()
+    world.compare()
+    assert (("children", "docket_entries", docket["id"], "ca9") in world.lookups()) is asked
+
+
 def test_tables_that_were_read_at_different_times_show_no_deletion(world: World) -> None:
     corpus, (cluster, other, *_) = world.corpus, world.clusters("scotus")
     opinion = corpus.get("opinions", int(cluster["sub_opinions"][0].rstrip("/").rpartition("/")[2]))

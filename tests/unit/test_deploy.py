@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from courtlistener_assets.cli import main as command_line
 from courtlistener_assets.devkit.session.instance import write_instance
+from courtlistener_assets.download.bulk.source import DEFAULT_URL
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
@@ -327,3 +328,9 @@ def test_the_pods_get_settings_by_their_names_and_secrets_by_reference_only() ->
     mounts, volumes = deployment["volumeMounts"], deployment["volumes"]
     assert {mount["name"] for mount in mounts} == {volume["name"] for volume in volumes}
     assert {"name": "COURTLISTENER_DATA_DIR", "value": mounts[0]["mountPath"]} in deployment["env"]
+
+
+@pytest.mark.parametrize("lock", ["requirements-local.lock", "deploy/docker/requirements.lock"])
+def test_the_public_bucket_of_bulk_files_can_be_read_with_what_is_installed(lock: str) -> None:
+    assert DEFAULT_URL.startswith("s3://")
+    assert "s3fs" in locked_versions(ROOT / lock)
