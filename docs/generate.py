@@ -27,7 +27,11 @@ from courtlistener_assets.settings import Settings  # noqa: E402
 from resources import errors  # noqa: E402
 from resources.connections.redis_keys import RedisKeys  # noqa: E402
 
+sys.path.insert(0, str(ROOT / "docs"))
+from views import sources, views  # noqa: E402
+
 REFERENCE = ROOT / "docs" / "reference"
+_SOURCES = ROOT / "deploy" / "dbt" / "models" / "sources.yml"
 _NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 #: The settings under which the code location is described; no server is asked.
 _ENVIRON = {
@@ -65,11 +69,21 @@ _CORPUS = """# Columns of the corpus
 The tables of [the whole corpus as Parquet](../bulk.md#the-whole-corpus-as-parquet). Besides these columns, readers see
 `court` and `year` of the directories. A column that a newer bulk file has, and that is not known here, is kept under
 its own name, as text."""
+_VIEWS = """# Views
+
+What is stored, to be read: [with SQL, as Parquet, with dbt](../guide/read.md). They are in the schema `courtlistener`.
+An empty value, and one that is not what the column should be, is NULL."""
 _ASSETS = """# Assets, jobs and sensors
 
 What the code location defines with all streams, a vector store and a corpus; `COURTLISTENER_STREAMS`,
 `COURTLISTENER_VECTOR_STORE` and `COURTLISTENER_CORPUS_COURTS` say which of them it has. A key such as
 `ca9|2024-01-01` names a partition of court and month.
+"""
+_METADATA = """
+## Metadata
+
+What the UI shows beside a partition or a run. Numbers count what their name says; a share is of 1, times are UTC. What
+is empty is left out. `{...}` stands for what varies.
 """
 
 
@@ -185,7 +199,23 @@ def assets_page() -> str:
         "Sensors": [(each.name, each.description) for each in definitions.sensors or ()],
     }
     page = _ASSETS + "\n## Assets\n" + "".join(_asset(each) for each in assets)
-    return page + "".join(_table(title, rows) for title, rows in tables.items() if rows)
+    return page + "".join(_table(title, rows) for title, rows in tables.items() if rows) + _metadata()
+
+
+def shown_metadata() -> list[dict[str, Any]]:
+    """Return what `metadata.toml` says: `assets` or `checks`, `where`, and `names` with their meanings."""
+    found: list[dict[str, Any]] = tomllib.loads((ROOT / "docs" / "metadata.toml").read_text(encoding="utf-8"))["shown"]
+    return found
+
+
+def _metadata() -> str:
+    """What the UI shows of materializations, observations and checks."""
+    page = _METADATA
+    for each in shown_metadata():
+        title = ", ".join(f"`{name}`" for name in each.get("assets", each.get("checks")))
+        rows = "".join(f"| `{name}` | {_cell(meaning)} |\n" for name, meaning in each["names"].items())
+        page += f"\n**{each['where']}**, of {title}:\n\n| name | what it says |\n|---|---|\n{rows}"
+    return page
 
 
 def _asset(asset: Any) -> str:
@@ -226,6 +256,17 @@ def corpus_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def views_page() -> str:
+    """Return the columns of the flat views, view by view."""
+    lines = [_VIEWS]
+    for view in views():
+        lines.append(
+            f"\n## `{view.name}`\n\n{view.meaning}\n\n| column | type | field of the API, and meaning |\n|---|---|---|"
+        )
+        lines += [f"| `{name}` | {kind} | {_cell(meaning)} |" for name, kind, meaning in view.columns]
+    return "\n".join(lines) + "\n"
+
+
 def _commands(path: str, each: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, each
     for name, child in sorted(getattr(each, "commands", {}).items()):
@@ -244,21 +285,22 @@ PAGES = {
     "errors.md": errors_page,
     "commands.md": commands_page,
     "corpus.md": corpus_page,
+    "views.md": views_page,
 }
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or say with `--check` which are out of date; returns the exit status."""
     check, stale = "--check" in arguments, 0
-    for name, page in PAGES.items():
-        path, text = REFERENCE / name, _NOTE + "\n" + page()
+    made = {REFERENCE / name: _NOTE + "\n" + page() for name, page in PAGES.items()}
+    for path, text in {**made, _SOURCES: sources()}.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale += 1
         if not check:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        print(f"docs/reference/{name}: {'out of date, run make docs' if check else 'written'}")
+        print(f"{path.relative_to(ROOT)}: {'out of date, run make docs' if check else 'written'}")
     return 1 if check and stale else 0
 
 

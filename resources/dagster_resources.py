@@ -35,9 +35,11 @@ from resources.courtlistener.token import ApiToken, TokenFile
 from resources.courtlistener.transport import Timeouts, Transport
 from resources.legacy.pipeline_state import STATE_TTL_HOURS, PipelineState
 from resources.legacy.replaced_pipeline import ReplacedPipeline
+from resources.quota.eta import Outlook
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
 from resources.quota.limiter import RateLimiter
+from resources.quota.outlook import read_outlook
 from resources.quota.permits import Lane, Window
 from resources.quota.postgres_ledger import PostgresLedger
 from resources.quota.redis_ledger import RedisLedger
@@ -199,6 +201,11 @@ class CourtListenerResource(SealedResource["CourtListenerResource"]):
         account = self.account_name()
         known = [each for each in outages(self.rate_limit.postgres.database()) if each.account == account]
         return next((each for each in known if each.down_since), None)
+
+    def outlook(self) -> Outlook | None:
+        """What the account may send from now on, None if unknown; raises SettingError, and StoreUnavailable."""
+        database = self.rate_limit.postgres.database()
+        return read_outlook(database, self.account_name(), self.rate_limit.reserve_share)
 
     @contextmanager
     def open(self, lane: Lane = Lane.BACKFILL) -> Iterator[CourtListenerClient]:

@@ -2,6 +2,7 @@
 
     CourtListenerAssetsError
     |-- SettingError                 a setting has a value that cannot be used
+    |   `-- SchemaMismatch           the database is of another version
     |-- InvalidPartitionKey
     |-- QuotaError                   the quota does not allow the request
     |   |-- QuotaDeferred *          no room within the longest wait
@@ -27,6 +28,7 @@
     |-- UnusableRecord               an object that does not fit
     |-- StoreUnavailable *           Postgres does not answer
     |-- PageRejected                 Postgres refuses a page
+    |-- BackupError                  a backup cannot be made or restored
     |-- TooLate                      what the change log said then is no longer there
     |-- Overtaken *                  another run has made the same file
     |-- BuilderDied                  a process that made a file was ended
@@ -68,6 +70,10 @@ class CourtListenerAssetsError(Exception):
 
 class SettingError(CourtListenerAssetsError):
     """A setting has a value that cannot be used."""
+
+
+class SchemaMismatch(SettingError):
+    """The schema in Postgres is of another version than this one."""
 
 
 class InvalidPartitionKey(CourtListenerAssetsError):
@@ -231,6 +237,10 @@ class PageRejected(CourtListenerAssetsError):
     """Postgres refused a page of records."""
 
 
+class BackupError(CourtListenerAssetsError):
+    """A backup cannot be made or restored."""
+
+
 class TooLate(CourtListenerAssetsError):
     """The change log no longer has what came after this number: begin again with its compacted state."""
 
@@ -308,7 +318,7 @@ class UntrustedSession(LocalError):
 
 
 class DagsterStopped(LocalError):
-    """Dagster ended unexpectedly; its output above says why."""
+    """Dagster ended unexpectedly; the end of its log above says why."""
 
 
 class RunFailed(LocalError):

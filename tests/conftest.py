@@ -43,6 +43,7 @@ LONG_FILES = (
     "truth/test_truth.py",
     "chaos/test_chaos.py",
     "acceptance/test_terminate.py",
+    "acceptance/test_celery.py",
     "acceptance/test_docs_commands.py",
     "acceptance/test_deferred_backfill.py",
     "acceptance/test_dev.py",
@@ -130,6 +131,8 @@ def _template(postgres_server: PostgresServer) -> str:
     _administer(postgres_server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     database = Database(_url(postgres_server, name))
     database.migrate()
+    with database.transaction() as connection:
+        connection.execute("CREATE SCHEMA dagster")
     database.close()
     return name
 

@@ -45,6 +45,9 @@ TTL_SECONDS = 3.0
 REDIS_TIMEOUT_SECONDS = 0.25
 #: When the fault is injected, after the start.
 FAULT_AT_SECONDS = 1.2
+#: How long the workers go on once it is over. It counts from there: a Postgres that was killed reads and syncs all of
+#: its files before it answers, however long that takes on this machine.
+REST_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Figures:
     #: Permits that the server would have admitted and that were not used, out of `ideal` in the same time.
     wasted: int
     ideal: int
+    #: How long the fault itself lasted, seconds.
+    fault_seconds: float
     #: From the fault to the next grant (of whoever is left), seconds.
     gap_seconds: float
     #: From the end of the fault to the next grant by Redis, seconds.
@@ -317,8 +322,11 @@ _NEED_REPLICA = {failover_to_lagging_replica, two_primaries}
 _NEED_DOORS = {some_workers_cut_off, *_NEED_REPLICA}
 
 
-def measure(fault: Fault, *, seconds: float = 4.5, durable: bool = False) -> Figures:
-    """Inject one fault and say what it cost; `durable` says whether Postgres waits for the disk."""
+def measure(fault: Fault, *, rest_seconds: float = REST_SECONDS, durable: bool = False) -> Figures:
+    """Inject one fault and say what it cost until `rest_seconds` after its end.
+
+    `durable` says whether Postgres waits for the disk.
+    """
     rig = Rig(fault, durable=durable)
     moments: list[float] = []
 
@@ -336,30 +344,33 @@ def measure(fault: Fault, *, seconds: float = 4.5, durable: bool = False) -> Fig
         logs = run(
             rig.connect,
             workers=TIGHT_WORKERS + ROOMY_WORKERS,
-            seconds=seconds,
+            seconds=FAULT_AT_SECONDS,
+            rest_seconds=rest_seconds,
             latency=uniform(0.005, 0.025),
             during=during,
             patience_seconds=0.1,
         )
-    return _figures(fault, logs, moments, seconds)
+    return _figures(fault, logs, moments, rest_seconds)
 
 
-def _figures(fault: Fault, logs: Sequence[WorkerLog], moments: Sequence[float], seconds: float) -> Figures:
+def _figures(fault: Fault, logs: Sequence[WorkerLog], moments: Sequence[float], rest_seconds: float) -> Figures:
     arrivals = merged(log.arrivals for log in logs[:TIGHT_WORKERS])
     roomy = sorted(pair for log in logs[TIGHT_WORKERS:] for pair in zip(log.grants, log.holders, strict=True))
     fault_at, healed_at = moments
     after = [at for at, _ in roomy if at > fault_at]
     by_redis = [at for at, holder in roomy if at > healed_at and holder == "redis"]
     good = admitted(arrivals, TIGHT)
-    best = ideal(TIGHT, seconds)
     # Workers that get nothing more have a gap, too: it lasts until they stop.
-    ended_at = max(fault_at - FAULT_AT_SECONDS + seconds, healed_at)
+    ended_at = healed_at + rest_seconds
+    seconds = ended_at - fault_at + FAULT_AT_SECONDS
+    best = ideal(TIGHT, seconds)
     return Figures(
         fault=fault.__name__,
         requests=len(arrivals),
         over_issue=len(arrivals) - len(good),
         wasted=best - sum(at < good[0] + seconds for at in good),
         ideal=best,
+        fault_seconds=round(healed_at - fault_at, 3),
         gap_seconds=round(_longest_wait(fault_at, healed_at, [*after, ended_at]), 4),
         recovery_seconds=round(by_redis[0] - healed_at, 3) if by_redis else float("inf"),
         by_postgres=sum(holder == "postgres" for log in logs for holder in log.holders),

@@ -6,6 +6,7 @@ or any particular limiter (`peers.py`).
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 #: Entering the context waits for a permit and says who granted it; leaving it settles.
@@ -67,26 +69,30 @@ def run(
     seconds: float,
     latency: Latency,
     during: Callable[[Sequence[int]], None] = lambda pids: None,
+    rest_seconds: float = 0.0,
     patience_seconds: float = 30.0,
     seed: int = 0,
 ) -> list[WorkerLog]:
     """Run `workers` processes for `seconds`; meanwhile `during(process ids)` runs here, to break something.
 
-    Workers that still wait for a permit `patience_seconds` after the end are killed.
+    They go on for at least `rest_seconds` after `during`, however long that took: a busy machine mends later what it
+    broke. Workers that still wait for a permit `patience_seconds` after the end are killed.
     """
     context = multiprocessing.get_context("fork")
     start = time.monotonic() + 0.5
+    end = context.Value("d", math.inf)
     with tempfile.TemporaryDirectory() as directory:
         paths = [Path(directory) / str(number) for number in range(workers)]
         processes = []
         for number, path in enumerate(paths):
-            args = (connect, number, path, start, seconds, latency, seed + number)
+            args = (connect, number, path, (start, end), latency, seed + number)
             processes.append(context.Process(target=_work, args=args, daemon=True))
             processes[-1].start()
         time.sleep(max(0.0, start - time.monotonic()))
         during([process.pid or 0 for process in processes])
+        end.value = max(start + seconds, time.monotonic() + rest_seconds)
         for process in processes:
-            process.join(max(0.0, start + seconds + patience_seconds - time.monotonic()))
+            process.join(max(0.0, end.value + patience_seconds - time.monotonic()))
             process.kill()
         return [WorkerLog.read(path) for path in paths]
 
@@ -102,11 +108,14 @@ class _Recorder:
         os.write(self._file, f"{kind} {time.monotonic():.6f} {line}\n".encode())
 
 
-def _work(connect: Connect, number: int, path: Path, start: float, seconds: float, latency: Latency, seed: int) -> None:
+def _work(
+    connect: Connect, number: int, path: Path, span: tuple[float, Synchronized[float]], latency: Latency, seed: int
+) -> None:
     record, rng = _Recorder(path), random.Random(seed)
+    start, end = span
     acquire = connect(number)
     time.sleep(max(0.0, start - time.monotonic()))
-    while time.monotonic() < start + seconds:
+    while time.monotonic() < end.value:
         try:
             with acquire() as holder:
                 record("grant", holder)

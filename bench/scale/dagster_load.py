@@ -103,13 +103,13 @@ def _materialize(instance: dg.DagsterInstance, url: str, months: Sequence[str], 
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(_COPIES, {"asset": json.dumps([asset]), "first": keys[0], "keys": list(keys[1:])})
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE event_logs")
+        connection.execute("VACUUM ANALYZE dagster.event_logs")
 
 
 _COPIES = """
-    INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
+    INSERT INTO dagster.event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
     SELECT run_id, replace(event, %(first)s, key), dagster_event_type, timestamp, step_key, asset_key, key
-    FROM event_logs, unnest(%(keys)s::text[]) AS key
+    FROM dagster.event_logs, unnest(%(keys)s::text[]) AS key
     WHERE asset_key = %(asset)s AND partition = %(first)s
         AND dagster_event_type = 'ASSET_MATERIALIZATION'
 """

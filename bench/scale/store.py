@@ -23,7 +23,7 @@ from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import all_kinds, all_members
 from courtlistener_assets.download.streams import DOCKET_ENTRIES
 from courtlistener_assets.operations.doctor.examination import examine
-from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
 from resources.backlog.backlog import Backlog

@@ -3,8 +3,8 @@
 On the real documents beside the checkout if they are there, on generated opinions otherwise; the results say which.
 
 Belongs here: which corpus is measured, by what its sentences are judged, and the headline. Does not belong here: what
-is measured of a chunker (`side_by_side.py`), tears (`tears.py`), the memory of a large partition (`memory.py`), writing
-(`bench/report.py`).
+is measured of a chunker (`side_by_side.py`), tears (`tears.py`), the memory of a large partition (`memory.py`), several
+partitions at once (`processes.py`), writing (`bench/report.py`).
 
 Needs the packages of `peers.txt` beside the project's own; a peer that is not installed is left out.
 """
@@ -18,11 +18,12 @@ from typing import Any
 
 from bench import report
 from bench.vector_inputs import memory as vector_inputs_memory
+from bench.vector_inputs import processes as vector_inputs_processes
 from bench.vector_inputs import tears
 from bench.vector_inputs.corpus import Opinion, Sentences, opinions
 from bench.vector_inputs.documents import DOCUMENTS, HERE, RealDocument, chunks_by, real_documents
 from bench.vector_inputs.peers import OURS, PEERS
-from bench.vector_inputs.side_by_side import Judge, Source, characters_lost, cleaned, installed, row, times
+from bench.vector_inputs.side_by_side import Judge, Source, characters_lost, cleaned, installed, row, speeds, times
 from courtlistener_assets.chunks.soundness import Soundness
 
 REAL, GENERATED = "real documents", "generated"
@@ -45,6 +46,7 @@ def of_documents(documents: Sequence[RealDocument], before: Path | None) -> dict
     """Measure real documents: nobody knows their sentences, so the judge of tears tells how chunks end."""
     parts = (documents[number::_PARTS] for number in range(_PARTS))
     found = side_by_side(documents, parts, lambda chunks: (tears.sentence_ends(chunks), max(0, len(chunks) - 1)))
+    found["speeds"] = speeds(documents[number::_PARTS] for number in range(_PARTS))
     kinds = tears.by_kind(documents, chunks_by(HERE, documents))
     if before:
         was = tears.by_kind(documents, chunks_by(before, documents))
@@ -105,6 +107,10 @@ def main() -> None:
     # Before the peers are loaded: a process that is started may be charged with the memory of the one that starts it.
     if options.only in ("all", "memory"):
         found["memory"] = [vector_inputs_memory.measured(count) for count in options.partitions]
+    if options.only in ("all", "processes"):
+        found["processes"] = vector_inputs_processes.measured(
+            options.opinions_a_month, options.processes, options.turns
+        )
     if options.only in ("all", "peers"):
         documents = real_documents(options.documents)
         print(f"Measured on {REAL if documents else GENERATED}.", flush=True)
@@ -117,13 +123,16 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure text and chunks.")
-    parser.add_argument("--only", choices=("all", "peers", "memory"), default="all")
+    parser.add_argument("--only", choices=("all", "peers", "memory", "processes"), default="all")
     parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="real documents; generated ones without")
     parser.add_argument("--before", type=Path, help="a checkout of an older version, for what is torn in both")
     parser.add_argument("--opinions", type=int, default=60, help="generated opinions that are chunked side by side")
     parser.add_argument("--characters", type=int, default=20_000, help="characters of each")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--partitions", type=int, nargs="+", default=[10_000, 100_000], help="opinions of a partition")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="months that are made at once")
+    parser.add_argument("--opinions-a-month", type=int, default=200, help="of 20,000 characters, in eight months")
+    parser.add_argument("--turns", type=int, default=3, help="of which the best counts")
     return parser.parse_args()
 
 

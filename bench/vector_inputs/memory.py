@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def measured(count: int) -> dict[str, Any]:
     Raises AssertionError if the second time writes anything.
     """
     with tempfile.TemporaryDirectory() as directory, PostgresServer() as postgres, RedisServer() as redis:
-        _fill(postgres.url, count)
+        fill(postgres.url, _records(count))
         home = Path(directory)
         environ = {
             **os.environ,
@@ -74,12 +74,13 @@ def measured(count: int) -> dict[str, Any]:
     return row
 
 
-def _fill(url: str, count: int) -> None:
+def fill(url: str, records: Iterable[tuple[Any, ...]]) -> None:
+    """Store records in an empty database: values of the columns `_COLUMNS`."""
     database = Database(url)
     RecordStore(database).prepare(["dockets", "clusters", "opinions", "docket_entries", "recap_documents"])
     with database.transaction() as connection:
         with connection.cursor() as cursor, cursor.copy(f"COPY courtlistener.records ({_COLUMNS}) FROM STDIN") as copy:
-            for record in _records(count):
+            for record in records:
                 copy.write_row(record)
         connection.execute("ANALYZE courtlistener.records")
     database.close()

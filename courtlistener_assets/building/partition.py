@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from functools import cache, cached_property
 
 from courtlistener_assets.building.cited import cited_clusters
@@ -21,6 +21,7 @@ from courtlistener_assets.chunks.document import DocumentKind
 from courtlistener_assets.chunks.files import Location
 from courtlistener_assets.chunks.identity import Across
 from courtlistener_assets.chunks.local_tokenizer import find_tokenizer
+from courtlistener_assets.chunks.made_with import kept, made_with
 from courtlistener_assets.chunks.moves import Moves
 from courtlistener_assets.chunks.options import ChunkOptions
 from courtlistener_assets.chunks.report import ChunkReport, read_report
@@ -63,7 +64,8 @@ def chunks_path(data_dir: Location, partition: Partition) -> Location:
 class Builder:
     """Makes the files of partitions from the documents of `streams`, one after the other.
 
-    Copies of documents are told `across` other partitions.
+    Copies of documents are told `across` other partitions. `as_made`: with the options that a file has been made with,
+    or that of the month before; `options` are for those that have neither.
     """
 
     store: RecordStore
@@ -72,13 +74,22 @@ class Builder:
     options: ChunkOptions
     log: ChangeLog
     across: Across = ""
+    as_made: bool = False
 
     def build(self, partition: Partition) -> Built:
         """Make a partition's file. Unless that succeeds, the partition stays stale."""
+        builder = replace(self, options=self._options_of(partition), as_made=False) if self.as_made else self
         for _ in range(_ATTEMPTS - 1):
             with suppress(Overtaken):
-                return self._build(partition)
-        return self._build(partition)
+                return builder._build(partition)
+        return builder._build(partition)
+
+    def _options_of(self, partition: Partition) -> ChunkOptions:
+        files = [chunks_path(self.data_dir, partition)]
+        if isinstance(partition, CourtMonth):
+            before = (partition.month - timedelta(days=1)).replace(day=1)
+            files.append(chunks_path(self.data_dir, CourtMonth(partition.court, before)))
+        return made_with(files) or self.options
 
     def _build(self, partition: Partition) -> Built:
         # All before the documents are read: what changes in between belongs to the next time.
@@ -135,7 +146,11 @@ class Builder:
                     find_clusters=cited_clusters(self.store),
                 ),
                 path,
-                metadata={MAX_TOKENS: str(options.max_tokens), **({FINDER: finder.name} if finder else {})},
+                metadata={
+                    MAX_TOKENS: str(options.max_tokens),
+                    **kept(options),
+                    **({FINDER: finder.name} if finder else {}),
+                },
                 found=tally.soundness.kept,
                 find_moves=moves.mark,
                 telling=telling,

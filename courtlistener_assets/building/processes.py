@@ -51,6 +51,7 @@ class Job:
     options: ChunkOptions
     across: Across
     log_format: str
+    as_made: bool = False
 
     def builder(self) -> Builder:
         """What builds partitions in the process that calls this."""
@@ -62,6 +63,7 @@ class Job:
             options=self.options,
             log=ChangeLog.at(self.data_dir, database),
             across=self.across,
+            as_made=self.as_made,
         )
 
 

@@ -66,7 +66,9 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`, whose lock this thread would hold when the interpreter ends, which aborts it.
+    while os.read(0, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

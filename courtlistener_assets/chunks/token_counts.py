@@ -59,14 +59,14 @@ class Cl100kTokenizer:
 
     def count(self, text: str) -> int:
         """The number of tokens of `text`, special tokens not counted."""
-        first, *rest = text.split(" ")
-        if not rest:
+        parts = text.split(" ")
+        if len(parts) == 1:
             return self._edges[text]
-        last = rest.pop()
+        first, last = parts.pop(0), parts.pop()
         if first[-1:].isspace() or last[:1].isspace():
             return self._words.of(text)
         try:
-            return self._edges[first] + sum(map(self._spaced.__getitem__, rest)) + self._edges[" " + last]
+            return self._edges[first] + sum(map(self._spaced.__getitem__, parts)) + self._edges[" " + last]
         except _NotAWord:
             return self._words.of(text)
 

@@ -35,11 +35,12 @@ from courtlistener_assets.defs.jobs import asset_jobs, backlog_jobs
 from courtlistener_assets.defs.names import TEXT_ASSETS, UNDATED_VECTOR_INPUTS, Names, name_of
 from courtlistener_assets.defs.schedules import catch_up_schedule, current_months_schedule, rolling_refresh_schedules
 from courtlistener_assets.defs.sensors import sensors
+from courtlistener_assets.defs.tidy import tidy_job, tidy_schedule
 from courtlistener_assets.download.bulk.bootstrap import fills_from_bulk
 from courtlistener_assets.download.courts import nearest, offline
 from courtlistener_assets.download.membership import COURT_CHANGES, UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import FEWER_PARTITIONS, too_many_partitions
-from courtlistener_assets.download.stream import Stream, all_kinds
+from courtlistener_assets.download.stream import Stream, all_kinds, all_tables
 from courtlistener_assets.download.undated import undated_stream
 from courtlistener_assets.settings import Settings, catch_up_times
 from resources.backlog.failure_entries import DOCKETS
@@ -87,7 +88,8 @@ def build_definitions(
 
 def _warn(settings: Settings) -> None:
     """Say in the log of the code location what works but may not be meant; nothing is asked for."""
-    if too_many := too_many_partitions(settings.courts, settings.first_month, datetime.now(UTC).date()):
+    last = settings.last_day(datetime.now(UTC).date())
+    if too_many := too_many_partitions(settings.courts, settings.first_month, last):
         _log.warning("%s %s", too_many, FEWER_PARTITIONS)
     for court in settings.courts:
         if court not in offline():
@@ -98,14 +100,14 @@ def _warn(settings: Settings) -> None:
 def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     """Return what `dg.Definitions` takes, but for the resources."""
     courts, streams = settings.courts, settings.chosen_streams
-    months = court_months(courts, settings.first_month)
+    months = court_months(courts, settings.first_month, settings.last_month)
     cron, every = catch_up_times(settings.catch_up)
     by_month = [stream for stream in streams if stream.by_month]
     jobs = asset_jobs(streams, names, corpus=bool(settings.corpus_courts))
     scope = Scope(frozenset(courts), settings.first_month)
     for dockets in (stream for stream in streams if stream.name == DOCKETS):
         jobs = {**jobs, LOOK_UP_FAILED_DOCKETS: look_up_failed_dockets_job(dockets, scope, names)}
-    assets = [download_asset(stream, streams, scope, months, settings.workers, names) for stream in streams]
+    assets = [download_asset(stream, streams, scope, months, settings, names) for stream in streams]
     checked = [Checked.of_stream(stream, months, _counted(stream, streams)) for stream in streams]
     checks = [nothing_is_dead_check(names)]
     schedules = [quota_usage_schedule(names)]
@@ -115,7 +117,7 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
             court_changes_asset(of_courts, courts, settings.grouped, settings.first_month, by_month, names, every=every)
         )
         sweeps = [sweep.name for stream in by_month for sweep in stream.changes]
-        checked.append(Checked(COURT_CHANGES, of_courts, sweeps))
+        checked.append(Checked(COURT_CHANGES, of_courts, sweeps, all_tables(by_month)))
         schedules.append(current_months_schedule(names, jobs, courts, months))
         schedules.append(catch_up_schedule(names, jobs, courts, settings.grouped, cron))
     if kinds := all_kinds(by_month):
@@ -126,7 +128,8 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
         if kinds := all_kinds(by_month):
             assets.append(undated_vector_inputs_asset(undated(courts), settings, by_month, names))
             checks.append(vector_inputs_checks(undated(courts), settings.data_dir, kinds, names, UNDATED_VECTOR_INPUTS))
-        checked.append(Checked(UNDATED_DOCKETS, undated(courts), [sweep.name for sweep in entries.sweeps]))
+        of_entries = [sweep.name for sweep in entries.sweeps]
+        checked.append(Checked(UNDATED_DOCKETS, undated(courts), of_entries, all_tables(by_month)))
     text = [each.key for each in assets if name_of(each.key) in TEXT_ASSETS]
     kept = [vector_store_asset(settings, text, names)] if settings.vector_store and text else []
     schedules += [vector_store_schedule(names) for _ in kept]
@@ -137,10 +140,15 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     bulk += [make(settings, names) for make in CORPUS_ASSETS if settings.corpus_courts]
     partitions = {name_of(each.key): each.partitions_def for each in assets}
     operations = [failed_dockets_asset(names), quota_usage_asset(settings, names), completeness_asset(streams, names)]
+    all_assets = assets + kept + bulk + operations
+    plain_jobs = [*jobs.values(), *backlog_jobs(names)]
+    job_names = [each.name for each in plain_jobs] + [each.job_name for each in schedules]
+    tidy = tidy_job(names, settings.run_days, job_names, [key for each in all_assets for key in each.keys])
+    schedules.append(tidy_schedule(names, tidy))
     return {
-        "assets": assets + kept + bulk + operations,
+        "assets": all_assets,
         "asset_checks": checks,
-        "jobs": [*jobs.values(), *backlog_jobs(names)],
+        "jobs": [*plain_jobs, tidy],
         "sensors": sensors(names, jobs, partitions, checked, settings),
         "schedules": schedules,
     }

@@ -42,74 +42,68 @@ WHOLE_STREAMS = "whole_streams"
 BOOTSTRAP = "bootstrap"
 LOOK_UP_DIFFERENCES = "look_up_differences"
 CORPUS = "corpus"
+_CHECK_COMPLETENESS, _SHOW_FAILED_DOCKETS = "check_completeness", "show_failed_dockets"
 
 #: Jobs by their names without a prefix; what define_asset_job returns has no public name.
 Jobs = Mapping[str, Any]
 
 
+#: What each job does, by its name without a prefix.
+_DESCRIPTIONS = {
+    COURT_MONTH: "Download a court's month and prepare its text for embedding.",
+    DOWNLOADS: "Download a court's month, without preparing text.",
+    REBUILD_VECTOR_INPUTS: "Prepare the text of a court's month again, from what is stored; sends no request.",
+    WHOLE_STREAMS: "Bring the streams that have no partitions up to date.",
+    RETRY_FAILED_DOCKETS: "Download failed dockets again; launched by the sensor of the same name, which says which.",
+    CATCH_UP: "Bring whatever was modified in a court, or a group of courts, since the last time.",
+    UNDATED: "Download the dockets of a court that have no date and what was filed in them, and prepare its text.",
+    REBUILD_UNDATED: "Prepare the text of what belongs to no month again, from what is stored; sends no request.",
+    BOOTSTRAP: "Fill the months of your courts from CourtListener's bulk files of a date, without a request, and "
+    "compare what was stored before; what the files show to be deleted is looked up, some of it in each run.",
+    LOOK_UP_DIFFERENCES: "Go on with looking up what a dump has shown to be deleted, and report how the store differed "
+    "from it.",
+    CORPUS: "Write the rows of COURTLISTENER_CORPUS_COURTS in CourtListener's bulk files of a date as Parquet, and the "
+    "chunks of their text, without a request and without a database.",
+    _CHECK_COMPLETENESS: "Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
+    _SHOW_FAILED_DOCKETS: "Show what failed and what is deferred, as the asset failed_dockets.",
+}
+
+
 def asset_jobs(streams: Sequence[Stream], names: Names, *, corpus: bool = False) -> Jobs:
     """Return the jobs that have something to do with these streams, and that of a corpus if there is one."""
-    by_month = [stream.name for stream in streams if stream.by_month]
-    whole = [stream.name for stream in streams if not stream.by_month]
-    chunks = [VECTOR_INPUTS] if all_kinds(streams) else []
-    undated = [UNDATED_DOCKETS] if undated_stream(streams) else []
-    undated_chunks = [UNDATED_VECTOR_INPUTS] if undated and chunks else []
-    selections = {
-        COURT_MONTH: (by_month and by_month + chunks, "Download a court's month and prepare its text for embedding."),
-        DOWNLOADS: (by_month, "Download a court's month, without preparing text."),
-        REBUILD_VECTOR_INPUTS: (
-            chunks,
-            "Prepare the text of a court's month again, from what is stored; sends no request.",
-        ),
-        WHOLE_STREAMS: (whole, "Bring the streams that have no partitions up to date."),
-        RETRY_FAILED_DOCKETS: (
-            by_month,
-            "Download failed dockets again; launched by the sensor of the same name, which says which.",
-        ),
-        CATCH_UP: (
-            by_month and [COURT_CHANGES],
-            "Bring whatever was modified in a court, or a group of courts, since the last time.",
-        ),
-        UNDATED: (
-            undated + undated_chunks,
-            "Download the dockets of a court that have no date and what was filed in them, and prepare its text.",
-        ),
-        REBUILD_UNDATED: (
-            undated_chunks,
-            "Prepare the text of what belongs to no month again, from what is stored; sends no request.",
-        ),
-        BOOTSTRAP: (
-            [*BULK_ASSETS, BULK_AUDIT] if fills_from_bulk(streams) else [],
-            "Fill the months of your courts from CourtListener's bulk files of a date, without a request, and compare "
-            "what was stored before; what the files show to be deleted is looked up, some of it in each run.",
-        ),
-        LOOK_UP_DIFFERENCES: (
-            [BULK_AUDIT] if fills_from_bulk(streams) else [],
-            "Go on with looking up what a dump has shown to be deleted, and report how the store differed from it.",
-        ),
-        CORPUS: (
-            [BULK_CORPUS, CORPUS_VECTOR_INPUTS] if corpus else [],
-            "Write the rows of COURTLISTENER_CORPUS_COURTS in CourtListener's bulk files of a date as Parquet, and the "
-            "chunks of their text, without a request and without a database.",
-        ),
-        "check_completeness": (
-            [COMPLETENESS],
-            "Compare what is stored with what CourtListener counts; one request a sweep of a partition.",
-        ),
-        "show_failed_dockets": (
-            [FAILED_DOCKETS],
-            "Show what failed and what is deferred, as the asset failed_dockets.",
-        ),
-    }
     return {
         name: dg.define_asset_job(
             names.name(name),
             selection=[names.key(asset) for asset in assets],
-            description=description,
+            description=_DESCRIPTIONS[name],
             tags=NO_RUN_RETRY if name == RETRY_FAILED_DOCKETS else None,
         )
-        for name, (assets, description) in selections.items()
+        for name, assets in _selections(streams, corpus).items()
         if assets
+    }
+
+
+def _selections(streams: Sequence[Stream], corpus: bool) -> dict[str, list[str]]:
+    """Return the assets of each job; none of a job that has nothing to do."""
+    by_month = [stream.name for stream in streams if stream.by_month]
+    chunks = [VECTOR_INPUTS] if all_kinds(streams) else []
+    undated = [UNDATED_DOCKETS] if undated_stream(streams) else []
+    undated_chunks = [UNDATED_VECTOR_INPUTS] if undated and chunks else []
+    bulk = [*BULK_ASSETS, BULK_AUDIT] if fills_from_bulk(streams) else []
+    return {
+        COURT_MONTH: by_month and by_month + chunks,
+        DOWNLOADS: by_month,
+        REBUILD_VECTOR_INPUTS: chunks,
+        WHOLE_STREAMS: [stream.name for stream in streams if not stream.by_month],
+        RETRY_FAILED_DOCKETS: by_month,
+        CATCH_UP: by_month and [COURT_CHANGES],
+        UNDATED: undated + undated_chunks,
+        REBUILD_UNDATED: undated_chunks,
+        BOOTSTRAP: bulk,
+        LOOK_UP_DIFFERENCES: bulk[-1:],
+        CORPUS: [BULK_CORPUS, CORPUS_VECTOR_INPUTS] if corpus else [],
+        _CHECK_COMPLETENESS: [COMPLETENESS],
+        _SHOW_FAILED_DOCKETS: [FAILED_DOCKETS],
     }
 
 

@@ -30,7 +30,7 @@ def log_materialization(
 
     `data_version` names the content; by default it is made from the versions of the code and of what is upstream.
     """
-    code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
+    code_version = context.assets_def.code_versions_by_key[context.asset_key] or ""
     upstream = _upstream(context, partition)
     made_from = ",".join([code_version, *(tag for name, tag in sorted(upstream.items()) if "data_version" in name)])
     tags = {
@@ -45,6 +45,16 @@ def log_materialization(
     )
 
 
+def last_data_version(context: dg.AssetExecutionContext, partition: str | None) -> str | None:
+    """Return the data version that a partition was made with the last time; None if it never was."""
+    return _last_version(_latest(context, context.asset_key, partition))
+
+
+def content_version(*content: object) -> dg.DataVersion:
+    """Name what was made by what there is to see of it: the same content has the same name, whenever it is made."""
+    return dg.DataVersion(hashlib.md5(repr(content).encode(), usedforsecurity=False).hexdigest())
+
+
 def all_logged() -> dg.MaterializeResult[Any]:
     """Return the result of a step that has logged its partitions: what depends on it runs, nothing is logged again."""
     return dg.MaterializeResult(metadata={_LOGGED_BY_STEP: True})
@@ -55,13 +65,21 @@ def _upstream(context: dg.AssetExecutionContext, partition: str | None) -> dict[
     tags = {}
     for dependency in context.assets_def.specs_by_key[context.asset_key].deps:
         key = dependency.asset_key
-        wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
-        records = context.instance.fetch_materializations(wanted, limit=1).records
-        event = records[0].asset_materialization if records else None
-        version = (event.tags or {}).get("dagster/data_version") if event else None
-        tags[f"dagster/input_data_version/{key.to_user_string()}"] = version or "INITIAL"
-        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(records[0].storage_id) if records else "NULL"
+        record = _latest(context, key, partition)
+        tags[f"dagster/input_data_version/{key.to_user_string()}"] = _last_version(record) or "INITIAL"
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(record.storage_id) if record else "NULL"
     return tags
+
+
+def _latest(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None) -> dg.EventLogRecord | None:
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
+    records = context.instance.fetch_materializations(wanted, limit=1).records
+    return records[0] if records else None
+
+
+def _last_version(record: dg.EventLogRecord | None) -> str | None:
+    event = record.asset_materialization if record else None
+    return (event.tags or {}).get("dagster/data_version") if event else None
 
 
 def _dimensions(context: dg.AssetExecutionContext, partition: str | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ Belongs here: how a name becomes a key, or the name of a job. Does not belong he
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import dagster as dg
 
@@ -20,6 +21,10 @@ TEXT_ASSETS = (VECTOR_INPUTS, UNDATED_VECTOR_INPUTS)
 #: Bounds how many download steps run at once, over all runs; the quota itself is kept by the permits. Here, since who
 #: makes an instance need not load the steps.
 API_POOL = "courtlistener_api"
+#: The run to which an evaluation of a check belongs that no run has to do with.
+CHECKED_WITHOUT_RUN = str(UUID(int=0))
+#: Of the code of assets that only show what is stored; raised when they show the same in another way.
+REPORT_VERSION = "1"
 #: Of all our assets.
 OWNERS = ["team:legal-data"]
 

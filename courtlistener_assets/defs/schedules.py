@@ -11,8 +11,17 @@ from typing import Any
 import dagster as dg
 
 from courtlistener_assets.defs.active_runs import PRIORITY_TAG, is_active, partitions_of_active
-from courtlistener_assets.defs.jobs import CATCH_UP, COURT_MONTH, DOWNLOADS, UNDATED, WHOLE_STREAMS, Jobs
-from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.assets.chunk_config import AS_MADE
+from courtlistener_assets.defs.jobs import (
+    CATCH_UP,
+    COURT_MONTH,
+    DOWNLOADS,
+    REBUILD_VECTOR_INPUTS,
+    UNDATED,
+    WHOLE_STREAMS,
+    Jobs,
+)
+from courtlistener_assets.defs.names import VECTOR_INPUTS, Names
 from courtlistener_assets.download.membership import UNDATED_DOCKETS
 from courtlistener_assets.download.partitions import CourtMonth, dagster_key
 from courtlistener_assets.download.stream import Stream
@@ -27,6 +36,8 @@ def current_months_schedule(
     names: Names, jobs: Jobs, courts: Sequence[str], months: dg.PartitionsDefinition
 ) -> dg.ScheduleDefinition:
     """Make the schedule that brings the current and the previous month up to date."""
+    chunked = REBUILD_VECTOR_INPUTS in jobs
+    run_config = {"ops": {names.name(VECTOR_INPUTS): {"config": AS_MADE}}} if chunked else {}
 
     @dg.schedule(
         name=names.name("current_months"),
@@ -39,7 +50,7 @@ def current_months_schedule(
         now = context.scheduled_execution_time
         for month in recent_months(courts, now.date()):
             if months.has_partition_key(str(month)):
-                yield dg.RunRequest(run_key=f"{month}:{now:%Y-%m-%d}", partition_key=str(month))
+                yield dg.RunRequest(run_key=f"{month}:{now:%Y-%m-%d}", partition_key=str(month), run_config=run_config)
 
     return current_months
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import dagster as dg
 import structlog
 
+from courtlistener_assets.defs.assets.partitioning import partition_keys
 from courtlistener_assets.defs.names import name_of
 from courtlistener_assets.download.partitions import Selection
 from courtlistener_assets.logs import detail_log, run_log
@@ -38,8 +39,7 @@ StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 @contextmanager
 def step(context: StepContext) -> Iterator[None]:
     """Give every line of this thread the step's run, job and asset, and log how the step began and ended."""
-    several = context.has_partition_key or context.has_partition_key_range
-    started = {"event": "step_started", "partitions": len(context.partition_keys) if several else 0}
+    started = {"event": "step_started", "partitions": len(partition_keys(context))}
     with bound(context):
         detail_log.info("The step begins", extra=started)
         try:

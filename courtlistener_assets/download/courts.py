@@ -62,8 +62,21 @@ def is_known_id(court: str) -> bool:
 
 
 def nearest(court: str, known: Collection[str]) -> list[str]:
-    """Return the known ids that are spelled most like this one, three at most."""
-    return difflib.get_close_matches(court.lower(), known, n=3)
+    """Return the known ids that are spelled most like this one, or are cited like it (`9th Cir.`), three at most."""
+    plain = _plain(court)
+    if plain in known:
+        return [plain]
+    cited = {_plain(each.citation): each.id for each in offline().values() if each.id in known and each.citation}
+    begun = [id for citation, id in sorted(cited.items()) if plain and citation.startswith(plain)]
+    if plain in cited or len(begun) == 1:
+        return [cited.get(plain, begun[0] if begun else "")]
+    alike = difflib.get_close_matches(plain, known, n=3) or difflib.get_close_matches(plain, cited, n=3)
+    return [cited.get(each, each) for each in alike] or begun[:3]
+
+
+def _plain(text: str) -> str:
+    """A name without what people write in different ways: `ca9` of `CA-9`, `9thcir` of `9th Cir.`."""
+    return re.sub(r"[^a-z0-9_]", "", text.lower())
 
 
 def meant(court: str, known: Collection[str]) -> str:

@@ -86,7 +86,7 @@ def plan(
     return Plan(
         source,
         dump,
-        wanted_of(courts, first, dump, settings.chosen_streams),
+        wanted_of(courts, first, dump, settings.chosen_streams, settings.last_month),
         threads,
         shutil.disk_usage(settings.bulk_dir).free,
         expected_pace(source, dump, threads),

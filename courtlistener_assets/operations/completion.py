@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from courtlistener_assets.download.bulk.bootstrap import STREAMS
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream
+from courtlistener_assets.operations.status import own_account
 from courtlistener_assets.settings import Settings
 from resources.backlog.deferrals import Deferrals
 from resources.connections.postgres import Database
-from resources.dagster_resources import account_of
-from resources.quota.eta import eta_seconds, in_words
-from resources.quota.permits import Window, WindowUsage
-from resources.quota.report import quota_report
+from resources.quota.eta import Outlook, in_words
+from resources.quota.outlook import read_outlook
 from resources.records.bulk import BulkWalks
 
 
@@ -49,7 +48,7 @@ def complete(months: Sequence[CourtMonth], settings: Settings, database: Databas
     """Ask for what these months lack if the settings say so; returns what it takes."""
     lacking = _lacking(months, settings.chosen_streams, BulkWalks(database))
     requests = sum(sum(pages.values()) for pages in lacking.values())
-    seconds = eta_seconds(requests, account_windows(settings, database))
+    seconds = account_outlook(settings, database).seconds_for(requests)
     partitions = {asset: sorted(pages) for asset, pages in lacking.items()}
     own_run = str(uuid.uuid4())  # The sweeps of the bootstrap's own would count as walked in full already.
     for asset, wanted in partitions.items() if settings.complete_bulk else ():
@@ -71,7 +70,7 @@ def expectations(months: int, settings: Settings) -> list[str]:
     least = months * sum(len(streams[name].sweeps) for name in STREAMS)
     lines = ["What the files lack of each object is not asked for; how many requests it would take is said at the end."]
     if settings.complete_bulk:
-        words = in_words(eta_seconds(least, _configured(settings)))
+        words = in_words(Outlook.unused(settings.rate_limits).seconds_for(least))
         lines = [
             "What the files lack of each object is asked for afterwards (COURTLISTENER_COMPLETE_BULK), a page for 20 "
             f"objects: at least {least:,} requests, {words} under {settings.rate_limits}. How many is said when the "
@@ -86,17 +85,11 @@ def expectations(months: int, settings: Settings) -> list[str]:
     return lines
 
 
-def account_windows(settings: Settings, database: Database) -> list[WindowUsage]:
-    """The windows of the account as the ledger knows them, with what is used; else those of the settings."""
-    account = settings.account or (account_of(settings.token) if settings.token else "")
-    for known in quota_report(database):
-        if known.account == account and known.windows:
-            return [WindowUsage(each.window, each.used, each.foreign) for each in known.windows]
-    return _configured(settings)
-
-
-def _configured(settings: Settings) -> list[WindowUsage]:
-    return [WindowUsage(window, 0, 0) for window in Window.parse_all(settings.rate_limits)]
+def account_outlook(settings: Settings, database: Database) -> Outlook:
+    """What the account may send, as the ledger knows it; else what the settings say."""
+    account = own_account(settings)
+    known = read_outlook(database, account, settings.reserve_share) if account else None
+    return known or Outlook.unused(settings.rate_limits, settings.reserve_share)
 
 
 def _lacking(months: Sequence[CourtMonth], streams: Sequence[Stream], walks: BulkWalks) -> dict[str, dict[str, int]]:

@@ -16,6 +16,8 @@ from datetime import date
 from pathlib import Path
 
 from courtlistener_assets.download.bulk.bootstrap import TABLES, Reached
+from courtlistener_assets.download.bulk.corpus.columns import TABLES as TABLE_NAMES
+from courtlistener_assets.download.bulk.corpus.columns import omitted_columns
 from courtlistener_assets.download.bulk.corpus.dataset import Building, Corpus
 from courtlistener_assets.download.bulk.corpus.making import Making
 from courtlistener_assets.download.bulk.corpus.sought import Sought
@@ -37,7 +39,10 @@ _WORK = ".work"
 
 @dataclass(frozen=True)
 class Plan:
-    """A corpus that could be made: from which dump, of what, and what it takes. `court_names` are those of the dump."""
+    """A corpus that could be made: from which dump, of what, and what it takes. `court_names` are those of the dump.
+
+    `omit` are columns that are left out, by the file that has them.
+    """
 
     source: BulkSource
     dump: Dump
@@ -47,6 +52,7 @@ class Plan:
     free_bytes: int
     court_names: Mapping[str, str]
     bytes_a_second: float
+    omit: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def bytes_all(self) -> int:
@@ -66,6 +72,7 @@ class Plan:
             "courts": sorted(self.sought.courts),
             "first": self.sought.first_day,
             "status": self.sought.status,
+            **({"omit": self.omit} if self.omit else {}),
         }
         return Building(self.folder, self.dump.day, description)
 
@@ -102,6 +109,7 @@ def plan(
         shutil.disk_usage(folder).free,
         names,
         expected_pace(source, dump, threads),
+        omitted_columns(settings.omit_fields),
     )
 
 
@@ -156,7 +164,7 @@ def carry_out(plan: Plan, told: Callable[[Reached], None] = lambda reached: None
     work = Workshop(plan.folder / _WORK, {"name": building.name})
     corpus = None
     try:
-        making = Making(plan.source, plan.dump, plan.sought, work, building, plan.threads, told)
+        making = Making(plan.source, plan.dump, plan.sought, work, building, plan.threads, told, plan.omit)
         corpus = building.complete(_manifest(plan, making.run(), making.seen()))
     finally:
         with suppress(OSError):
@@ -175,6 +183,7 @@ def _manifest(plan: Plan, rows: Mapping[str, int], seen: Mapping[str, int]) -> d
         "courts": sorted(plan.sought.courts) or ALL_COURTS[0],
         "first_year": plan.sought.first_year,
         "status": plan.sought.status,
+        "omitted_columns": {TABLE_NAMES[file]: list(names) for file, names in plan.omit.items()},
         "rows": dict(rows),
         "rows_in_files": dict(seen),
         "court_names": dict(plan.court_names),

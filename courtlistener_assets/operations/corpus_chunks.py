@@ -68,6 +68,11 @@ class Outcome:
         """The documents that could not be read."""
         return [each for built in self.built.values() for each in built.failed]
 
+    @property
+    def counts(self) -> list[tuple[str, list[tuple[str, int]]]]:
+        """What each file holds, in an order that does not depend on which was made first."""
+        return sorted((str(partition), sorted(built.counts.items())) for partition, built in self.built.items())
+
     def sum(self, name: str) -> int:
         """The sum of a count of all files, those that were there before, too."""
         return sum(built.counts[name] for built in self.built.values())

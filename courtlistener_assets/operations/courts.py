@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from courtlistener_assets.download.courts import LIST_REQUESTS, meant, offline, read_list, search
 from courtlistener_assets.download.jurisdictions import CODES
 from courtlistener_assets.operations.api import courtlistener
+from courtlistener_assets.operations.terminal import plain
 from courtlistener_assets.settings import Settings
 from resources.connections import pools
 from resources.errors import CourtListenerAssetsError
@@ -94,9 +94,9 @@ def show(found: Found, settings: Settings, console: Console) -> None:
     for each in found.courts:
         notes = ["configured"] * (each.id in settings.courts) + ["not in use"] * (each.in_use is False)
         jurisdiction = CODES.get(each.jurisdiction, each.jurisdiction)
-        table.add_row(*(escape(text) for text in (each.id, each.name, jurisdiction, ", ".join(notes))))
+        table.add_row(*(plain(text) for text in (each.id, each.name, jurisdiction, ", ".join(notes))))
     if found.courts:
         console.print(table)
     else:
-        console.print(f"No court has all of these words{found.hint or '.'}")
-    console.print(escape(found.source), style="dim")
+        console.print(plain(f"No court has all of these words{found.hint or '.'}"))
+    console.print(plain(found.source), style="dim")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,27 +20,74 @@ from resources.errors import NoSession, UntrustedSession
 #: Below the directory in which `courtlistener dev` was started.
 HOME = ".dagster"
 LOCK, RECORD = "session.lock", "session.json"
-#: What a session may add to the environment of other commands; anything else in the record is ignored.
-NAMES = frozenset(
-    {
-        "COURTLISTENER_ACCOUNT",
-        "COURTLISTENER_API_TOKEN",
-        "COURTLISTENER_API_TOKEN_FILE",
-        "COURTLISTENER_BASE_URL",
-        "COURTLISTENER_COURTS",
-        "COURTLISTENER_DATA_DIR",
-        "COURTLISTENER_FIRST_MONTH",
-        "COURTLISTENER_RATE_LIMITS",
-        "DAGSTER_HOME",
-        "DAGSTER_POSTGRES_URL",
-        "POSTGRES_URL",
-        "REDIS_URL",
-    }
-)
+#: What a session may tell other commands: the settings, and these; anything else in the record is ignored.
+NAMES = frozenset({"AIRFLOW_CONN_REDIS_DEFAULT", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL", "POSTGRES_URL"})
+#: Who downloads. These belong together: a token with the account of another one would be counted in its ledger.
+TOKEN, _TOKEN_FILE, ACCOUNT = "COURTLISTENER_API_TOKEN", "COURTLISTENER_API_TOKEN_FILE", "COURTLISTENER_ACCOUNT"
+_BASE_URL = "COURTLISTENER_BASE_URL"
+#: In the record, and told to nobody: the account that the session's token has by itself.
+ACCOUNT_OF_TOKEN = "account_of_token"
+_SETTING = re.compile(r"(COURTLISTENER|REDIS)_[A-Z0-9_]+")
+
+
+def is_shared(name: str) -> bool:
+    """Whether other commands may take a variable from a session."""
+    return name in NAMES or _SETTING.fullmatch(name) is not None
 
 
 def running_session(root: Path) -> dict[str, str]:
     """Return the variables that the session of another process in `root` adds; raises NoSession, UntrustedSession."""
+    return {name: value for name, value in _record(root).items() if is_shared(name)}
+
+
+def with_session(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment, with the servers of a session that runs in the present directory where it names none."""
+    try:
+        record = _record(Path.cwd())
+    except NoSession:
+        return dict(environ)
+    elsewhere = environ.get(_BASE_URL, record.get(_BASE_URL)) != record.get(_BASE_URL)
+    told, own = _logged_in(record, environ, simulated=TOKEN in record and not elsewhere)
+    return {**told, **own}
+
+
+def inside_session(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command that runs in the session of `root`, which has the last word."""
+    record = _record(root)
+    told, own = _logged_in(record, environ, simulated=TOKEN in record)
+    return {**own, **told}
+
+
+def _logged_in(
+    record: Mapping[str, str], environ: Mapping[str, str], *, simulated: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What a session tells, and an environment; only one of them says who downloads.
+
+    That is the session of a simulator, for which no other token is. Else it is the environment if it has a token,
+    unless that is the session's own, whose account may have another name.
+    """
+    told = {name: value for name, value in record.items() if is_shared(name)}
+    token, file = environ.get(TOKEN, "").strip(), environ.get(_TOKEN_FILE, "").strip()
+    if simulated:
+        return told, _without(environ, TOKEN, _TOKEN_FILE, ACCOUNT)
+    if token and _account_of(token) == record.get(ACCOUNT_OF_TOKEN):
+        return _without(told, TOKEN, _TOKEN_FILE), dict(environ)
+    if token or (file and file != told.get(_TOKEN_FILE)):
+        return _without(told, TOKEN, _TOKEN_FILE, ACCOUNT), dict(environ)
+    return told, dict(environ)
+
+
+def _without(variables: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in names}
+
+
+def _account_of(token: str) -> str:
+    from resources.dagster_resources import account_of  # A second of start-up.
+
+    return account_of(token)
+
+
+def _record(root: Path) -> dict[str, str]:
     home = root / HOME
     try:
         with (home / LOCK).open("rb") as lock:
@@ -51,12 +99,13 @@ def running_session(root: Path) -> dict[str, str]:
         found = json.loads(_own_text(home / RECORD))
     except (FileNotFoundError, ValueError):
         raise NoSession("the servers of this directory are starting; try again in a moment") from None
-    return {name: str(value) for name, value in found.items() if name in NAMES}
+    return {name: str(value) for name, value in found.items()}
 
 
 def write_session(record: Path, added: Mapping[str, str]) -> None:
     """Publish the session to other commands; the file holds passwords, so only the present user may read it."""
     record.touch(mode=0o600)
+    record.chmod(0o600)  # It may have been there.
     record.write_text(json.dumps(dict(added)), encoding="utf-8")
 
 

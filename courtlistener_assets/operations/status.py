@@ -15,20 +15,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from courtlistener_assets.download.membership import UNDATED_DOCKETS
-from courtlistener_assets.download.partitions import Everything
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.download.undated import undated_stream
+from courtlistener_assets.operations.expected import plan_for
 from courtlistener_assets.operations.rolling_refresh import RefreshCost
+from courtlistener_assets.operations.terminal import plain
 from courtlistener_assets.settings import Settings
+from resources.backlog.failure_counts import FailureCount, failure_summary
 from resources.backlog.progress import PipelineReport, Plan, full_walks, pipeline_report
 from resources.connections.postgres import Database
 from resources.courtlistener.outage import Outage, outages
 from resources.dagster_resources import account_of
 from resources.errors import NothingYet
 from resources.legacy.pipeline_state import PipelineState
-from resources.quota.eta import in_words
+from resources.quota.eta import Outlook, in_words
+from resources.quota.outlook import read_outlook
 from resources.quota.report import AccountReport, quota_report
 from resources.records.audit import RecordAudit
 
@@ -49,22 +53,23 @@ class Status:
     outages: tuple[Outage, ...] = ()
     #: Dockets that belong to no month, and what is stored of them; empty if they are not looked for.
     undated: Mapping[str, int] = field(default_factory=dict)
+    #: What the account may send from now on; None if that is not known.
+    outlook: Outlook | None = None
+    #: Failures that are not resolved, the most frequent first.
+    failures: tuple[FailureCount, ...] = ()
 
     @property
     def own(self) -> AccountReport | None:
-        """The quota that the rest of the downloads will use: ours, or the only one."""
-        usable = [account for account in self.accounts if not account.problem]
-        named = [account for account in usable if account.account == self.own_account]
-        chosen = named or (usable if len(self.accounts) == 1 else [])
-        return chosen[0] if chosen else None
+        """The quota that the rest of the downloads will use."""
+        return own_of(self.accounts, self.own_account)
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate until everything is downloaded, from the windows; None if the quota is not known yet."""
-        own = self.own
-        if own is None or not own.windows or own.blocked:
+        own, forecast = self.own, self.pipeline.forecast
+        if own is None or not own.windows or own.blocked or self.outlook is None:
             return None
-        return own.seconds_for(self.pipeline.requests_left)
+        return self.outlook.seconds_for(forecast.total, forecast.doubt)
 
     @property
     def refresh(self) -> RefreshCost:
@@ -79,16 +84,13 @@ class Status:
 
 
 def plan_of(settings: Settings, today: date) -> Plan:
-    """Return all court months from the first month up to the present one, and the streams that have no partitions."""
-    first, streams = settings.first_month, settings.chosen_streams
-    months = max(0, (today.year - first.year) * 12 + today.month - first.month + 1)
-    return Plan(
-        courts=settings.courts,
-        first_month=first,
-        whole=Everything.KEY,
-        partitions={each.name: months * len(settings.courts) if each.by_month else 1 for each in streams},
-        sweeps={stream.name: [sweep.name for sweep in stream.sweeps] for stream in streams},
-    )
+    """Return what a location with these settings downloads."""
+    return plan_for(settings.chosen_streams, settings.courts, settings.first_month, settings.last_day(today))
+
+
+def own_account(settings: Settings) -> str | None:
+    """Return the account that these settings download with, None if they name none."""
+    return settings.account or (account_of(settings.token) if settings.token else None)
 
 
 def read_status(
@@ -106,18 +108,30 @@ def read_status(
     [(present,)] = database.rows("SELECT to_regclass('courtlistener.deferrals') IS NOT NULL")
     if not present:
         raise NothingYet
-    account = account or settings.account or (account_of(settings.token) if settings.token else None)
+    account = account or own_account(settings)
     plan, undated = plan_of(settings, clock().date()), undated_stream(settings.chosen_streams)
+    accounts = tuple(quota_report(database))
+    own = own_of(accounts, account)
     return Status(
-        tuple(quota_report(database)),
-        pipeline_report(database, plan),
+        accounts,
+        pipeline_report(database, plan, own.account if own else None),
         account,
         tuple(state.last_runs() if state else ()),
         full_walks(database, _with_undated(plan, undated)),
         settings.refresh_days,
         tuple(outages(database)),
         _undated(database, undated, settings.courts) if undated else {},
+        read_outlook(database, own.account, settings.reserve_share) if own else None,
+        tuple(failure_summary(database)),
     )
+
+
+def own_of(accounts: Sequence[AccountReport], account: str | None) -> AccountReport | None:
+    """The quota that the rest of the downloads will use: that of an account, or the only one."""
+    usable = [each for each in accounts if not each.problem]
+    named = [each for each in usable if each.account == account]
+    chosen = named or (usable if len(accounts) == 1 else [])
+    return chosen[0] if chosen else None
 
 
 def _undated(database: Database, undated: Stream, courts: Sequence[str]) -> dict[str, int]:
@@ -147,14 +161,12 @@ def as_json(status: Status) -> str:
         }
         for account in status.accounts
     ]
-    assets = [
-        {**asdict(asset), "not_begun": asset.not_begun, "requests_left": asset.requests_left}
-        for asset in status.pipeline.assets
-    ]
+    assets = [{**asdict(asset), "not_begun": asset.not_begun} for asset in status.pipeline.assets]
     body: dict[str, Any] = {
         "accounts": accounts,
         "assets": assets,
         "failures": status.pipeline.failures,
+        "failures_by_error": [asdict(each) for each in status.failures],
         "deferrals": [asdict(deferral) for deferral in status.pipeline.deferrals],
         "outages": [_outage(each) for each in status.outages],
         "requests_left": status.pipeline.requests_left,
@@ -186,7 +198,7 @@ def show(status: Status, console: Console) -> None:
         _show_account(account, own=account is status.own, console=console)
     for outage in status.outages:
         _show_outage(outage, console)
-    _show_pipeline(status.pipeline, console)
+    _show_pipeline(status, console)
     if status.runs:
         _show_runs(status.runs, console)
     _show_rest(status, console)
@@ -197,16 +209,17 @@ def room_in_words(seconds: float) -> str:
     return "now" if seconds <= 0 else f"in {in_words(seconds)}"
 
 
-def _table(title: str, name: str, *numbers: str) -> Table:
+def _table(title: str | Text, name: str, *numbers: str) -> Table:
     return Table(name, *(Column(each, justify="right") for each in numbers), title=title, title_justify="left")
 
 
 def _show_account(account: AccountReport, *, own: bool, console: Console) -> None:
     if account.problem:
-        console.print(f"Account {account.account}: {account.problem}.\n", style="bold red", markup=False)
+        console.print(plain(f"Account {account.account}: {account.problem}."), style="bold red")
+        console.print()
         return
     title = f"Quota of account {account.account}" + (" (this environment's)" if own else "")
-    table = _table(title, "window", "used", "of others", "remaining", "full", "room for the next")
+    table = _table(plain(title), "window", "used", "of others", "remaining", "full", "room for the next")
     for window in account.windows:
         table.add_row(
             f"{window.limit} per {in_words(window.seconds)}",
@@ -223,46 +236,47 @@ def _show_account(account: AccountReport, *, own: bool, console: Console) -> Non
         f"Windows: {source}."
     )
     if account.blocked:
-        console.print(f"[bold red]Blocked:[/] {account.blocked}")
+        console.print(plain(f"Blocked: {account.blocked}"), style="bold red")
     elif account.held_seconds:
-        console.print(f"[yellow]After a 429 no permit is granted for {in_words(account.held_seconds)}.[/]")
+        console.print(f"After a 429 no permit is granted for {in_words(account.held_seconds)}.", style="yellow")
     console.print()
 
 
 def _show_outage(outage: Outage, console: Console) -> None:
     said = ([str(outage)] if outage.down_since else []) + [str(each) for each in outage.troubles]
     for each in said:
-        console.print(f"Account {outage.account}: {each}.", style="yellow", markup=False)
+        console.print(plain(f"Account {outage.account}: {each}."), style="yellow")
     console.print()
 
 
-def _show_pipeline(pipeline: PipelineReport, console: Console) -> None:
+def _show_pipeline(status: Status, console: Console) -> None:
+    pipeline = status.pipeline
     title = "Downloads: partitions by asset"
     table = _table(title, "asset", "complete", "in progress", "never begun", "requests left, about")
     for asset in pipeline.assets:
         counts = (asset.complete, asset.in_progress, asset.not_begun, round(asset.requests_left))
-        table.add_row(asset.asset, *(f"{count:,}" for count in counts))
+        table.add_row(plain(asset.asset), *(f"{count:,}" for count in counts))
     console.print(table)
     failures = "{waiting} waiting for a retry, {claimed} being retried, {dead} given up".format(**pipeline.failures)
     console.print(f"Failures: {failures}. Deferred: {len(pipeline.deferrals)}.")
+    for each in status.failures[:10]:
+        line = f"  {each.count:,} {each.state}: {each.error} in {each.asset or 'a list'}"
+        console.print(f"{line}, the oldest {in_words(each.oldest_seconds)} ago", markup=False)
     for deferral in pipeline.deferrals[:10]:
-        console.print(
-            f"  {deferral.asset} {deferral.partition}: not before {deferral.deferred_until:%Y-%m-%d %H:%M:%S} UTC "
-            f"({deferral.reason})",
-            markup=False,
-        )
+        until = f"not before {deferral.deferred_until:%Y-%m-%d %H:%M:%S} UTC ({deferral.reason})"
+        console.print(Text("  ") + plain(f"{deferral.asset} {deferral.partition}: {until}"))
 
 
 def _show_runs(runs: Sequence[dict[str, Any]], console: Console) -> None:
     console.print("Last runs:")
     for run in runs:
         errors = ", ".join(f"{count} {name}" for name, count in sorted(run["errors"].items())) or "no errors"
-        console.print(
-            f"  {run['run_id']}, begun {_moment(run['started_at']):%Y-%m-%d %H:%M:%S} UTC: "
+        said = (
+            f"{run['run_id']}, begun {_moment(run['started_at']):%Y-%m-%d %H:%M:%S} UTC: "
             f"{run['processed_dockets']:,} dockets ({run['throughput_dockets_per_minute']:,} a minute), "
-            f"{run['failed_dockets']:,} failed, {run['api_calls']:,} API calls, {errors}",
-            markup=False,
+            f"{run['failed_dockets']:,} failed, {run['api_calls']:,} API calls, {errors}"
         )
+        console.print(Text("  ") + plain(said))
 
 
 def _moment(seconds: float) -> datetime:

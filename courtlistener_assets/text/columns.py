@@ -121,8 +121,9 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
     """Part the regions in which white space runs down between columns of prose, which all begin in the same place."""
     result: list[str] = []
     place = 0
-    seen = all_visible(lines)
-    for start, end, column in _regions(lines, seen) if depth < _MAX_COLUMNS else ():
+    runs = _runs(lines) if depth < _MAX_COLUMNS else []
+    seen = all_visible(lines) if runs else []
+    for start, end, column in _regions(lines, seen, runs) if runs else ():
         if start < place:
             continue
         bare = [line[:column].strip() for line in seen[start:end]]
@@ -141,26 +142,32 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
     return [*result, *lines[place:]] if place else lines
 
 
-def _regions(lines: list[str], seen: list[str]) -> list[tuple[int, int, int]]:
-    """First line, line after the last, and beginning of the right column of all that may be columns.
-
-    `seen` are the lines without marks.
-    """
+def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
+    """First line, line after the last, and column of the lines in which text goes on there after a wide space."""
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
     bare = list(map(str.strip, lines))
     for index in compress(range(len(bare)), map(contains, bare, repeat(_GUTTER))):
         line, rest = lines[index], visible(bare[index].partition(_GUTTER)[2].lstrip())
-        column = len(seen[index]) - len(line) + len(line.rstrip()) - len(rest)
+        column = len(visible(line)) - len(line) + len(line.rstrip()) - len(rest)
         found.setdefault(column, []).append(index)
-    regions: list[tuple[int, int, int]] = []
-    filled = list(map(bool, bare))
+    runs: list[tuple[int, int, int]] = []
     for column, hits in found.items():
         start = 0
         for end in range(1, len(hits) + 1):
             if end == len(hits) or hits[end] - hits[end - 1] > _MAX_DISTANCE:
                 if end - start >= _MIN_HITS:
-                    regions += _clear(seen, filled, hits[start], hits[end - 1] + 1, column)
+                    runs.append((hits[start], hits[end - 1] + 1, column))
                 start = end
+    return runs
+
+
+def _regions(lines: list[str], seen: list[str], runs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """First line, line after the last, and beginning of the right column of all that may be columns.
+
+    `seen` are the lines without marks.
+    """
+    filled = list(map(bool, map(str.strip, lines)))
+    regions = [region for start, end, column in runs for region in _clear(seen, filled, start, end, column)]
     return sorted(regions, key=lambda region: (region[0], region[0] - region[1]))
 
 

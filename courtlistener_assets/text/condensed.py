@@ -100,7 +100,7 @@ def _columns(seen: list[str]) -> list[list[_Number]]:
     """The runs of numbers inside lines that count up from line to line, in about the same place."""
     found: list[list[_Number]] = []
     for index, line in enumerate(seen):
-        for match in _INNER.finditer(line, _MIN_LEFT):
+        for match in _INNER.finditer(line, _MIN_LEFT) if line.find("  ", _MIN_LEFT - len("  ")) >= 0 else ():
             number = _Number(index, match.start(), int(match[1]))
             run = next((run for run in reversed(found[-_MAX_OPEN:]) if _goes_on(run[-1], number)), None)
             if run is None:

@@ -52,11 +52,11 @@ def inside_sentence(feet: PageFeet, start: int, end: int, *, unfinished: bool) -
     The foot of the page ends with a full stop, and yet the next page begins with a small letter. `unfinished` says
     whether the last note is.
     """
+    if not feet.below(end)[:1].islower():
+        return end
     seen = [index for index in range(max(start, end - MOST_LINES), end) if feet.bare[index]]
     last = feet.bare[seen[-1]] if len(seen) >= SPACED_LINES else ""
     if not is_end(last) or may_be_abbreviated(last) or is_abbreviated(last):
-        return end
-    if not feet.below(end)[:1].islower():
         return end
     rank = _below_gap(feet, seen, unfinished=unfinished) or _in_smaller_type(feet, seen)
     return seen[rank] if rank else end

@@ -10,7 +10,7 @@ next, and some have both.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import compress, pairwise
+from itertools import compress
 
 from courtlistener_assets.text.lines import Lines
 
@@ -38,8 +38,8 @@ class Gaps:
     """
 
     def __init__(self, lines: Lines, runs_on: list[bool], unfinished: list[bool]) -> None:
-        steps = [below - above >= _INDENT for above, below in pairwise(lines.indents)]
-        crossed = sum(compress(runs_on[1:], steps))
+        steps = [step >= _INDENT for step in lines.steps]
+        crossed = sum(compress(runs_on, steps))
         self.indent = _INDENT if crossed <= _RUNNING_SHARE * sum(steps) else 2 * _INDENT
         gaps = _gaps(lines)
         if gaps:

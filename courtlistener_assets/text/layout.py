@@ -7,7 +7,6 @@ not belong here: words cut at a line's end (`hyphens.py`).
 from __future__ import annotations
 
 from itertools import compress
-from operator import sub
 
 from courtlistener_assets.text.gaps import Gaps
 from courtlistener_assets.text.lines import Lines
@@ -63,12 +62,7 @@ class Layout:
             marks.doubts.add("doubtful_paragraphs")
         if self._are_out_of_order():
             marks.doubts.add("lines_out_of_order")
-        indents = lines.indents
-        #: How much further to the right than the line above a line begins.
-        self._steps = [0, *map(sub, indents[1:], indents)]
-        #: Whether a line has a gap above it or is indented.
-        least = self._gaps.indent
-        self._apart = [gap or step >= least for gap, step in zip(self._gaps.parts, self._steps, strict=True)]
+        self._steps = lines.steps
         self._indents = self._are_indented()
 
     def _are_out_of_order(self) -> bool:
@@ -85,7 +79,7 @@ class Layout:
         indented = short = 0
         for index in compress(range(1, len(self._lines)), self._ended):
             if not self._small[index] and not self._gaps.parts[index]:
-                if self._apart[index]:
+                if self._is_apart(index):
                     indented += 1
                 else:
                     short += self._margins.short[index - 1]
@@ -124,7 +118,7 @@ class Layout:
         if above[-1] in _DASHES and (not self._margins.is_brief(index - 1) or (self._small[index] and is_cut(above))):
             return True
         if is_linking(above):
-            return not (self._apart[index] and is_item(self._lines.texts[index]))
+            return not (self._is_apart(index) and is_item(self._lines.texts[index]))
         return self._runs_on[index] and not self._margins.is_brief(index - 1)
 
     def _beside_row(self, index: int) -> str:
@@ -148,7 +142,7 @@ class Layout:
             return "\n\n"
         if self._ended[index - 1] and is_capitals(text) and not is_capitals(text_above):
             return "\n\n"
-        above, here = self._margins.centred[index - 1], self._margins.centred[index]
+        above, here = self._margins.is_centred(index - 1), self._margins.is_centred(index)
         if not above and not here:
             return ""
         same = (above and here) or not self._steps[index]
@@ -195,9 +189,13 @@ class Layout:
         if is_abbreviated(above):
             if above.endswith(" v.") and not self._margins.is_brief(index - 1):
                 return True
-            return text[0] in _NUMBERS or not (self._apart[index] or is_numbered_title(text))
+            return text[0] in _NUMBERS or not (self._is_apart(index) or is_numbered_title(text))
         possible = self._small[index] or may_be_abbreviated(above)
-        return possible and not self._apart[index] and not self._margins.is_brief(index - 1)
+        return possible and not self._is_apart(index) and not self._margins.is_brief(index - 1)
+
+    def _is_apart(self, index: int) -> bool:
+        """Whether a line has a gap above it or is indented."""
+        return self._gaps.parts[index] or self._steps[index] >= self._gaps.indent
 
     def _is_first(self, index: int) -> bool:
         """Whether a line is indented and the one below is not."""

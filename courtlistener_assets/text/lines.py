@@ -22,10 +22,10 @@ WIDE_SPACE = "   "
 class Lines:
     """Parallel lists, one item for each line with text; `len` is their length.
 
-    `texts` have single spaces. `indents` and `ends` are columns without marks. `blanks` counts the blank lines above,
-    `edges` says whether a page ended there, `marks` holds the marks that stand before the line. `wide` has the lines
-    with wide space inside as they were. Part n is the lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]`
-    are the marks after its last line.
+    `texts` have single spaces. `indents` and `ends` are columns without marks, `steps` says how much further in a line
+    begins than the one above. `blanks` counts the blank lines above, `edges` says whether a page ended there, `marks`
+    holds the marks that stand before the line. `wide` has the lines with wide space inside as they were. Part n is the
+    lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]` are the marks after its last line.
     """
 
     def __init__(self, parts: list[list[str]]) -> None:
@@ -41,6 +41,7 @@ class Lines:
         for raw in parts:
             self.trailing.append(self._read(raw))
             self.starts.append(len(self.texts))
+        self.steps = [0, *map(sub, self.indents[1:], self.indents)]
 
     def __len__(self) -> int:
         return len(self.texts)

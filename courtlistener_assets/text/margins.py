@@ -39,8 +39,7 @@ class Margins:
     `left` and `right` are those of most of its lines, `rights[i]` that of the block in which line i stands. `ends` are
     the columns in which lines end, and lines that end before `brief` are short in any block.
 
-    `short[i]` says whether a line ends before the right margin of its block although the next word would have fitted,
-    `centred[i]` whether one stands in the middle between the margins and is shorter than a line of text.
+    `short[i]` says whether a line ends before the right margin of its block although the next word would have fitted.
     """
 
     def __init__(self, lines: Lines, runs_on: list[bool]) -> None:
@@ -54,7 +53,6 @@ class Margins:
         enough = len(slack) > _MIN_LINES
         most_slack = max(_MIN_SLACK, slack[len(slack) * 9 // 10]) if enough else self.right // 4
         self.short = self._short_lines(most_slack + 1)
-        self.centred = self._centred_lines()
 
     def _even_ends(self) -> list[int]:
         """Where the lines end: in the source, or without its wide spaces if that is more even.
@@ -88,10 +86,9 @@ class Margins:
 
     def _blocks(self) -> list[tuple[int, int]]:
         """The runs of lines that begin in the same column, or nearly; a long one in pieces of about a page."""
-        indents = self._lines.indents
-        starts = [index for index, (above, below) in enumerate(pairwise(indents), 1) if not -2 < below - above < 2]
+        starts = [index for index, step in enumerate(self._lines.steps) if not -2 < step < 2]
         blocks: list[tuple[int, int]] = []
-        for start, end in pairwise([0, *starts, len(indents)]):
+        for start, end in pairwise([0, *starts, len(self._lines)]):
             while end - start >= 2 * _LINES_A_PIECE:  # the margins of one page need not be those of the next
                 blocks.append((start, start + _LINES_A_PIECE))
                 start += _LINES_A_PIECE
@@ -127,20 +124,17 @@ class Margins:
             short[index] = room > slack
         return short
 
-    def _centred_lines(self) -> list[bool]:
-        indented = self.left + _CENTRE_INDENT
-        return [indent >= indented and self._is_centred(index) for index, indent in enumerate(self._lines.indents)]
-
     def is_brief(self, index: int) -> bool:
         """Whether a line ends well before the right margin, as no line in a sentence does."""
         indent, right = self._lines.indents[index], self.rights[index]
         left = indent if indent - self.left >= _FAR_SHARE * (right - self.left) else min(self.left, indent)
         return self.ends[index] < left + _BRIEF * (right - left)
 
-    def _is_centred(self, index: int) -> bool:
+    def is_centred(self, index: int) -> bool:
+        """Whether a line stands in the middle between the margins and is shorter than a line of text."""
         width = self.right - self.left
         left, right = self._lines.indents[index] - self.left, self.right - self.ends[index]
-        if right < _CENTRE_ROOM or left + right < _CENTRE_SPACE * width:
+        if left < _CENTRE_INDENT or right < _CENTRE_ROOM or left + right < _CENTRE_SPACE * width:
             return False
         return abs(left - right) <= _CENTRE_SHIFT * width and (index + 1 == len(self.ends) or self.short[index])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal[
     "page",  # star pagination, *617
@@ -46,8 +46,7 @@ CONTROLS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
 MARK_TOKEN = re.compile(rf"{MARK}\d+{MARK_END}")
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A piece of the source that is not part of the running text. `position` counts characters of the clean text."""
 
     kind: Kind

@@ -38,7 +38,7 @@ _SEQUENCES = (
     ("dos", re.compile(f"\u0393\xc7{_continuations('dos')}")),
 )
 #: One of these is in every sequence, and in few other texts.
-_LEADS = ("\xe2", "\xc2", "\xc3", "\xef", "\u201a\xc4", "\u0393\xc7")
+_LEADS = ("\xe2", "\xc2", "\xc3", "\xef", "\u201a", "\u0393")
 _LEFT = re.compile("\xe2[\u20ac\u201e]|\xc3[\xa0-\xbf]|\xc2(?=[\xa0-\xbf\\s])|\u201a\xc4|\u0393\xc7")
 #: A text can have been misread more than once.
 _TIMES = 3

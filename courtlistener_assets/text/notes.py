@@ -67,10 +67,10 @@ class _Feet(PageFeet):
 
     def first(self, start: int, end: int) -> int:
         """The line with which the footnotes of a page begin: a rule, or the first label; `end` if there are none."""
-        rule = -1
-        rest = rest_of_note(self, start, end) if self._is_unfinished() and end < len(self.lines) else end
+        rule, unfinished = -1, self._is_unfinished()
+        rest = rest_of_note(self, start, end) if unfinished and end < len(self.lines) else end
         if rest == end and self.notes:
-            rest = inside_sentence(self, start, end, unfinished=self._is_unfinished())
+            rest = inside_sentence(self, start, end, unfinished=unfinished)
         places = self.places[bisect.bisect_left(self.places, start) : bisect.bisect_left(self.places, end)]
         latest = {self.labels[place]: place for place in places}
         for place in places:
@@ -84,11 +84,11 @@ class _Feet(PageFeet):
                 if self._is_rule_of_notes(place):
                     return min(rest, place)
             elif self._is_of_note(label, start, place, above, rule, end) and not self.is_in_columns(place, end):
-                if rule < 0 or (rule != above and not self._is_unfinished()):
+                if rule < 0 or (rule != above and not unfinished):
                     return min(rest, place)
                 self.rules.add(visible(self.lines[rule]).strip())
                 return rule
-        return rule if rule >= 0 and end < len(self.lines) and self._is_unfinished() else rest
+        return rule if rule >= 0 and end < len(self.lines) and unfinished else rest
 
     def _read_number_above(self, place: int) -> None:
         """Judge a number above the note with the same one: an item of a list, or raised so far that it has a line."""

@@ -156,10 +156,12 @@ def heads_between(page: PageLines, furniture: Collection[int], others: Collectio
     counting = {page.ranks[index] for index in _counting_lines(page)} - ranks
     for first in ({rank + 1 for rank in ranks} - ranks) | counting:
         for last in (first, first + 1):
+            if not (_is_above_text(page, last) or first in counting):
+                continue
             lines = page.seen[first : last + 1]
             if not all(_is_head_line(page.bare[index]) for index in lines):
                 break
-            if (_is_above_text(page, last) or first in counting) and _interrupt(page, lines, known):
+            if _interrupt(page, lines, known):
                 found.update(lines)
     return found
 
@@ -230,4 +232,7 @@ class _Edges:
     def _distance(self, index: int) -> float:
         rank = self.page.ranks[index]
         after = bisect.bisect_left(self.edges, rank)
-        return min(abs(edge - rank) for edge in self.edges[max(0, after - 1) : after + 1])
+        if after == len(self.edges):
+            return rank - self.edges[-1]
+        below = self.edges[after] - rank
+        return min(below, rank - self.edges[after - 1]) if after else below

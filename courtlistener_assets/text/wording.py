@@ -88,20 +88,28 @@ def is_item(text: str) -> bool:
     return bool(_LIST_ITEM.match(text))
 
 
-@lru_cache(maxsize=8_192)
-def _matches(pattern: re.Pattern[str], last_word: str) -> bool:
-    """Few words end many lines."""
-    return bool(pattern.search(last_word))
+#: Few words end many lines.
+_remembered = lru_cache(maxsize=8_192)
+
+
+@_remembered
+def _is_abbreviation(last_word: str) -> bool:
+    return bool(_ABBREVIATION.search(last_word))
+
+
+@_remembered
+def _is_common_abbreviation(last_word: str) -> bool:
+    return bool(_COMMON_ABBREVIATION.search(last_word))
 
 
 def is_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that something always follows."""
-    return text[-1] == "." and _matches(_ABBREVIATION, text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
+    return text[-1] == "." and _is_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
 
 
 def may_be_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that also ends sentences."""
-    return text[-1] == "." and _matches(_COMMON_ABBREVIATION, text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
+    return text[-1] == "." and _is_common_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
 
 
 def goes_on_after_end(above: str, text: str) -> bool:

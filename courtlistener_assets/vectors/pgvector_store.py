@@ -4,7 +4,8 @@ Belongs here: SQL. Does not belong here: what is done when (`following.py`).
 
     chunk_id uuid, header_hash text, text text, metadata jsonb, embedding vector(n)
 
-An index is left to whoever searches. How far the table has come is in another one, `<table>_position`.
+A table without a schema is in `courtlistener`, as the extension is if it is made here. An index is left to whoever
+searches. How far the table has come is in another one, `<table>_position`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from courtlistener_assets.vectors.store import Position, Row, Vector
 from resources.connections.postgres import Connection, Database
 
 _AT_ONCE = 1000
+#: The schema of tables whose name has none, and of the extension if it is made here.
+_OURS = "courtlistener"
+_EXTENSION = "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'vector'"
 
 
 class PgvectorStore:
@@ -26,11 +30,11 @@ class PgvectorStore:
 
     def __init__(self, database: Database, table: str) -> None:
         self._database = database
-        schema = table.rpartition(".")[0]
-        name = table.rpartition(".")[2]
+        schema, _, name = table.rpartition(".")
+        # Our transactions look nowhere for names without a schema.
         self._names = {
-            "table": sql.Identifier(*filter(None, (schema, name))),
-            "position": sql.Identifier(*filter(None, (schema, f"{name}_position"))),
+            "table": sql.Identifier(schema or _OURS, name),
+            "position": sql.Identifier(schema or _OURS, f"{name}_position"),
         }
         self._asked_for = {key: each.as_string(None) for key, each in self._names.items()}
 
@@ -60,12 +64,12 @@ class PgvectorStore:
         """As `VectorStore` says."""
         if rows:
             with self._database.transaction() as connection:
-                self._make(connection, len(vectors[0]))
+                vector_type = self._make(connection, len(vectors[0]))
                 values = [
                     {**_columns(row), "embedding": json.dumps(list(vector))}
                     for row, vector in zip(rows, vectors, strict=True)
                 ]
-                connection.cursor().executemany(self._sql(_PUT), values)
+                connection.cursor().executemany(self._sql(_PUT, vector=vector_type), values)
 
     def relabel(self, rows: Sequence[Row]) -> None:
         """As `VectorStore` says."""
@@ -95,13 +99,17 @@ class PgvectorStore:
         rows = self._database.rows("SELECT to_regclass(%(name)s) IS NOT NULL", {"name": self._asked_for[name]})
         return bool(rows[0][0])
 
-    def _make(self, connection: Connection, size: int) -> None:
+    def _make(self, connection: Connection, size: int) -> sql.Identifier:
+        """Make the table for vectors of a size, unless it is there; returns the name of their type."""
+        if not (found := connection.execute(_EXTENSION).fetchall()):
+            connection.execute(sql.SQL("CREATE EXTENSION vector SCHEMA {}").format(sql.Identifier(_OURS)))
+        vector_type = sql.Identifier(found[0][0] if found else _OURS, "vector")
         if not self._exists("table"):
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            connection.execute(self._sql(_MAKE, size=sql.Literal(size)))
+            connection.execute(self._sql(_MAKE, size=sql.Literal(size), vector=vector_type))
         [(known,)] = connection.execute(_SIZE, {"table": self._asked_for["table"]}).fetchall()
         if known != size:  # Another function: the vectors of the last one are deleted.
-            connection.execute(self._sql(_RESIZE, size=sql.Literal(size)))
+            connection.execute(self._sql(_RESIZE, size=sql.Literal(size), vector=vector_type))
+        return vector_type
 
     def _sql(self, text: str, **more: sql.Composable) -> sql.Composed:
         return sql.SQL(text).format(**self._names, **more)
@@ -124,11 +132,11 @@ def _uuids(chunk_ids: Sequence[str]) -> list[UUID]:
 _MAKE = """
 CREATE TABLE IF NOT EXISTS {table} (
     chunk_id uuid PRIMARY KEY, header_hash text NOT NULL, text text NOT NULL, metadata jsonb NOT NULL,
-    embedding vector({size}) NOT NULL
+    embedding {vector}({size}) NOT NULL
 )
 """
 _SIZE = "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%(table)s) AND attname = 'embedding'"
-_RESIZE = "ALTER TABLE {table} ALTER COLUMN embedding TYPE vector({size})"
+_RESIZE = "ALTER TABLE {table} ALTER COLUMN embedding TYPE {vector}({size})"
 _MAKE_POSITION = """
 CREATE TABLE IF NOT EXISTS {position} (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), sequence bigint NOT NULL, embedded_by text NOT NULL
@@ -140,7 +148,7 @@ ON CONFLICT (only_row) DO UPDATE SET sequence = excluded.sequence, embedded_by =
 """
 _PUT = """
 INSERT INTO {table} (chunk_id, header_hash, text, metadata, embedding)
-VALUES (%(chunk_id)s, %(header_hash)s, %(text)s, %(metadata)s, %(embedding)s::vector)
+VALUES (%(chunk_id)s, %(header_hash)s, %(text)s, %(metadata)s, %(embedding)s::{vector})
 ON CONFLICT (chunk_id) DO UPDATE SET
     header_hash = excluded.header_hash, text = excluded.text, metadata = excluded.metadata,
     embedding = excluded.embedding

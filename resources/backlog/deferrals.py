@@ -43,6 +43,8 @@ class Deferral:
     requested_at: datetime | None = None
     request: str | None = None
     attempts: int = 0
+    #: Whose quota had no room; None of what waits for something else.
+    account: str | None = None
 
     @property
     def is_stuck(self) -> bool:
@@ -58,11 +60,12 @@ _SOME = "ARRAY['docket_ids', 'object_ids']"
 # A run that was to take the whole partition is not replaced by one that wanted a few of its dockets or objects.
 _RECORD = f"""
 INSERT INTO courtlistener.deferrals AS kept
-    (asset, partition, deferred_until, reason, run_id, config, downstream, eta_seconds)
+    (asset, partition, deferred_until, reason, run_id, config, downstream, eta_seconds, account)
 VALUES (%(asset)s, %(partition)s, now() + make_interval(secs => %(wait)s), %(reason)s, %(run_id)s, %(config)s,
-        %(downstream)s, %(eta)s)
+        %(downstream)s, %(eta)s, %(account)s)
 ON CONFLICT (asset, partition) DO UPDATE SET
     deferred_until = excluded.deferred_until, reason = excluded.reason, eta_seconds = excluded.eta_seconds,
+    account = excluded.account,
     run_id = CASE WHEN kept.config ?| {_SOME} OR NOT excluded.config ?| {_SOME}
         THEN excluded.run_id ELSE kept.run_id END,
     config = CASE WHEN kept.config ?| {_SOME} OR NOT excluded.config ?| {_SOME}
@@ -70,6 +73,15 @@ ON CONFLICT (asset, partition) DO UPDATE SET
     downstream = ARRAY(SELECT DISTINCT unnest(kept.downstream || excluded.downstream)),
     times = kept.times + 1, deferred_at = now(), requested_at = NULL, request = NULL, attempts = 0
 """
+
+_ACCOUNT_BEFORE = (
+    "SELECT account FROM courtlistener.deferrals WHERE account < %(account)s ORDER BY account DESC LIMIT 1"
+)
+_ACCOUNT_BEHIND = "SELECT account FROM courtlistener.deferrals WHERE account > %(account)s ORDER BY account LIMIT 1"
+_FORGET_TIMES = (
+    "UPDATE courtlistener.deferrals SET deferred_until = least(deferred_until, now()), account = NULL "
+    "WHERE account = %(account)s"
+)
 
 _NEAR = 200
 _ESTIMATE = f"""
@@ -103,8 +115,9 @@ class Deferrals:
         config: Mapping[str, Any] | None = None,
         downstream: Sequence[str] = (),
         eta_seconds: float | None = None,
+        account: str | None = None,
     ) -> None:
-        """Defer these partitions by `wait_seconds`."""
+        """Defer these partitions by `wait_seconds`, until which the quota of `account` has no room, if it is that."""
         row = {
             "asset": asset,
             "wait": wait_seconds,
@@ -112,6 +125,7 @@ class Deferrals:
             "run_id": run_id,
             "config": Jsonb(dict(config or {})),
             "downstream": sorted(downstream),
+            "account": account,
             "eta": None if eta_seconds is None or math.isinf(eta_seconds) else eta_seconds,
         }
         with self._database.transaction() as connection:
@@ -137,6 +151,16 @@ class Deferrals:
                 "DELETE FROM courtlistener.deferrals WHERE partition = ANY(%(partitions)s)",
                 {"partitions": list(partitions)},
             ).rowcount
+
+    def forget_times_of_other_accounts(self, account: str) -> int:
+        """Let what waited for the quota of another account, whose token was replaced, be due now; returns how many."""
+        forgotten = 0
+        with self._database.transaction() as connection:
+            # By index: a sensor asks often, and there hardly ever is one.
+            for query in (_ACCOUNT_BEFORE, _ACCOUNT_BEHIND):
+                while other := connection.execute(query.encode(), {"account": account}).fetchone():
+                    forgotten += connection.execute(_FORGET_TIMES.encode(), {"account": other[0]}).rowcount
+        return forgotten
 
     def due(self, *, limit: int = 1000) -> list[Deferral]:
         """What may be resumed now and is not waiting for a run, by partition; not what is stuck."""

@@ -18,6 +18,7 @@ from uuid import uuid4
 from psycopg.rows import class_row
 
 from resources.backlog import adoption
+from resources.backlog.failure_counts import FailureCount, failure_summary
 from resources.backlog.failure_entries import OpenFailure
 from resources.backlog.failure_lists import FailureLists
 from resources.connections.postgres import Connection, Database
@@ -161,9 +162,13 @@ class Failures:
         self._lists.resolve(resolved, claim_id=claim_id)
         self._lists.file(failed, claim_id=claim_id)
         self.dead_letter_exhausted()
-        with self._database.transaction() as connection:
-            connection.execute(_PRUNE, {"days": RESOLVED_DAYS, "most": _MOST_PRUNED})
+        self.prune()
         return len(resolved), len(failed)
+
+    def prune(self) -> int:
+        """Delete some of the failures that were resolved more than RESOLVED_DAYS ago; returns how many."""
+        with self._database.transaction() as connection:
+            return connection.execute(_PRUNE, {"days": RESOLVED_DAYS, "most": _MOST_PRUNED}).rowcount
 
     def release_orphaned(self, claim_id: str) -> int:
         """Release what a run that ended has not acknowledged, as one more try; returns how many."""
@@ -326,6 +331,10 @@ class Failures:
     def counts(self) -> dict[str, int]:
         """Count those that are `waiting`, `claimed` and `dead`."""
         return failure_counts(self._database)
+
+    def by_error(self) -> list[FailureCount]:
+        """Count those that are not resolved by asset, type of error and state, the most frequent first."""
+        return failure_summary(self._database)
 
     # --- the Redis lists ------------------------------------------------------------------------------------------
 

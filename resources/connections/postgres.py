@@ -1,7 +1,7 @@
-"""Our own tables in Postgres: connections, transactions and migrations.
+"""Our own tables in Postgres: connections and transactions.
 
-Belongs here: the pool and the numbered SQL files of `sql/migrations`. Does not belong here: any query about records or
-permits; those stand beside the class that uses them.
+Belongs here: the pool, and what every transaction begins with. Does not belong here: migrations (`schema.py`), any
+query about records or permits; those stand beside the class that uses them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -18,18 +17,22 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from resources.connections import schema
 from resources.connections.postgres_address import conninfo_of
-from resources.errors import SettingError, StoreUnavailable
+from resources.errors import SchemaMismatch, SettingError, StoreUnavailable
 
 Connection = psycopg.Connection[TupleRow]
 _Result = TypeVar("_Result")
 
-MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
+#: Where names without a schema are looked for: nothing that others have put into `public`, or into a schema that the
+#: role's own search path names, stands in for a function, a type or a table of ours. Temporary tables come last.
+SEARCH_PATH = "pg_catalog, pg_temp"
 #: How every transaction begins, in one message. What a role, a database or a pooler has set for its sessions does not
 #: reach us, and nothing of ours stays in a session that a pooler gives to somebody else. A worker that is stopped in
 #: the middle of a transaction must not hold up all others.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
+    "SET LOCAL search_path = {search_path}; "
     "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
 )
 _LOCK_MS, _IDLE_MS = 5_000, 2_000
@@ -40,8 +43,6 @@ _ANSWER_SECONDS = 300.0
 #: Classes of SQLSTATE in which the server could not do now what it will do another time: connection, transaction state
 #: (a read-only server), rollback, resources, state of objects (locks), intervention, system, internal.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
-#: Serialises migrations of processes that start together; any constant will do, as long as it stays.
-_MIGRATION_LOCK = 7_411_215_023
 _databases: WeakSet[Database] = WeakSet()
 
 
@@ -50,14 +51,23 @@ class Database:
 
     `url` is a libpq URL (`postgresql://user:password@host:5432/name`). Connections are made when first needed, and
     files that it names (`passfile`, `sslrootcert`) are read for each, so a password can change while we run. A server
-    on another machine must prove its name, see `postgres_address.py`. Threads may share it, and so may a child of a
-    fork, which makes connections of its own. Raises SettingError for an address that cannot be read.
+    on another machine must prove its name, see `postgres_address.py`. An answer may take `answer_seconds`. Threads may
+    share it, and so may a child of a fork, which makes connections of its own. Raises SettingError for an address that
+    cannot be read.
     """
 
-    def __init__(self, url: str, *, max_connections: int = 8, timeout_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_connections: int = 8,
+        timeout_seconds: float | None = None,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         self._conninfo = conninfo_of(url)
         self._max_connections = max_connections
         self._timeout_seconds = CONNECTION_SECONDS if timeout_seconds is None else timeout_seconds
+        self._answer_seconds = answer_seconds
         self._last_refusal = ""
         self._is_migrated = False
         self._pool = self._new_pool()
@@ -88,7 +98,7 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, *, timeout_seconds: float | None = None, answer_seconds: float = _ANSWER_SECONDS, patient: bool = False
+        self, *, timeout_seconds: float | None = None, answer_seconds: float | None = None, patient: bool = False
     ) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back when an exception leaves the block.
 
@@ -97,7 +107,8 @@ class Database:
         locks, and keep Postgres waiting, as long as it likes. Raises StoreUnavailable if Postgres cannot be reached,
         goes away, is read-only, or ends the transaction, and SettingError if the role may not do it.
         """
-        begin = _BEGIN.format(lock_ms=0 if patient else _LOCK_MS, idle_ms=0 if patient else _IDLE_MS)
+        answer_seconds = self._answer_seconds if answer_seconds is None else answer_seconds
+        begin = _begin(lock_ms=0 if patient else _LOCK_MS, idle_ms=0 if patient else _IDLE_MS)
         with _translated(self), self._begun(begin, timeout_seconds, None if patient else answer_seconds) as connection:
             yield connection
 
@@ -110,7 +121,7 @@ class Database:
         waited for half of `answer_seconds`. Raises as `transaction` does.
         """
         lock_ms = round(answer_seconds * 500)
-        message = f"{_BEGIN.format(lock_ms=lock_ms, idle_ms=_IDLE_MS)}; {query}; COMMIT"
+        message = f"{_begin(lock_ms=lock_ms, idle_ms=_IDLE_MS)}; {query}; COMMIT"
         with _translated(self), self._begun(message, timeout_seconds, answer_seconds, params) as connection:
             return connection.rows
 
@@ -140,34 +151,32 @@ class Database:
             return connection.execute(query.encode(), params).fetchall()
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date; returns the names of the migrations that were applied now."""
-        with self.transaction(patient=True) as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-            connection.execute("CREATE SCHEMA IF NOT EXISTS courtlistener")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
-                "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-            )
-            done = {name for (name,) in connection.execute("SELECT name FROM courtlistener.migrations")}
-            applied = [path for path in sorted(MIGRATIONS.glob("*.sql")) if path.stem not in done]
-            for path in applied:
-                connection.execute(path.read_text(encoding="utf-8").encode())
-                connection.execute("INSERT INTO courtlistener.migrations (name) VALUES (%s)", (path.stem,))
-        return [path.stem for path in applied]
+        """Bring the schema up to date; returns the names of the migrations that were applied now.
 
-    def pending(self) -> list[str]:
-        """The names of the migrations that the schema lacks; changes nothing and takes no lock."""
-        [(present,)] = self.rows("SELECT to_regclass('courtlistener.migrations') IS NOT NULL")
-        done = {name for (name,) in self.rows("SELECT name FROM courtlistener.migrations")} if present else set()
-        return [path.stem for path in sorted(MIGRATIONS.glob("*.sql")) if path.stem not in done]
+        Raises SchemaMismatch if a newer version has migrated it, and SettingError if the role may not.
+        """
+        with self.transaction(patient=True) as connection:
+            return schema.migrate(connection)
+
+    def schema_state(self) -> schema.SchemaState:
+        """Which migrations the database has, and which it lacks; changes nothing and takes no lock."""
+        return schema.state(self.rows)
 
     def ensure_schema(self) -> None:
-        """Bring the schema up to date, unless it is; looks once a process. Raises SettingError if it may not."""
+        """Make the schema if there is none yet, and else see that it is the one of this version; looks once a process.
+
+        A schema of an older version is not migrated here: a worker cannot know who still uses it. Raises
+        SchemaMismatch, and SettingError if the role may not make the schema.
+        """
         if self._is_migrated:
             return
         try:
-            if self.pending():
+            found = self.schema_state()
+            found.verify()
+            if not found.applied:
                 self.migrate()  # Waits for a process that migrates at the same time.
+        except SchemaMismatch:
+            raise
         except (psycopg.ProgrammingError, SettingError) as error:
             raise SettingError(f"POSTGRES_URL: the schema cannot be brought up to date: {error}") from error
         self._is_migrated = True
@@ -188,6 +197,10 @@ class Database:
 
     def _note_refusal(self, error: psycopg.Error | None) -> None:
         self._last_refusal = "; ".join(line.strip() for line in str(error or "").splitlines())
+
+
+def _begin(*, lock_ms: int, idle_ms: int) -> str:
+    return _BEGIN.format(search_path=SEARCH_PATH, lock_ms=lock_ms, idle_ms=idle_ms)
 
 
 def _start_afresh() -> None:

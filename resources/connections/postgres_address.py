@@ -1,6 +1,6 @@
-"""How sure we must be that a Postgres server is the one that POSTGRES_URL names.
+"""How sure we must be that a Postgres server is the one that POSTGRES_URL names, and what it is told of us.
 
-Belongs here: TLS for libpq. Does not belong here: connections (`postgres.py`), what a refusal means
+Belongs here: parameters of libpq. Does not belong here: connections (`postgres.py`), what a refusal means
 (`courtlistener_assets/operations/doctor/postgres_checks.py`).
 
 libpq's own default takes TLS if the server offers it, and believes any certificate. Here a server on another machine
@@ -21,6 +21,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from resources.connections.tls import is_this_machine
 from resources.errors import SettingError
 
+#: In `pg_stat_activity`, and in the server's log.
+APPLICATION_NAME = "courtlistener-assets"
 #: The text of libpq is not passed on: it quotes what it does not understand, which may be a piece of a password.
 _UNREADABLE = (
     "POSTGRES_URL cannot be read: it must be like postgresql://user:password@host:5432/database?sslmode=verify-full, "
@@ -30,8 +32,12 @@ _UNREADABLE = (
 
 
 def conninfo_of(address: str) -> str:
-    """Return the conninfo string with which we connect to an address; raises SettingError."""
-    return make_conninfo(address, **tls_parameters(address))
+    """Return the conninfo string with which we connect to an address; raises SettingError.
+
+    Who watches the server sees whose connection it is: by `application_name=` in the address, PGAPPNAME, or our name.
+    """
+    name = _said(address).get("fallback_application_name", APPLICATION_NAME)
+    return make_conninfo(address, fallback_application_name=name, **tls_parameters(address))
 
 
 def tls_parameters(address: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -6,6 +6,7 @@ Belongs here: addresses, passwords, TLS and timeouts. Does not belong here: whic
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import socket
@@ -19,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import AbstractConnection, parse_url
 from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
@@ -41,6 +42,13 @@ _KEEPALIVE = {
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
     if hasattr(socket, name)
 }
+#: So that no connection sends CLIENT SETINFO, which Redis has had since 7.2: no list of rights that names it can be
+#: loaded by 7.0. The older parameters warn in newer versions of redis-py.
+_WITHOUT_SETINFO: dict[str, None] = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 #: Host names of services that encrypt. Others, such as Memorystore, are reached by bare addresses.
 _SERVICES_WITH_TLS = {
     "master.*.cache.amazonaws.com": "ElastiCache with encryption in transit",
@@ -198,6 +206,7 @@ def options_of(url: str, common: Mapping[str, Any]) -> dict[str, Any]:
     # Not left to the defaults of a library; what the address says wins.
     tls = {"ssl_cert_reqs": "required", "ssl_check_hostname": True} if url.startswith("rediss:") else {}
     ours = {**common, "retry": Retry(NoBackoff(), 0), "protocol": 2, "decode_responses": True}
+    ours |= _WITHOUT_SETINFO
     if not url.startswith("unix:"):
         ours |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     return {**ours, **login, **tls, **parse_url(place)}  # type: ignore[no-untyped-call]

@@ -5,8 +5,26 @@ The hour keys keep the names of the pipeline that this project replaces, so that
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+
+from resources.errors import SettingError
+
+#: Letters, digits and what separates names; braces only as the hash tag of a cluster, around one part. Anything else
+#: would be a pattern in SCAN and in an ACL, or end a line of an ACL file.
+_PREFIX = re.compile(r"[\w.:-]*(?:\{[\w.:-]+\})?[\w.:-]*", re.ASCII)
+_LONGEST_PREFIX = 100
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return a prefix that can begin the names of keys; raises SettingError, which says what can."""
+    if not prefix or len(prefix) > _LONGEST_PREFIX or not _PREFIX.fullmatch(prefix):
+        raise SettingError(
+            f"{prefix[:_LONGEST_PREFIX]!r} cannot begin the names of keys: use up to {_LONGEST_PREFIX} letters, digits "
+            "and _ - . : in it, and one pair of braces around a part of it for a cluster, as in {courtlistener}"
+        )
+    return prefix
 
 
 def hour_stamp(moment: datetime) -> str:
@@ -19,6 +37,10 @@ class RedisKeys:
     """Builds key names under a prefix. `{courtlistener}` as prefix puts all keys into one slot of a Redis Cluster."""
 
     prefix: str = "courtlistener"
+
+    def __post_init__(self) -> None:
+        """Raises SettingError for a prefix that cannot begin the names of keys."""
+        checked_prefix(self.prefix)
 
     def rate_limit(self, hour: str) -> str:
         """string: requests charged in this hour (UTC), lives 25 hours."""
@@ -72,9 +94,9 @@ class RedisKeys:
         """list: failed dockets of this hour, as JSON; other programs may push theirs."""
         return f"{self.prefix}:failed:{hour}"
 
-    def claimed(self, run_id: str) -> str:
+    def claimed(self, claim: str) -> str:
         """list: failed dockets that a run is retrying."""
-        return f"{self.prefix}:claimed:{run_id}"
+        return f"{self.prefix}:claimed:{claim}"
 
     def dead(self) -> str:
         """list: failed dockets given up after the last attempt."""

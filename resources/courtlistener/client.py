@@ -45,7 +45,7 @@ from resources.errors import (
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Lane, Window
 from resources.stopping import Stopping
-from resources.telemetry import tracing
+from resources.telemetry import metrics, tracing
 
 #: Below the logger that Dagster takes over into the log of a run.
 _run_log = logging.getLogger("dagster.builtin.courtlistener")
@@ -334,22 +334,28 @@ class CourtListenerClient:
                         self._sent_for_free += 1
                     with self._counting:
                         self.requests_sent += 1
+                    sent_at = self._clock()
                     response = self._transport.get(url, params, token)
+                    metrics.REQUEST_DURATION.labels(path.partition("/")[0]).observe(self._clock() - sent_at)
                     span.set_attribute("http.response.status_code", response.status)
                     if response.status >= 400:
                         span.set_attribute("error.type", str(response.status))
                         span.set_status(StatusCode.ERROR)
                 raise_for_status(response)
-        except AuthenticationFailed as error:
-            if self._token.replaced(token):
-                raise TransientApiError(f"the API token was changed meanwhile: {asked_for(url)}") from error
-            raise
-        except Throttled:
-            with self._counting:
-                self.refused += 1
+        except ApiError as error:
+            metrics.REQUEST_ERRORS.labels(type(error).__name__).inc()
+            self._note_refusal(error, url, token)
             raise
         self._token.accepted(token)
         return response
+
+    def _note_refusal(self, error: ApiError, url: str, token: str) -> None:
+        """Count a 429; raises TransientApiError if the token was refused, but is another one by now."""
+        if isinstance(error, AuthenticationFailed) and self._token.replaced(token):
+            raise TransientApiError(f"the API token was changed meanwhile: {asked_for(url)}") from error
+        if isinstance(error, Throttled):
+            with self._counting:
+                self.refused += 1
 
 
 def _request_attributes(url: str, nth: int) -> dict[str, str | int]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from psycopg.rows import class_row
 
 from resources.connections.postgres import Database
+from resources.courtlistener.refusals import MAINTENANCE
 from resources.errors import ApiError, PermissionDenied, ServerDown
 
 #: How long a server that is down is left alone: at first, and at most, unless it asks for more.
@@ -64,6 +66,15 @@ class EndpointTrouble:
         return ServerDown(str(self), wait_seconds=max(1.0, (self.probe_at - now).total_seconds()))
 
 
+class State(StrEnum):
+    """What CourtListener gives to an account; degraded: an endpoint gives nothing, while others do."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    MAINTENANCE = "maintenance"
+    DOWN = "down"
+
+
 @dataclass
 class Outage:
     """The row of an account. `down_since` None: the server is not known to be down.
@@ -93,6 +104,13 @@ class Outage:
     def troubles(self) -> list[EndpointTrouble]:
         """What is wrong with single endpoints."""
         return [EndpointTrouble.of_row(name, values) for name, values in sorted(self.endpoints.items())]
+
+    @property
+    def state(self) -> State:
+        """What can be had. An endpoint that the account may not use is nothing that passes, and leaves it up."""
+        if self.down_since:
+            return State.MAINTENANCE if MAINTENANCE in self.seen else State.DOWN
+        return State.DEGRADED if any(not each.refused for each in self.troubles) else State.UP
 
     def trouble(self, endpoint: str) -> EndpointTrouble | None:
         values = self.endpoints.get(endpoint)

@@ -33,6 +33,8 @@ from resources.errors import (
     Unanswered,
 )
 
+#: What is seen of a server that is down on purpose.
+MAINTENANCE = "The server shows a page about its maintenance"
 #: The server does not log these against the account's quota.
 _NOT_COUNTED = {401, 403, 406, 429}
 #: A proxy's own: it has passed the request on, and has not seen what became of it.
@@ -79,7 +81,7 @@ def _in_front_of_the_api(response: Response) -> str | None:
     if status == 503 and retry_after_seconds(response) is not None:
         return "The server wants to be left alone for a while"
     if status >= 500 and not is_json and b"maintenance" in response.body[:20_000].lower():
-        return "The server shows a page about its maintenance"
+        return MAINTENANCE
     if status in _OF_A_FIREWALL and not is_json:
         return "A firewall answers in place of the API"
     if status in _REDIRECTS and _leads_to_a_page(response):

@@ -5,7 +5,6 @@ Belongs here: reading for people and for metrics. Does not belong here: granting
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,10 +12,9 @@ from datetime import datetime, timedelta
 import psycopg
 
 from resources.connections.postgres import Connection, Database
-from resources.quota.eta import eta_seconds
 from resources.quota.lease import EPOCH, Lease, LeaseStore
 from resources.quota.others import Others
-from resources.quota.permits import QuotaWindow, Window, WindowUsage
+from resources.quota.permits import QuotaWindow, Window
 from resources.quota.postgres_ledger import usage_of
 
 #: Accounts with this ending hold the permits for api-usage, which costs no quota.
@@ -92,11 +90,6 @@ class AccountReport:
     def requests_a_day(self) -> float:
         """What the windows allow in the long run."""
         return min((86_400 / window.seconds * window.limit for window in self.windows), default=0.0)
-
-    def seconds_for(self, requests: float) -> float:
-        """About how long so many requests take for us alone; infinite if a window admits none."""
-        usage = [WindowUsage(window.window, window.used, window.foreign) for window in self.windows]
-        return max(self.held_seconds, eta_seconds(math.ceil(requests), usage)) if requests > 0 else 0.0
 
 
 def quota_report(database: Database) -> list[AccountReport]:

@@ -48,16 +48,26 @@ class RecordAudit:
         )
         return [str(partition) for (partition,) in rows]
 
-    def open_lookups(self, stream: str, partition: str) -> int:
+    def open_lookups(self, tables: Sequence[str], partition: str) -> int:
         """Count the objects that pages of a partition gave reason to look up, and that were not seen since.
 
-        Of a partition that several streams share only those of `stream` count.
+        Of a partition that several assets share only those of these tables count.
         """
         [(count,)] = self._database.rows(
             "SELECT count(*) FROM courtlistener.lookups WHERE partition = %(partition)s "
-            "AND (stream = %(stream)s OR position('|' IN partition) = 0)",
-            {"stream": stream, "partition": partition},
+            "AND (stream = ANY(%(tables)s) OR position('|' IN partition) = 0)",
+            {"tables": list(tables), "partition": partition},
         )
+        return int(count)
+
+    def open_differences(self, members: Sequence[Members], month: Mapping[str, str]) -> int:
+        """Count the rows of a partition that a dump shows to be gone or changed, and that were not looked up yet."""
+        waiting = (
+            "EXISTS (SELECT FROM courtlistener.dump_differences found "
+            "WHERE (found.stream, found.id) = (member.stream, member.id) AND found.repaired_at IS NULL)"
+        )
+        rows = " UNION ".join(f"SELECT member.id {each.of_month()} AND {waiting}" for each in members)
+        [(count,)] = self._database.rows(f"SELECT count(*) FROM ({rows}) AS rows", dict(month))
         return int(count)
 
     def server_counts(self, asset: str, partition: str) -> list[ServerCount]:
@@ -81,13 +91,16 @@ class RecordAudit:
                 {"asset": asset, "partition": partition, "sweep": sweep, "objects": objects},
             )
 
-    def data_version(self, groups: Mapping[str, Sequence[Members]], month: Mapping[str, str]) -> str:
-        """A name for what the groups hold of a month: another one when rows come, go or change.
+    def data_version(
+        self, groups: Mapping[str, Sequence[Members]], month: Mapping[str, str], *, undated: bool = False
+    ) -> str:
+        """A name for what the groups hold of a month, or undated of a court: another one when rows come, go or change.
 
         Bodies are not read: the store notes when one of them became another.
         """
+        changed = "extract(epoch FROM member.changed_at) AS changed"
         keys = " UNION ".join(
-            f"SELECT member.stream, member.id, extract(epoch FROM member.changed_at) AS changed {each.of_month()}"
+            f"SELECT member.stream, member.id, {changed} {each.undated() if undated else each.of_month()}"
             for members in groups.values()
             for each in members
         )

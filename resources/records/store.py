@@ -76,8 +76,8 @@ class RecordStore:
         self.differences = Differences(database)
 
     def prepare(self, streams: Sequence[str]) -> None:
-        """Bring the schema up to date and make a table for each stream, `courtlistener.<stream>`."""
-        self._database.migrate()
+        """Make a table for each stream, `courtlistener.<stream>`; raises as `Database.ensure_schema` does."""
+        self._database.ensure_schema()
         with self._database.transaction() as connection:
             present = {name for (name,) in connection.execute(
                 "SELECT relname FROM pg_class WHERE relnamespace = 'courtlistener'::regnamespace AND relispartition"
@@ -338,13 +338,13 @@ INSERT INTO courtlistener.sweeps (asset, partition, sweep, pass, after_id, since
 VALUES (%(asset)s, %(partition)s, %(sweep)s, %(pass)s, %(after_id)s, %(since)s, %(run_id)s)
 ON CONFLICT (asset, partition, sweep) DO UPDATE SET
     pass = excluded.pass, after_id = excluded.after_id, since = excluded.since, run_id = excluded.run_id,
-    watermark = NULL, pages = 0, records = 0, started_at = now(), finished_at = NULL
+    watermark = NULL, pages = 0, records = 0, started_at = now(), stored_at = now(), finished_at = NULL
 """
 
 _MOVE_CHECKPOINT = f"""
 UPDATE courtlistener.sweeps SET
     after_id = %(after_id)s, watermark = coalesce(watermark, least(%(watermark)s, now())), pages = pages + 1,
-    records = records + %(records)s, finished_at = CASE WHEN %(finished)s THEN now() END,
+    records = records + %(records)s, stored_at = now(), finished_at = CASE WHEN %(finished)s THEN now() END,
     walked_at = CASE WHEN %(finished)s AND since IS NULL
         THEN coalesce(watermark, least(%(watermark)s, now()), now()) ELSE walked_at END,
     walked_pages = CASE WHEN %(finished)s AND since IS NULL THEN pages + 1 ELSE walked_pages END

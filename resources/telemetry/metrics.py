@@ -4,8 +4,8 @@ A run's process lives for seconds or minutes, so nothing could scrape it, and a 
 every dead process forever. Workers therefore add what they have counted to one row a counter in Postgres; the exporter
 (`courtlistener metrics`) serves the totals. A killed worker loses the counts of its last seconds, nothing else.
 
-Belongs here: the counters and the way to Postgres. Does not belong here: what can be read from tables at any time, such
-as quota, partitions and failures (`courtlistener_assets/operations/exporter.py`).
+Belongs here: the counters and histograms, and the way to Postgres. Does not belong here: what can be read from tables
+at any time, such as quota, partitions and failures (`courtlistener_assets/operations/exporter`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable
 
 import psycopg
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.utils import floatToGoString
+from psycopg.types.json import Jsonb
 
 from resources.connections.postgres import Database
 from resources.errors import StoreUnavailable
@@ -29,7 +31,7 @@ _PATIENCE_SECONDS = 3.0
 
 WORKER_REGISTRY = CollectorRegistry()
 
-#: The labels of each counter, one or none.
+#: The names of the labels of each counter and histogram, without a bucket's `le`.
 LABELS: dict[str, list[str]] = {}
 
 
@@ -51,15 +53,33 @@ STATE_UPDATES = _counter(
 PAGES = _counter("courtlistener_pages_stored", "Pages stored with their checkpoint, by asset.", "asset")
 RECORDS = _counter("courtlistener_records_stored", "Records received in stored pages, by asset.", "asset")
 
+#: What counts as an answer in time: CourtListener itself gives up after 60 s.
+_BOUNDS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, float("inf"))
+#: The same as the values of the label `le`.
+BUCKETS = tuple(floatToGoString(bound) for bound in _BOUNDS_SECONDS)  # type: ignore[no-untyped-call]
+LABELS["courtlistener_request_duration_seconds"] = ["endpoint"]
+REQUEST_DURATION = Histogram(
+    "courtlistener_request_duration_seconds",
+    "Seconds from sending a request until the whole response was there, by endpoint.",
+    LABELS["courtlistener_request_duration_seconds"],
+    buckets=_BOUNDS_SECONDS,
+    registry=WORKER_REGISTRY,
+)
+REQUEST_ERRORS = _counter(
+    "courtlistener_request_errors", "Requests that brought nothing that can be used, by the type of error.", "error"
+)
+
 _ADD = """
-    INSERT INTO courtlistener.worker_totals AS kept (metric, label, total)
-    VALUES (%(metric)s, %(label)s, %(increase)s)
-    ON CONFLICT (metric, label) DO UPDATE SET total = kept.total + excluded.total
+    INSERT INTO courtlistener.worker_totals AS kept (sample, labels, total)
+    VALUES (%(sample)s, %(labels)s, %(increase)s)
+    ON CONFLICT (sample, labels) DO UPDATE SET total = kept.total + excluded.total
 """
 
 
-#: Counters by name, without the ending `_total`, and label, empty if it has none.
-Totals = dict[tuple[str, str], float]
+#: Names and values of labels, by name.
+Labels = tuple[tuple[str, str], ...]
+#: By the name of the sample, as `..._total` or `..._bucket`, and its labels.
+Totals = dict[tuple[str, Labels], float]
 
 
 class Publisher:
@@ -97,11 +117,11 @@ class Publisher:
             self._last = self._clock()
             now = counted(self._registry)
             rows = [
-                {"metric": metric, "label": label, "increase": value - self._published.get((metric, label), 0.0)}
+                {"sample": sample, "labels": Jsonb(dict(labels)), "increase": increase}
                 # Always in the same order, so that two workers cannot deadlock.
-                for (metric, label), value in sorted(now.items())
+                for (sample, labels), value in sorted(now.items())
+                if (increase := value - self._published.get((sample, labels), 0.0))
             ]
-            rows = [row for row in rows if row["increase"]]
             try:
                 if rows:
                     with self._database.transaction() as connection:
@@ -119,10 +139,10 @@ _PUBLISHED: Totals = {}
 def counted(registry: CollectorRegistry = WORKER_REGISTRY) -> Totals:
     """Return what this process has counted so far."""
     return {
-        (family.name, next(iter(sample.labels.values()), "")): sample.value
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in registry.collect()
         for sample in family.samples
-        if sample.name.endswith("_total")
+        if not sample.name.endswith("_created")
     }
 
 
@@ -144,5 +164,5 @@ os.register_at_fork(before=_before_fork, after_in_child=_in_the_child)
 
 def totals(database: Database) -> Totals:
     """What all workers have counted since the beginning; raises StoreUnavailable."""
-    rows = database.rows("SELECT metric, label, total FROM courtlistener.worker_totals")
-    return {(metric, label): total for metric, label, total in rows}
+    rows = database.rows("SELECT sample, labels, total FROM courtlistener.worker_totals")
+    return {(sample, tuple(sorted(labels.items()))): total for sample, labels, total in rows}

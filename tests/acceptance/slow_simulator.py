@@ -17,7 +17,7 @@ TOKEN = "demo-token"
 
 
 class SlowSimulator:
-    """While `hanging` is set, whatever costs quota is counted, but answered when the simulator ends."""
+    """While `hanging` is set, whatever costs quota is counted, but answered only when that is over."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
@@ -27,8 +27,8 @@ class SlowSimulator:
 
         def slowly(request: Any, fault: Any) -> Any:
             response = respond(request, fault)
-            if self.hanging.is_set() and "api-usage" not in request.path:
-                self.ending.wait(300)
+            while self.hanging.is_set() and "api-usage" not in request.path and not self.ending.wait(0.1):
+                pass
             return response
 
         setattr(simulator.application, "respond", slowly)  # noqa: B010

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from courtlistener_assets.operations.running_session import NAMES
+from courtlistener_assets.operations.running_session import is_shared
 
 
 def courtlistener(
@@ -70,9 +70,10 @@ def test_migrate_makes_the_tables_once(checkout: Path, stranger_environ: Mapping
     script = f'python -c "{drop}" && courtlistener migrate && courtlistener migrate'
     ended = courtlistener("run", "sh", "-c", script, cwd=checkout, environ=stranger_environ)
     assert ended.returncode == 0, ended.stderr
-    first, second = ended.stdout.splitlines()
+    first, of_dagster, second, again = ended.stdout.splitlines()
     assert first.startswith("Applied: 0001_")
     assert second == "Applied: nothing, the tables are up to date."
+    assert of_dagster == again == "Dagster's tables lie in the schema dagster."
 
 
 def test_run_gives_a_command_the_servers_and_returns_its_status(
@@ -97,8 +98,15 @@ def test_a_command_inside_run_finds_the_running_session(checkout: Path, stranger
     first, *exports, last = ended.stdout.splitlines()
     assert first == last
     assert f"export POSTGRES_URL={last}" in exports
-    # All that a session adds is known to `env`; the courts are added for a file of opinions only.
-    assert {line.removeprefix("export ").partition("=")[0] for line in exports} == NAMES - {"COURTLISTENER_COURTS"}
+    named = {line.removeprefix("export ").partition("=")[0] for line in exports}
+    assert named >= {
+        "REDIS_URL",
+        "DAGSTER_HOME",
+        "DAGSTER_POSTGRES_URL",
+        "COURTLISTENER_ACCOUNT",
+        "COURTLISTENER_FIRST_MONTH",
+    }
+    assert all(map(is_shared, named))
 
 
 def test_a_command_that_does_not_exist_is_named(checkout: Path, stranger_environ: Mapping[str, str]) -> None:

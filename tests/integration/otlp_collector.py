@@ -37,6 +37,8 @@ class Collector:
 
     url: str
     bodies: list[bytes] = field(default_factory=list)
+    #: Path and headers of each request; names of headers in lower case.
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     resources: list[dict[str, Any]] = field(default_factory=list)
     spans: list[Received] = field(default_factory=list)
 
@@ -75,6 +77,7 @@ def listening() -> Iterator[Collector]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
             collector.receive(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
             self.send_response(200)
             self.send_header("Content-Length", "0")

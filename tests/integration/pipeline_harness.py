@@ -8,11 +8,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
 from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.simulator.server import Simulator
@@ -38,6 +40,8 @@ class CodeLocation:
     instance: dg.DagsterInstance
     database: Database
     environ: dict[str, str]
+    #: What a sensor said when it last requested nothing.
+    skipped: str = field(default="", init=False)
 
     def tick(self, sensor: str, **context: Any) -> list[dg.RunRequest]:
         """What a sensor requests now."""
@@ -45,7 +49,9 @@ class CodeLocation:
         with dg.build_sensor_context(
             instance=self.instance, resources=self.resources(), definitions=self.defs, sensor_name=sensor, **context
         ) as built:
-            return list(definition.evaluate_tick(built).run_requests or [])
+            tick = definition.evaluate_tick(built)
+            self.skipped = tick.skip_message or ""
+            return list(tick.run_requests or [])
 
     @property
     def backlog(self) -> Backlog:
@@ -108,6 +114,14 @@ class Pipeline(CodeLocation):
             tags=dict(request.tags),
             asset_selection=request.asset_selection and list(request.asset_selection),
         )
+
+
+def stale_status(pipeline: Pipeline) -> str:
+    """What Dagster says of the month's vector inputs."""
+    graph = pipeline.defs.resolve_asset_graph()
+    loading = LoadingContextForTest(pipeline.instance)
+    resolver = CachingStaleStatusResolver(pipeline.instance, graph, loading)
+    return str(resolver.get_status(dg.AssetKey("vector_inputs"), MONTH).value)
 
 
 def environment(simulator: Simulator, postgres_url: str, redis_url: str, data_dir: str, **more: str) -> dict[str, str]:

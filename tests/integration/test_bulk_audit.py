@@ -178,7 +178,12 @@ def test_what_is_left_over_is_looked_up_by_the_next_run(
     assert (asked(pipeline) - begun, waiting(pipeline)) == (1, 3)
     [event] = pipeline.instance.fetch_materializations(dg.AssetKey("bulk_audit"), limit=1).records
     shown = {name: value.value for name, value in event.asset_materialization.metadata.items()}  # type: ignore[union-attr]
-    assert (shown["deleted"], shown["changed"], shown["to_be_looked_up"], shown["requests"]) == (4, 0, 3, 1)
+    assert (
+        shown["deleted_objects"],
+        shown["changed_objects"],
+        shown["objects_to_be_looked_up"],
+        shown["requests"],
+    ) == (4, 0, 3, 1)
     assert "/api/rest/v4/opinions/" in shown["examples_deleted"]
     # The sensor goes on, once a day, ...
     definition = pipeline.defs.get_repository_def().get_sensor_def("look_up_differences")

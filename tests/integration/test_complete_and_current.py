@@ -101,6 +101,28 @@ def test_a_downloaded_partition_is_complete_and_current_as_of_a_time(pipeline: P
         assert (evaluation.description or "").startswith("Complete and current as of 2")
 
 
+def test_what_waits_to_be_looked_up_is_said_whichever_table_it_is_of_and_whoever_has_shown_it(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.run("downloads", MONTH, raise_on_error=True)
+    with pipeline.database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO courtlistener.lookups (kind, stream, id, court_id, partition) "
+            "VALUES ('unlisted', 'recap_documents', 1, 'scotus', %s)",
+            (MONTH,),
+        )
+        connection.execute(
+            "INSERT INTO courtlistener.dump_differences (dump, stream, id, kind) "
+            "SELECT '2024-03-31', 'clusters', id, 'deleted' FROM courtlistener.clusters "
+            "WHERE date_filed < '2024-02-01' ORDER BY id LIMIT 2"
+        )
+    for asset, said, count in (("docket_entries", "do not fit", 1), ("clusters", "bulk file", 2), ("dockets", "", 0)):
+        check_alone(pipeline, asset, MONTH)
+        newest = latest(pipeline, asset, MONTH)
+        assert (newest.passed, values(newest)["open_lookups"]) == (not count, count), asset
+        assert said in str(newest.description)
+
+
 def test_every_partition_of_a_run_has_its_own_evaluation(pipeline: Pipeline) -> None:
     poisoned_cluster(pipeline)
     pipeline.run("downloads", tags=MONTHS, asset_selection=[dg.AssetKey("clusters")], raise_on_error=True)

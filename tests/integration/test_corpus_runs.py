@@ -71,7 +71,7 @@ def test_a_job_makes_both_without_a_database(environ: Mapping[str, str], tmp_pat
         assert result.success
         [corpus], [chunks] = map(result.asset_materializations_for_node, ("bulk_corpus", "corpus_vector_inputs"))
         assert corpus.metadata["requests"].value == 0
-        assert corpus.metadata["opinions"].value == chunks.metadata["documents"].value > 0
+        assert corpus.metadata["opinions_rows"].value == chunks.metadata["documents"].value > 0
         assert chunks.metadata["chunks"].value == sum(map(len, chunks_of(tmp_path / "data").values())) > 0
         assert {name.split("/")[1] for name in chunks_of(tmp_path / "data")} == {"court=ca9", "court=cand"}
         # A later dump is seen, and taken, since one was.

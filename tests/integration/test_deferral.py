@@ -122,6 +122,28 @@ def test_the_sensor_waits_for_the_time_and_for_room_in_the_quota(pipeline: Pipel
     assert pipeline.tick("resume_deferred") == []  # requested once
 
 
+def test_the_sensor_names_no_time_that_has_passed(pipeline: Pipeline, redis_client: redis.Redis) -> None:
+    start(pipeline)
+    assert pipeline.tick("resume_deferred") == []
+    [(until,)] = pipeline.rows("SELECT deferred_until FROM courtlistener.deferrals")
+    assert pipeline.skipped == f"Nothing is due before {until:%Y-%m-%d %H:%M:%S} UTC."
+    pipeline.make_due()
+    give_quota(pipeline, redis_client, 100)
+    assert len(pipeline.tick("resume_deferred")) == 1
+    assert pipeline.tick("resume_deferred") == []
+    assert pipeline.skipped == "1 wait for runs that were requested to resume them."
+
+
+def test_what_waited_for_the_quota_of_another_token_is_due_at_once(
+    pipeline: Pipeline, redis_client: redis.Redis
+) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    assert pipeline.tick("resume_deferred") == []
+    pipeline.database.rows("UPDATE courtlistener.deferrals SET account = 'that of the old token' RETURNING 1")
+    assert len(pipeline.tick("resume_deferred")) == 1
+
+
 def test_it_goes_on_until_it_is_complete_without_asking_for_a_page_twice(
     pipeline: Pipeline, redis_client: redis.Redis
 ) -> None:

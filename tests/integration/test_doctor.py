@@ -29,11 +29,11 @@ from courtlistener_assets.devkit.servers.server import free_port
 from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.devkit.simulator.shapes import known_courts
-from courtlistener_assets.operations.doctor import clock_checks, dagster_checks, postgres_checks
+from courtlistener_assets.operations.dagster_schema import prepare
+from courtlistener_assets.operations.doctor import clock_checks, dagster_checks
 from courtlistener_assets.operations.doctor.examination import as_json, examine, is_healthy
 from courtlistener_assets.operations.doctor.findings import Finding, Severity
-from resources.connections import postgres
-from resources.connections.postgres import MIGRATIONS
+from resources.connections import postgres, schema
 from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from tests.integration.tls_front import TlsFront, expired, valid
 
@@ -71,6 +71,7 @@ def world(
     # Dagster resolves the variables of dagster.yaml from the process itself.
     # Dagster takes seconds to make its tables, so they stay for all tests; what they leave there is removed below.
     variables = dagster_variables(home, postgres_server.url)
+    prepare(variables["DAGSTER_POSTGRES_URL"])
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     environ = {
@@ -88,9 +89,9 @@ def world(
         yield World(environ, admin, home, stack)
     admin.close()
     with psycopg.connect(postgres_server.url) as connection:
-        if connection.execute("SELECT to_regclass('daemon_heartbeats')").fetchone() != (None,):
+        if connection.execute("SELECT to_regclass('dagster.daemon_heartbeats')").fetchone() != (None,):
             for table in ("daemon_heartbeats", "pending_steps", "concurrency_slots", "concurrency_limits"):
-                connection.execute(f"DELETE FROM {table}".encode())
+                connection.execute(f"DELETE FROM dagster.{table}".encode())
 
 
 def be_impatient(world: World) -> None:
@@ -188,9 +189,9 @@ def postgres_elsewhere_without_tls(world: World) -> None:
 def pending_migration(world: World) -> None:
     folder = world.home / "migrations"
     folder.mkdir()
-    for path in (*MIGRATIONS.glob("*.sql"), folder / "9998_pending.sql"):
+    for path in (*schema.MIGRATIONS.glob("*.sql"), folder / "9998_pending.sql"):
         (folder / path.name).touch()
-    world.stack.enter_context(mock.patch.object(postgres_checks, "MIGRATIONS", folder))
+    world.stack.enter_context(mock.patch.object(schema, "MIGRATIONS", folder))
 
 
 def new_database(world: World) -> None:
@@ -329,9 +330,9 @@ CASES = [
     (postgres_stopped, Severity.ERROR, "postgres", "Start Postgres"),
     (postgres_with_an_expired_certificate, Severity.ERROR, "postgres TLS", "renewed"),
     (postgres_elsewhere_without_tls, Severity.ERROR, "postgres TLS", "turn it on"),
-    (pending_migration, Severity.WARNING, "postgres schema", "migrate"),
+    (pending_migration, Severity.ERROR, "postgres schema", "courtlistener migrate"),
     (new_database, Severity.WARNING, "postgres schema", "migrate"),
-    (newer_database, Severity.ERROR, "postgres schema", "Update"),
+    (newer_database, Severity.ERROR, "postgres schema", "Run that version"),
     (refused_token, Severity.ERROR, "token", "CourtListener profile"),
     (inactive_account, Severity.ERROR, "token", "CourtListener profile"),
     (blocked_account, Severity.ERROR, "account", "staff"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
+from courtlistener_assets.chunks.made_with import CHUNK_OPTIONS
+from courtlistener_assets.chunks.table import made_by
 from courtlistener_assets.defs.sensors import rebuild_touched_months
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.download.sweep import OVERLAP
@@ -193,14 +198,20 @@ def rebuilds(pipeline: Pipeline) -> dict[str, str]:
     return found
 
 
-def test_the_months_that_changes_touch_get_new_vector_inputs(pipeline: Pipeline) -> None:
-    assert pipeline.run("court_month", MONTH).success
+def test_the_months_that_changes_touch_get_new_vector_inputs_of_the_same_making(pipeline: Pipeline) -> None:
+    cut = {"max_tokens": 128, "near_duplicates": True}
+    assert pipeline.run("court_month", MONTH, run_config={"ops": {"vector_inputs": {"config": cut}}}).success
     opinion = pipeline.simulator.corpus.children("opinions", "cluster", clusters_of_month(pipeline)[0]["id"])[0]
     pipeline.simulator.corpus.touch("opinions", opinion["id"], plain_text="as amended")
     catch_up(pipeline)
     [request] = pipeline.tick("rebuild_touched_months")
     assert request.partition_key == MONTH
     assert pipeline.launch(request).success
+    folder = Path(pipeline.environ["COURTLISTENER_DATA_DIR"]) / "vector_inputs" / "court=scotus"
+    file = pq.ParquetFile(folder / "month=2024-01" / "chunks.parquet")
+    assert max(file.read().column("token_count").to_pylist()) <= 128
+    made = json.loads(made_by(file)[CHUNK_OPTIONS])
+    assert (made["max_tokens"], made["near_duplicates"]) == (128, True)
 
 
 def test_only_what_has_vector_inputs_and_is_still_configured_is_rebuilt(pipeline: Pipeline) -> None:

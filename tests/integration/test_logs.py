@@ -59,7 +59,7 @@ def test_every_line_of_a_run_names_the_run_the_asset_and_the_partition(
     assert {line["partition"] for line in of_partitions} == {MONTH}
     named = [line for line in lines if line["event"] != "log"]
     assert [line["event"] for line in named if line.get("asset") == "clusters"] == [
-        "step_started", "page_stored", "page_stored", "partition_walked", "run_totals", "step_succeeded"
+        "step_started", "page_stored", "page_stored", "partition_walked", "run_forecast", "run_totals", "step_succeeded"
     ]  # fmt: skip
     [first, second] = [line for line in lines if line["event"] == "page_stored"]
     assert (first["stream"], first["sweep"], first["records"], first["failures"]) == ("clusters", "dated", 20, 0)

@@ -17,7 +17,7 @@ from unittest.mock import MagicMock
 import pytest
 from rich.console import Console
 
-from courtlistener_assets.operations.exporter import PipelineCollector
+from courtlistener_assets.operations.exporter.collector import PipelineCollector
 from courtlistener_assets.operations.status import as_json, read_status, show
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database

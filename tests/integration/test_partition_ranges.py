@@ -54,6 +54,19 @@ def test_a_range_in_order_is_downloaded(pipeline: Pipeline) -> None:
     assert pipeline.materialized("dockets") == months
 
 
+def test_a_backfill_of_a_job_is_its_whole_range_and_not_only_the_first_partition(pipeline: Pipeline) -> None:
+    """Dagster's daemon leaves the parts of the first partition on such a run, and shows all of the range as done."""
+    first = {"dagster/partition/court": "ca9", "dagster/partition/month": "2024-01-01"}
+    tags = {RANGE_START: "ca9|2024-01-01", RANGE_END: "ca9|2024-02-01", **first}
+    assert pipeline.run("court_month", tags=tags).success
+    for asset in ("dockets", "clusters", "opinions", "docket_entries", "vector_inputs"):
+        assert pipeline.materialized(asset) == {"ca9|2024-01-01", "ca9|2024-02-01"}
+    for asset, check in (("dockets", "complete_and_current"), ("vector_inputs", "no_empty_text")):
+        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+        done = pipeline.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        assert {each.partition for each in done} == {"ca9|2024-01-01", "ca9|2024-02-01"}, check
+
+
 def test_a_range_of_one_partition_is_that_partition(pipeline: Pipeline) -> None:
     assert launched(pipeline, "downloads", "ca9|2024-02-01", "ca9|2024-02-01").success
     assert pipeline.materialized("dockets") == {"ca9|2024-02-01"}

@@ -164,7 +164,7 @@ def test_processes_that_start_together_make_the_schema_once(fresh_postgres_serve
     databases = [Database(fresh_postgres_server.url) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(Database.ensure_schema, databases))
-    assert all(database.pending() == [] for database in databases)
+    assert all(database.schema_state().pending == () for database in databases)
     for database in databases:
         database.close()
 
@@ -172,16 +172,16 @@ def test_processes_that_start_together_make_the_schema_once(fresh_postgres_serve
 def test_a_schema_that_is_up_to_date_needs_no_right_to_change_it(postgres_server: PostgresServer, database: Database,
                                                                  database_url: str) -> None:  # fmt: skip
     with psycopg.connect(database_url, autocommit=True) as admin:
-        admin.execute("DROP ROLE IF EXISTS reader")
-        admin.execute("CREATE ROLE reader LOGIN")
-        admin.execute("GRANT USAGE ON SCHEMA courtlistener TO reader")
-        admin.execute("GRANT SELECT ON courtlistener.migrations TO reader")
-    reader = Database(database_url.replace("courtlistener@", "reader@", 1))
+        admin.execute("DROP ROLE IF EXISTS pool_reader")
+        admin.execute("CREATE ROLE pool_reader LOGIN")
+        admin.execute("GRANT USAGE ON SCHEMA courtlistener TO pool_reader")
+        admin.execute("GRANT SELECT ON courtlistener.migrations TO pool_reader")
+    reader = Database(database_url.replace("courtlistener@", "pool_reader@", 1))
     reader.ensure_schema()
-    assert reader.rows("SELECT current_user") == [("reader",)]
+    assert reader.rows("SELECT current_user") == [("pool_reader",)]
     with database.transaction() as connection:
         connection.execute("DELETE FROM courtlistener.migrations")
-    late = Database(database_url.replace("courtlistener@", "reader@", 1))
+    late = Database(database_url.replace("courtlistener@", "pool_reader@", 1))
     with pytest.raises(SettingError, match=r"the schema cannot be brought up to date: .*permission denied"):
         late.ensure_schema()
     reader.close()

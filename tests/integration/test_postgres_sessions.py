@@ -133,11 +133,11 @@ def test_a_server_that_hangs_is_given_up_in_time(fresh_postgres_server: Postgres
 
 def test_a_lock_is_not_waited_for_longer_than_an_answer(database: Database, database_url: str) -> None:
     with psycopg.connect(database_url) as other:
-        other.execute("CREATE TABLE held ()")
+        other.execute("CREATE TABLE public.held ()")
         other.commit()
-        other.execute("LOCK TABLE held")
+        other.execute("LOCK TABLE public.held")
         with pytest.raises(StoreUnavailable, match="lock timeout"):
-            database.call("SELECT 1 FROM held", {}, timeout_seconds=2.0, answer_seconds=0.4)
+            database.call("SELECT 1 FROM public.held", {}, timeout_seconds=2.0, answer_seconds=0.4)
 
 
 def test_a_read_only_server_is_one_that_cannot_store_now(database_url: str) -> None:

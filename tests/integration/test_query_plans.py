@@ -21,17 +21,18 @@ import redis
 from prometheus_client import generate_latest
 from psycopg import sql
 
-from bench.scale.fill import ROWS, Size, fill
+from bench.scale.fill import FIRST_ID, ROWS, Size, fill
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.stream import all_kinds, all_members
-from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
 from resources.backlog.failures import Chosen
 from resources.backlog.progress import FULL_WALKS, PROGRESS
+from resources.backlog.summary import DEFERRALS, IDLE
 from resources.connections.postgres import Database
 from resources.dagster_resources import RedisRateLimitResource, account_of
 from resources.quota.permits import Lane, ServerWindow, Window
@@ -46,8 +47,11 @@ from tests.integration.test_fresh_data import scheduled
 SIZE = Size(courts=10, months=100, permits=24_000, permits_an_hour=1000, failures=10_000, deferrals=4500)
 ACCOUNT = account_of("wide-token")
 GROWING = {*ROWS, "sweeps", "failures", "deferrals", "permits"}
-#: Counting the partitions of all assets is looking at all of them; `make bench-scale` says what that costs.
-WHOLE_ON_PURPOSE = {PROGRESS: {"sweeps"}, FULL_WALKS: {"sweeps"}, LAST_FULL_WALKS: {"sweeps"}}
+#: Counting all partitions, or all that are deferred, means to look at all: `make bench-scale` says what that costs.
+WHOLE_ON_PURPOSE = {
+    **{query: {"sweeps"} for query in (PROGRESS, FULL_WALKS, IDLE, LAST_FULL_WALKS)},
+    DEFERRALS: {"deferrals"},
+}
 
 
 @dataclass
@@ -309,6 +313,44 @@ def scrape_and_show_status(store: Store) -> None:
     assert read_status(store.settings, store.database).accounts
 
 
+#: What people ask the flat views: by id, by docket, by court and month, joined with each other, and by citation.
+_VIEWS = {
+    "dockets_flat": "docket_id",
+    "clusters_flat": "cluster_id",
+    "opinions_with_case": "opinion_id",
+    "entries_flat": "entry_id",
+    "documents_flat": "document_id",
+    "citations": "cluster_id",
+}
+_JOINS = (
+    "SELECT o.*, d.cause FROM courtlistener.opinions_with_case o JOIN courtlistener.dockets_flat d USING (docket_id) "
+    "WHERE o.court_id = %(court)s AND o.date_filed >= %(day)s AND o.date_filed < %(end)s",
+    "SELECT time_filed, text FROM courtlistener.entries_flat e JOIN courtlistener.documents_flat r USING (entry_id) "
+    "WHERE e.docket_id = %(id)s",
+    "SELECT o.text FROM courtlistener.citation_map m JOIN courtlistener.opinions_with_case o "
+    "ON o.opinion_id = m.cited_opinion_id WHERE m.citing_opinion_id = %(id)s",
+    "SELECT * FROM courtlistener.clusters_flat WHERE citations @> ARRAY['540 U.S. 614']",
+)
+
+
+def look_at_the_views(store: Store) -> None:
+    month = SIZE.partition(5, datetime.now(UTC).date())
+    values = {"court": month.court, "day": month.month, "end": month.month + timedelta(days=28)}
+    for view, key in _VIEWS.items():
+        everything = f"SELECT * FROM courtlistener.{view}"
+        day = "docket_date_filed" if view in ("entries_flat", "documents_flat") else "date_filed"
+        by_month = f"{everything} WHERE court_id = %(court)s AND {day} >= %(day)s AND {day} < %(end)s"
+        assert store.database.rows(by_month, values) or view == "citations"
+        store.database.rows(f"{everything} WHERE {key} = %(id)s", {"id": FIRST_ID + 1})
+        assert (
+            store.database.rows(f"{everything} WHERE docket_id = %(id)s", {"id": FIRST_ID + 1}) or view == "citations"
+        )
+    for query in _JOINS:
+        names = set(re.findall(r"%\((\w+)\)s", query))
+        found = {name: value for name, value in {**values, "id": FIRST_ID + 1}.items() if name in names}
+        store.database.rows(query, found)
+
+
 ACTIVITIES: dict[str, Callable[[Store], None]] = {
     "a partition is downloaded": download_a_partition,
     "a partition is downloaded again": download_a_partition_again,
@@ -327,6 +369,7 @@ ACTIVITIES: dict[str, Callable[[Store], None]] = {
     "failures and quota are shown": look_at_failures_and_quota,
     "completeness is checked": check_completeness,
     "metrics are scraped": scrape_and_show_status,
+    "views are looked at": look_at_the_views,
 }
 
 

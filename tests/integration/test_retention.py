@@ -14,6 +14,7 @@ from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
 from resources.dagster_resources import PostgresResource, RedisRateLimitResource, RedisResource
 from resources.quota.limiter import RateLimiter
+from resources.records.history import CHECKPOINT_DAYS, forget_old_checkpoints
 from resources.records.model import Failure, PageOfRecords, SweepKey
 from resources.records.store import RecordStore
 from tests.integration.ledger_harness import take
@@ -84,3 +85,25 @@ def test_failures_go_long_after_they_were_resolved_and_open_ones_never(database:
     failed.acknowledge(claim.id, "dockets")
     left = database.rows("SELECT docket_id, resolved_at IS NULL FROM courtlistener.failures ORDER BY docket_id")
     assert left == [(2, False), (3, False), (4, True)]
+
+
+def test_walks_of_single_dockets_are_forgotten_long_after_their_end_and_those_of_months_never(
+    database: Database,
+) -> None:
+    store = RecordStore(database)
+    sweeps = {"docket:7": CHECKPOINT_DAYS + 1, "filed:10-20": CHECKPOINT_DAYS + 1, "object:3": CHECKPOINT_DAYS - 1,
+              "docket:8": None, "filed": CHECKPOINT_DAYS + 400}  # fmt: skip
+    for sweep, days in sweeps.items():
+        key = SweepKey("dockets", "ca9|2024-01-01", sweep)
+        begun = store.begin_pass(key, run_id="run", full_refresh=False, overlap=timedelta())
+        store.store_page(begun, PageOfRecords([], []), after_id=0, watermark=None, finished=days is not None)
+        with database.transaction() as connection:
+            connection.execute(
+                "UPDATE courtlistener.sweeps SET started_at = now() - interval '600 days', "
+                "finished_at = now() - make_interval(days => %s) WHERE sweep = %s",
+                (days, sweep),
+            )
+    assert forget_old_checkpoints(database) == 2
+    left = database.rows("SELECT sweep FROM courtlistener.sweeps ORDER BY 1")
+    assert [sweep for (sweep,) in left] == ["docket:8", "filed", "object:3"]
+    assert forget_old_checkpoints(database) == 0

@@ -88,7 +88,9 @@ def test_after_five_tries_it_is_dead_the_check_is_red_and_a_job_requeues_it(pipe
     assert not check.passed
     [event] = shown.asset_materializations_for_node("failed_dockets")
     assert "TransientApiError" in event.metadata["dead_dockets"].value
-    assert event.metadata["dead"].value == 1
+    assert "| TransientApiError in " in event.metadata["failures_by_error"].value
+    assert "| 1 dead |" in event.metadata["failures_by_error"].value
+    assert event.metadata["failures_given_up"].value == 1
 
     assert pipeline.run("requeue_dead_dockets").success
     pipeline.simulator.faults.clear()

@@ -21,7 +21,7 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import open_instance, write_instance
 from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.operations.doctor.examination import as_json, examine
-from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
@@ -176,7 +176,7 @@ def stored_in(guarded: Secrets, values: list[str]) -> list[str]:
     found = []
     with psycopg.connect(guarded.postgres.url) as admin:
         tables = admin.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'courtlistener')"
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'courtlistener', 'dagster')"
         ).fetchall()
         for schema, table in tables:
             query = sql.SQL("SELECT count(*) FROM {} t WHERE t::text LIKE ANY(%s)").format(

@@ -173,6 +173,7 @@ def test_data_that_is_kept_is_behind_a_password(make: type[EmbeddedServer], dire
     with make(directory) as server:
         assert server.password in server.url
         assert (directory / "server.json").stat().st_mode & 0o077 == 0
+        assert (directory / "data").stat().st_mode & 0o077 == 0
         stranger = server.url.replace(server.password, "wrong")
         with pytest.raises((redis.AuthenticationError, psycopg.OperationalError)):
             redis.Redis.from_url(stranger).ping() if make is RedisServer else psycopg.connect(stranger)

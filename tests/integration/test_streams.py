@@ -142,7 +142,11 @@ def test_people_are_downloaded_whole_and_then_only_those_that_changed(pipeline: 
     changed = pipeline.simulator.corpus.touch("people", everybody[7], religion="Quaker")
     result = pipeline.run("whole_streams", raise_on_error=True)
     [event] = result.asset_materializations_for_node("people")
-    assert (event.partition, event.metadata["records"].value, event.metadata["pages"].value) == (None, 1, 1)
+    assert (event.partition, event.metadata["downloaded_objects"].value, event.metadata["requested_pages"].value) == (
+        None,
+        1,
+        1,
+    )
     assert "date_modified__gte" in asked(pipeline, "people")[-1]
     assert [body["religion"] for body in bodies(pipeline, "people") if body["id"] == changed["id"]] == ["Quaker"]
 

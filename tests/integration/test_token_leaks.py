@@ -28,7 +28,8 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import dagster_variables, write_instance
 from courtlistener_assets.devkit.simulator.accounts import Account
 from courtlistener_assets.devkit.simulator.server import Simulator
-from courtlistener_assets.operations.exporter import registry_of
+from courtlistener_assets.operations.dagster_schema import prepare, url_of
+from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
 from tests.in_memory import in_memory
@@ -99,6 +100,7 @@ def installation() -> Iterator[Installation]:
             listening() as collector,
         ):
             write_instance(directory / "home", workers=2)
+            prepare(url_of({}, postgres.url))
             yield Installation(
                 environ={
                     "PATH": os.environ["PATH"],
@@ -161,7 +163,7 @@ def collect_postgres(traces: Traces, url: str) -> None:
     with psycopg.connect(url) as connection:
         tables = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables "
-            "WHERE table_schema IN ('public', 'courtlistener') AND table_type = 'BASE TABLE'"
+            "WHERE table_schema IN ('public', 'courtlistener', 'dagster') AND table_type = 'BASE TABLE'"
         ).fetchall()
         for schema, table in tables:
             query = sql.SQL("SELECT row_to_json(t)::text FROM {} AS t").format(sql.Identifier(schema, table))
@@ -199,8 +201,8 @@ def test_the_search_sees_what_the_runs_have_left(traces: Traces) -> None:
     for place in (
         "traces",
         "output of the good run",
-        "Postgres: public.runs",
-        "Postgres: public.event_logs",
+        "Postgres: dagster.runs",
+        "Postgres: dagster.event_logs",
         "Postgres: courtlistener.sweeps",
         "Postgres: courtlistener.dockets",
     ):

@@ -52,10 +52,10 @@ def test_they_are_found_by_their_filings_and_counted(pipeline: Pipeline, undated
     assert stored(pipeline, "dockets") == undated
     assert stored(pipeline, "docket_entries") == entries_of(pipeline, *undated)
     documents = pipeline.rows("SELECT count(*), count(DISTINCT court_id) FROM courtlistener.recap_documents")
-    assert documents == [(metadata["recap_documents"], 1)]
-    assert metadata["undated_dockets"] == len(undated)
-    assert metadata["docket_entries"] == len(entries_of(pipeline, *undated))
-    assert metadata["requests"] == metadata["pages"] + len(undated)  # The dockets come one by one.
+    assert documents == [(metadata["stored_recap_documents"], 1)]
+    assert metadata["stored_undated_dockets"] == len(undated)
+    assert metadata["stored_docket_entries"] == len(entries_of(pipeline, *undated))
+    assert metadata["requests"] == metadata["requested_pages"] + len(undated)  # The dockets come one by one.
     assert pipeline.materialized("undated_dockets") == {PARTITION}
 
 
@@ -83,8 +83,8 @@ def test_one_that_gets_its_date_moves_to_its_month_with_all_that_was_filed_in_it
     stale = [partition for (partition,) in pipeline.rows("SELECT partition FROM courtlistener.stale_partitions")]
     assert MONTH in stale
     metadata = find(pipeline)
-    assert metadata["undated_dockets"] == 1
-    assert metadata["docket_entries"] == len(entries_of(pipeline, undated[1]))
+    assert metadata["stored_undated_dockets"] == 1
+    assert metadata["stored_docket_entries"] == len(entries_of(pipeline, undated[1]))
     assert set(entries_of(pipeline, undated[0])) <= set(stored(pipeline, "docket_entries"))
 
 
@@ -93,7 +93,7 @@ def test_a_full_refresh_finds_what_was_deleted(pipeline: Pipeline, undated: list
     lost = entries_of(pipeline, undated[0])[0]
     pipeline.simulator.corpus.delete("docket-entries", lost)
     metadata = find(pipeline, run_config={"ops": {"undated_dockets": {"config": {"full_refresh": True}}}})
-    assert metadata["gone"] == 1
+    assert metadata["looked_up_and_gone"] == 1
     assert lost not in stored(pipeline, "docket_entries")
 
 

@@ -9,8 +9,6 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
-from dagster._core.loader import LoadingContextForTest
 
 from courtlistener_assets.building.partition import Builder, Built, Partition
 from courtlistener_assets.chunks import log_files
@@ -18,7 +16,7 @@ from courtlistener_assets.defs import steps
 from courtlistener_assets.defs.assets.partitioning import RANGE_END, RANGE_START
 from resources.errors import StoreUnavailable, UnusableRecord
 from resources.records.store import RecordStore
-from tests.integration.pipeline_harness import MONTH, Pipeline
+from tests.integration.pipeline_harness import MONTH, Pipeline, stale_status
 
 JOB = "rebuild_vector_inputs"
 
@@ -105,14 +103,6 @@ def test_a_second_run_writes_nothing_and_says_so(pipeline: Pipeline) -> None:
     after = os.stat(file_of(pipeline))
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert sorted(path.name for path in file_of(pipeline).parent.iterdir()) == listed
-
-
-def stale_status(pipeline: Pipeline) -> str:
-    """What Dagster says of the month's vector inputs."""
-    graph = pipeline.defs.resolve_asset_graph()
-    loading = LoadingContextForTest(pipeline.instance)
-    resolver = CachingStaleStatusResolver(pipeline.instance, graph, loading)
-    return str(resolver.get_status(dg.AssetKey("vector_inputs"), MONTH).value)
 
 
 def data_version(result: Any) -> str:

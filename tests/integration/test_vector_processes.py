@@ -87,12 +87,15 @@ def staged(world: World) -> list[Path]:
     return list(world.data.rglob(".chunks.parquet.*.tmp"))
 
 
-def test_partitions_are_made_by_several_processes_and_told_in_one_log(world: World, job: Job) -> None:
+def test_partitions_are_made_by_several_processes_and_told_in_one_log(
+    world: World, job: Job, capfd: pytest.CaptureFixture[str]
+) -> None:
     world.put("opinions", 9, {"id": "none", "plain_text": "Damaged."}, docket_id=2, cluster_id=2)
     found = dict(built(world.builder(), job, MONTHS, 2))
     assert [type(found[month]) for month in MONTHS] == [Built, UnusableRecord, Built]
     assert "in build" in "".join(getattr(found[MONTHS[1]], "__notes__", []))
     assert workers() == []
+    assert "Fatal Python error" not in capfd.readouterr().err
     vectors = Vectors(world.data)
     vectors.read()
     assert vectors.headers == headers_of_dataset(world.data)

@@ -241,9 +241,9 @@ def test_the_asset_brings_the_store_up_to_date(pipeline: Pipeline, tmp_path: Pat
     result = pipeline.run("update_vector_store")
     assert result.success
     [event] = result.asset_materializations_for_node("vector_store")
-    assert event.metadata["embedded"].value > 100
+    assert event.metadata["embedded_chunks"].value > 100
     client = qdrant_client.QdrantClient(path=str(tmp_path / "qdrant"))
-    assert client.count("chunks").count == event.metadata["embedded"].value
+    assert client.count("chunks").count == event.metadata["embedded_chunks"].value
 
 
 def test_without_a_store_there_is_no_asset_and_a_store_needs_a_function() -> None:

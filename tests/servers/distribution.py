@@ -295,7 +295,7 @@ class PgBouncer(EmbeddedServer):
 
     def _prepare(self) -> None:
         users = self.directory / "users.txt"
-        users.write_text('"courtlistener" ""\n')
+        users.write_text("".join(f'"{name}" ""\n' for name in ("courtlistener", "first_install")))
         lines = [
             "[databases]",
             f"* = host={self._postgres.host} port={self._postgres.port}",

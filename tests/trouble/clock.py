@@ -24,6 +24,7 @@ import psycopg
 
 import courtlistener_assets
 import resources
+from resources.connections import postgres
 from resources.errors import Stopped
 from resources.quota import clocks
 from resources.stopping import Stopping
@@ -114,8 +115,6 @@ class Clock:
         """Give a database this clock, before it is migrated."""
         self._postgres = psycopg.connect(url, autocommit=True)
         self._postgres.execute(_SCHEMA.encode())
-        name = self._postgres.info.dbname
-        self._postgres.execute(f'ALTER DATABASE "{name}" SET search_path = simulated, pg_catalog, public'.encode())
         self._tell_postgres()
 
     def detach(self) -> None:
@@ -139,6 +138,7 @@ def in_force(clock: Clock) -> Iterator[None]:
         ):
             stack.enter_context(patch.object(time, name, replacement))
         stack.enter_context(patch.object(clocks, "suspend_aware_clock", clock.steady))
+        stack.enter_context(patch.object(postgres, "SEARCH_PATH", f"simulated, {postgres.SEARCH_PATH}"))
         stack.enter_context(_stoppable_waits(clock))
         moments = _datetime_of(clock)
         for module in _modules():

@@ -37,7 +37,8 @@ SURELY_FOUND = timedelta(minutes=9)
 UNDATED = "undated"
 #: In the server's order of preference.
 OPINION_TEXTS = (
-    "html_with_citations", "xml_harvard", "html_columbia", "html_lawbox", "html_anon_2020", "html", "plain_text",
+    "html_with_citations", "xml_harvard", "xml_scan", "html_columbia", "html_lawbox", "html_anon_2020", "html",
+    "plain_text",
 )  # fmt: skip
 
 

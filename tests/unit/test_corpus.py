@@ -98,6 +98,19 @@ def compared(table: ObjectTable, row: Mapping[str, Any], body: Mapping[str, Any]
     return wrong
 
 
+def test_fields_that_the_settings_omit_are_no_columns(dump: Path, tmp_path: Path) -> None:
+    omit = "opinions.html_lawbox,opinions.author,dockets.cause,docket_entries.description,clusters.not_known"
+    settings = Settings(bulk_url=str(dump), omit_fields=omit)
+    whole = made(dump, tmp_path / "corpus", "ca9")
+    planned = plan(settings, courts=("ca9",), folder=tmp_path / "corpus")
+    assert planned.building.name != whole.name
+    corpus = carry_out(planned)
+    for table, without in (("opinions", {"html_lawbox", "author_id"}), ("dockets", {"cause"}), ("clusters", set())):
+        kept, all_of_it = rows_of(corpus, table), rows_of(whole, table)
+        assert kept == {id: {k: v for k, v in row.items() if k not in without} for id, row in all_of_it.items()} != {}
+    assert corpus.manifest["omitted_columns"]["opinions"] == ["author_id", "html_lawbox"]
+
+
 def test_every_value_is_that_of_the_object(dump: Path, tmp_path: Path) -> None:
     bodies = all_bodies(objects_of(passes_of(dump, EVERYTHING, Workshop(tmp_path / "work", {}))))
     corpus = made(dump, tmp_path / "corpus")

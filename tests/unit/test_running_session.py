@@ -14,12 +14,15 @@ from courtlistener_assets.cli import main
 from courtlistener_assets.operations.running_session import (
     HOME,
     LOCK,
-    NAMES,
     RECORD,
+    inside_session,
+    is_shared,
     running_session,
     take,
+    with_session,
     write_session,
 )
+from resources.dagster_resources import account_of
 from resources.errors import NoSession, UntrustedSession
 
 ADDED = {"POSTGRES_URL": "postgresql://127.0.0.1:5/a?b='c'", "REDIS_URL": "redis://127.0.0.1:6/0"}
@@ -37,7 +40,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_variables_of_a_running_session_are_found(record: Path) -> None:
-    assert set(ADDED) <= NAMES
+    assert all(map(is_shared, ADDED))
     assert running_session(record.parents[1]) == ADDED
     shown = CliRunner().invoke(main, ["env"])
     assert shown.output.splitlines() == [
@@ -47,7 +50,10 @@ def test_the_variables_of_a_running_session_are_found(record: Path) -> None:
 
 
 def test_a_name_that_no_session_adds_is_not_printed(record: Path) -> None:
-    write_session(record, {**ADDED, "LD_PRELOAD": "/tmp/evil.so", "X; touch /tmp/pwned; Y": "1", "PATH": "/tmp"})
+    write_session(
+        record,
+        {**ADDED, "LD_PRELOAD": "/tmp/evil.so", "X; touch /tmp/pwned; Y": "1", "PATH": "/tmp", "REDIS_X; id": "1"},
+    )
     assert running_session(record.parents[1]) == ADDED
     assert "evil" not in CliRunner().invoke(main, ["env"]).output
 
@@ -78,6 +84,45 @@ def test_nothing_is_found_where_nobody_holds_the_session(record: Path, tmp_path:
     (left / RECORD).write_text(json.dumps(ADDED))
     with pytest.raises(NoSession):
         running_session(left.parent)
+
+
+TOKEN, FILE, ACCOUNT, URL = (f"COURTLISTENER_{name}" for name in ("API_TOKEN", "API_TOKEN_FILE", "ACCOUNT", "BASE_URL"))
+FIRM = {ACCOUNT: "firm", "account_of_token": account_of("firm's")}
+
+
+@pytest.mark.parametrize(
+    ("told", "own", "expected"),
+    [
+        pytest.param(FIRM, {}, {ACCOUNT: "firm"}, id="no token, so what is looked at is the session's account"),
+        pytest.param(FIRM, {TOKEN: "firm's"}, {TOKEN: "firm's", ACCOUNT: "firm"}, id="the same token"),
+        pytest.param(FIRM, {TOKEN: "mine"}, {TOKEN: "mine"}, id="another token is of another account"),
+        pytest.param(FIRM, {FILE: "/mine"}, {FILE: "/mine"}, id="another file"),
+        pytest.param({**FIRM, FILE: "/firm"}, {FILE: "/firm"}, {FILE: "/firm", ACCOUNT: "firm"}, id="the same file"),
+        pytest.param({**FIRM, FILE: "/firm"}, {TOKEN: "mine"}, {TOKEN: "mine"}, id="a token in place of a file"),
+        pytest.param(FIRM, {TOKEN: "mine", ACCOUNT: "me"}, {TOKEN: "mine", ACCOUNT: "me"}, id="with its account"),
+    ],
+)
+def test_a_token_is_never_counted_for_the_account_of_another_one(
+    record: Path, told: dict[str, str], own: dict[str, str], expected: dict[str, str]
+) -> None:
+    write_session(record, told)
+    assert with_session(own) == inside_session(record.parents[1], own) == expected
+
+
+def test_a_token_for_courtlistener_does_not_go_to_the_simulator_of_a_session(record: Path) -> None:
+    simulated = {URL: "http://127.0.0.1:9", TOKEN: "simulated", FILE: "", ACCOUNT: "simulator"}
+    write_session(record, simulated)
+    for own in ({TOKEN: "real"}, {FILE: "/real", ACCOUNT: "me"}):
+        assert with_session(own) == inside_session(record.parents[1], own) == simulated
+    there = {TOKEN: "real", URL: "https://www.courtlistener.com"}
+    assert with_session(there) == there
+    assert inside_session(record.parents[1], there) == simulated
+
+
+def test_only_this_user_may_read_the_record(record: Path) -> None:
+    record.chmod(0o644)
+    write_session(record, ADDED)
+    assert record.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_record_that_is_being_written_counts_as_starting(record: Path) -> None:

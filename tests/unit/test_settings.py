@@ -205,6 +205,8 @@ def test_plain_http_is_allowed_on_loopback(address: str) -> None:
         ("COURTLISTENER_BASE_URL", "https://example.com/other", "without path or user"),
         ("COURTLISTENER_COURTS", "Scotus", "did you mean scotus"),
         ("COURTLISTENER_FIRST_MONTH", "January", "not a month such as 2015-01"),
+        ("COURTLISTENER_LAST_MONTH", "2014-12", "is before COURTLISTENER_FIRST_MONTH=2015-01"),
+        ("COURTLISTENER_RUN_DAYS", "-1", "not a whole number of days up to 3650"),
         ("COURTLISTENER_FIRST_MONTH", "2015-13", "not a month such as 2015-01"),
         ("COURTLISTENER_RATE_LIMITS", "5 per minute", "not like 5/min"),
         ("COURTLISTENER_RATE_LIMITS", "99999999999999999999/min", "not like 5/min: 1 to 10,000,000 requests"),

@@ -221,6 +221,12 @@ def test_faults_strike_the_paths_that_they_name(simulator: Simulator) -> None:
     assert get(simulator, "clusters/?id__gt=0").status_code == 502
 
 
+def test_a_fault_can_let_some_requests_pass_first(simulator: Simulator) -> None:
+    strike(simulator, "503", after=2, path_prefix="/api/rest/v4/opinions/")
+    assert get(simulator, "dockets/").status_code == 200
+    assert [get(simulator).status_code for _ in range(4)] == [200, 200, 503, 200]
+
+
 def test_a_probability_strikes_about_so_often_and_the_same_way_each_time() -> None:
     def struck() -> list[bool]:
         plan = FaultPlan([Fault("500", probability=0.2)], seed=7)
@@ -324,8 +330,34 @@ def test_other_processes_order_faults(simulator: Simulator) -> None:
     assert [get(simulator).status_code for _ in range(2)] == [503, 200]
 
 
+def test_other_processes_end_faults(simulator: Simulator) -> None:
+    control(simulator, "faults", kind="503")
+    assert get(simulator).status_code == 503
+    assert requests.delete(f"{simulator.url}/__simulator__/faults", timeout=10).status_code == 200
+    assert get(simulator).status_code == 200
+
+
 def test_a_control_request_that_does_not_fit_is_told_why(simulator: Simulator) -> None:
     answer = requests.post(f"{simulator.url}/__simulator__/faults", json={"kind": "501"}, timeout=10)
     assert answer.status_code == 400
     assert "501" in answer.json()["error"]
     assert requests.get(f"{simulator.url}/__simulator__/nothing", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("rebound.example:8000", 403),
+        ("127.0.0.1.rebound.example", 403),
+        ("10.0.0.1", 403),
+        ("", 403),
+        ("localhost:1", 200),
+        ("[::1]", 200),
+        ("127.0.0.1", 200),
+    ],
+)
+def test_the_control_addresses_are_for_this_machine_only(simulator: Simulator, host: str, status: int) -> None:
+    """A page in somebody's browser must not order faults by a name of its own that points here."""
+    url = f"{simulator.url}/__simulator__/faults"
+    answer = requests.post(url, json={"kind": "503", "times": 0}, headers={"Host": host}, timeout=10)
+    assert answer.status_code == status

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from courtlistener_assets.devkit.simulator.shapes import opinion
 from courtlistener_assets.text.characters import decode_entities, repair
 from courtlistener_assets.text.cleaning import (
     LOST_CHARACTERS,
@@ -61,6 +65,12 @@ def test_the_servers_order_of_preference_is_followed() -> None:
         assert (found.source, found.text.removeprefix("<p>")[:7]) == (field, "text of")
         body[field] = " \n\t "
     assert opinion_text(body) is None
+
+
+def test_every_field_of_the_server_that_holds_text_is_read() -> None:
+    """The shape is that of the recorded answers; one that is not read would be text that is dropped."""
+    fields = opinion(1, 1, datetime(2026, 1, 1, tzinfo=UTC))
+    assert set(OPINION_FIELDS) == {field for field in fields if re.match(r"plain_text|html|xml", field)}
 
 
 def test_a_field_with_markup_only_gives_way_to_one_with_text() -> None:

@@ -9,7 +9,7 @@ from bench.vector_inputs.__main__ import headline
 from bench.vector_inputs.corpus import Sentences, opinions
 from bench.vector_inputs.documents import HERE, RealDocument, chunks_by, real_documents
 from bench.vector_inputs.peers import OURS, ours
-from bench.vector_inputs.side_by_side import characters_lost, cleaned, visible, without_tags
+from bench.vector_inputs.side_by_side import characters_lost, cleaned, speeds, visible, without_tags
 from bench.vector_inputs.tears import by_kind, rows, sentence_ends
 
 
@@ -68,6 +68,23 @@ def test_the_headline_compares_with_the_fastest_that_keeps_the_same_budget() -> 
         "slowest_speedup_same_cleaning": 0.9,
         "best_sentence_end_share_of_peers": 0.8,
     }
+
+
+def test_the_speed_of_each_kind_of_text_is_of_its_own_characters() -> None:
+    corpus = list(opinions(4, 1000))
+    found = {row["kind"]: row for row in speeds([corpus[:2], corpus[2:]])}
+    plain = sum(len(opinion.value) for opinion in corpus if opinion.field == "plain_text")
+    assert found["plain text"]["characters"] == plain
+    assert (
+        found["markup"]["characters"] + plain == found["all"]["characters"] == sum(len(each.value) for each in corpus)
+    )
+    assert all(
+        row["both_per_second"] < min(row["cleaning_per_second"], row["chunking_per_second"]) for row in found.values()
+    )
+    assert [row["kind"] for row in speeds([[each for each in corpus if each.field == "plain_text"]])] == [
+        "plain text",
+        "all",
+    ]
 
 
 def test_ends_of_chunks_are_judged_by_what_follows() -> None:

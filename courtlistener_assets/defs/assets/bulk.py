@@ -15,13 +15,14 @@ from pydantic import Field
 from courtlistener_assets.defs.assets.download_config import StepConfig
 from courtlistener_assets.defs.assets.download_step import STORED_VERSION
 from courtlistener_assets.defs.assets.tables import records_table
+from courtlistener_assets.defs.materializations import content_version
 from courtlistener_assets.defs.names import OWNERS, Names
 from courtlistener_assets.defs.steps import RETRY_SECONDS, translated
 from courtlistener_assets.download.bulk.bootstrap import STREAMS, Outcome, Reached
 from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.logs import run_log
-from courtlistener_assets.operations.bootstrap import carry_out, described, plan
-from courtlistener_assets.operations.completion import complete
+from courtlistener_assets.operations.bootstrap import Plan, carry_out, described, plan
+from courtlistener_assets.operations.completion import Completion, complete
 from courtlistener_assets.operations.pace import Pace
 from courtlistener_assets.settings import Settings, month_of
 from resources.dagster_resources import RecordStoreResource
@@ -50,19 +51,7 @@ def dumps(names: Names) -> dg.DynamicPartitionsDefinition:
 
 def bulk_assets(settings: Settings, names: Names) -> dg.AssetsDefinition:
     """Make the assets, which are one step."""
-    specs = [
-        dg.AssetSpec(
-            names.key(asset),
-            description=f"What CourtListener's bulk files of a date hold of the {stream} of your courts and months; it "
-            "costs no request. All three are made together.",
-            group_name="bulk",
-            owners=OWNERS,
-            kinds={"postgres", "csv"},
-            tags={"source": "courtlistener_bulk"},
-            metadata=records_table(stream),
-        )
-        for asset, stream in zip(BULK_ASSETS, STREAMS, strict=True)
-    ]
+    specs = [_spec(stream, names.key(asset)) for asset, stream in zip(BULK_ASSETS, STREAMS, strict=True)]
 
     @dg.multi_asset(name=names.name("bootstrap_from_bulk"), specs=specs, partitions_def=dumps(names), can_subset=False)
     def bootstrap_from_bulk(
@@ -86,23 +75,43 @@ def bulk_assets(settings: Settings, names: Names) -> dg.AssetsDefinition:
             for event in green_months(outcome, planned.dump.day, courtlistener_records.audit(), settings, names):
                 context.log_event(event)
             for asset, stream in zip(BULK_ASSETS, STREAMS, strict=True):
+                stored = outcome.stored.get(stream, 0)
                 yield dg.MaterializeResult(
                     asset_key=names.key(asset),
-                    metadata={
-                        "records": outcome.stored.get(stream, 0),
-                        "left_out": outcome.unusable,
-                        **({"citations": outcome.citations} if stream == "opinions" else {}),
-                        "months": len(outcome.months),
-                        "as_of": dg.MetadataValue.timestamp(planned.dump.watermark),
-                        "bytes_read": planned.bytes_all,
-                        "requests": 0,
-                        "requests_to_complete": completion.requests,
-                        "time_to_complete": in_words(completion.seconds),
-                        "completion_asked": completion.asked,
-                    },
+                    data_version=content_version(planned.dump.day, stream, stored, outcome.months),
+                    metadata=_metadata(stream, planned, outcome, completion),
                 )
 
     return bootstrap_from_bulk
+
+
+def _spec(stream: str, key: dg.AssetKey) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        description=f"What CourtListener's bulk files of a date hold of the {stream} of your courts and months; it "
+        "costs no request. All three are made together.",
+        group_name="bulk",
+        owners=OWNERS,
+        kinds={"postgres", "csv"},
+        tags={"source": "courtlistener_bulk"},
+        metadata=records_table(stream),
+        code_version=STORED_VERSION,
+    )
+
+
+def _metadata(stream: str, planned: Plan, outcome: Outcome, completion: Completion) -> dict[str, Any]:
+    return {
+        "stored_records": outcome.stored.get(stream, 0),
+        "unusable_rows": outcome.unusable,
+        **({"stored_citations": outcome.citations} if stream == "opinions" else {}),
+        "complete_months": len(outcome.months),
+        "as_of": dg.MetadataValue.timestamp(planned.dump.watermark),
+        "bytes_read": planned.bytes_all,
+        "requests": 0,
+        "requests_to_complete": completion.requests,
+        "time_to_complete": in_words(completion.seconds),
+        "completion_asked": completion.asked,
+    }
 
 
 def green_months(

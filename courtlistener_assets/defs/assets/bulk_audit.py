@@ -12,8 +12,9 @@ from pydantic import Field
 
 from courtlistener_assets.defs.assets.bulk import BULK_ASSETS, dumps
 from courtlistener_assets.defs.assets.download_config import StepConfig
-from courtlistener_assets.defs.assets.failed_dockets import table
-from courtlistener_assets.defs.names import API_POOL, OWNERS, Names
+from courtlistener_assets.defs.markdown import Link, table
+from courtlistener_assets.defs.materializations import content_version
+from courtlistener_assets.defs.names import API_POOL, OWNERS, REPORT_VERSION, Names
 from courtlistener_assets.defs.steps import RETRY_SECONDS, translated
 from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.operations.comparison import (
@@ -58,6 +59,7 @@ def bulk_audit_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
         pool=API_POOL,
         tags={"source": "courtlistener_bulk"},
         metadata={"dagster/table_name": "courtlistener.dump_differences"},
+        code_version=REPORT_VERSION,
     )
     def bulk_audit(
         context: dg.AssetExecutionContext,
@@ -78,12 +80,13 @@ def bulk_audit_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
             report = report_of(store, dump)
             if report is None:
                 raise DumpMissing(f"the store was not compared with the dump of {dump}: run the job bootstrap for it")
-            return dg.MaterializeResult(metadata={
-                **metadata_of(report, settings),
-                **{f"looked_up_{name}": count for name, count in counts.items()},
+            shown = metadata_of(report, settings)
+            asked: dict[str, Any] = {
+                **{f"looked_up_and_{name}": count for name, count in counts.items()},
                 "requests": requests,
                 **({"stopped": stopped} if stopped else {}),
-            })  # fmt: skip
+            }
+            return dg.MaterializeResult(metadata={**shown, **asked}, data_version=content_version(shown))
 
     return bulk_audit
 
@@ -104,9 +107,9 @@ def metadata_of(report: Report, settings: Settings) -> dict[str, Any]:
         **{
             f"examples_{kind}": dg.MetadataValue.md(_examples(some, settings)) for kind, some in report.examples.items()
         },
-        **totals,
-        "to_be_looked_up": report.waiting,
-        "newer_than_the_dump": report.newer,
+        **{f"{kind}_objects": count for kind, count in totals.items()},
+        "objects_to_be_looked_up": report.waiting,
+        "rows_newer_than_the_dump": report.newer,
         "compared_at": dg.MetadataValue.timestamp(report.compared_at),
     }
 
@@ -115,7 +118,7 @@ def _examples(differences: list[Difference], settings: Settings) -> str:
     rows = [(each, *fields) for each in differences for fields in fields_in_words(each)][:_MOST_FIELDS]
     with_fields = any(name for _, name, _, _ in rows)
     columns: dict[str, Any] = {
-        "object": lambda row: f"[{row[0].stream} {row[0].id}]({address(settings, row[0])})",
+        "object": lambda row: Link(f"{row[0].stream} {row[0].id}", address(settings, row[0])),
         **(
             {"field": lambda row: row[1], "stored": lambda row: row[2], "dump": lambda row: row[3]}
             if with_fields

@@ -19,9 +19,10 @@ from courtlistener_assets.defs.assets.bulk import dumps
 from courtlistener_assets.defs.assets.chunk_config import CutConfig
 from courtlistener_assets.defs.assets.download_config import StepConfig
 from courtlistener_assets.defs.assets.tables import parquet_columns
+from courtlistener_assets.defs.materializations import content_version
 from courtlistener_assets.defs.names import BULK_CORPUS, CORPUS_VECTOR_INPUTS, OWNERS, Names
 from courtlistener_assets.defs.steps import RETRY_SECONDS, translated
-from courtlistener_assets.download.bulk.corpus.dataset import Corpus
+from courtlistener_assets.download.bulk.corpus.dataset import FORMAT, Corpus
 from courtlistener_assets.logs import run_log
 from courtlistener_assets.operations.corpus import carry_out, described, plan
 from courtlistener_assets.operations.corpus_chunks import DATASET, Outcome, build_all
@@ -32,6 +33,15 @@ from resources.errors import DumpMissing, UnusableRecord
 
 #: Seconds between two lines about how far it is.
 _TELL_SECONDS = 15.0
+#: What is counted of the files, as a report says it and as the UI shows it.
+_COUNTS = {
+    "documents": "documents",
+    "without_text": "documents_without_text",
+    "duplicates": "duplicate_documents",
+    "chunks": "chunks",
+    "tokens": "tokens",
+}
+_CHANGES = ("added", "removed", "unchanged", "relabelled", "reembed")
 #: No more documents that could not be read are shown; the log and the files name all.
 _MOST_SHOWN = 20
 
@@ -61,6 +71,7 @@ def bulk_corpus_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"parquet", "csv"},
         tags={"source": "courtlistener_bulk"},
+        code_version=str(FORMAT),
     )
     def bulk_corpus(context: dg.AssetExecutionContext, config: CorpusConfig) -> dg.MaterializeResult[Any]:
         with translated(context, retries=len(RETRY_SECONDS)):
@@ -74,10 +85,11 @@ def bulk_corpus_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
                 run_log.info(line, extra={"event": "corpus_planned"})
             corpus = carry_out(planned, teller(run_log.info, _TELL_SECONDS, planned.bytes_a_second))
             return dg.MaterializeResult(
+                data_version=content_version(corpus.name, corpus.manifest["rows"], corpus.size),
                 metadata={
-                    **corpus.manifest["rows"],
+                    **{f"{table}_rows": count for table, count in corpus.manifest["rows"].items()},
                     "directory": dg.MetadataValue.path(str(corpus.root.absolute())),
-                    "bytes": corpus.size,
+                    "bytes_written": corpus.size,
                     "as_of": dg.MetadataValue.timestamp(planned.dump.watermark),
                     "bytes_read": planned.bytes_all,
                     "requests": 0,
@@ -116,7 +128,10 @@ def corpus_vector_inputs_asset(settings: Settings, names: Names) -> dg.AssetsDef
             outcome = build_all(corpus, settings.data_dir, config.options, processes, told)
             if outcome.errors:
                 raise UnusableRecord(f"{len(outcome.errors)} files could not be made: {_some(outcome.errors.items())}")
-            return dg.MaterializeResult(metadata=_metadata(outcome, settings, config.price_per_million_tokens))
+            return dg.MaterializeResult(
+                metadata=_metadata(outcome, settings, config.price_per_million_tokens),
+                data_version=content_version(corpus.name, config.options, outcome.counts),
+            )
 
     return corpus_vector_inputs
 
@@ -126,12 +141,12 @@ def _metadata(outcome: Outcome, settings: Settings, price: float) -> dict[str, A
     return {
         "files": len(outcome.built),
         "files_made_now": sum(built.diff is not None for built in outcome.built.values()),
-        **{name: outcome.sum(name) for name in ("documents", "without_text", "duplicates", "chunks", "tokens")},
-        **{name: outcome.changed(name) for name in ("added", "removed", "unchanged", "relabelled", "reembed")},
+        **{shown: outcome.sum(name) for name, shown in _COUNTS.items()},
+        **{f"{name}_chunks": outcome.changed(name) for name in _CHANGES},
         "directory": dg.MetadataValue.path(shown(settings.data_dir / DATASET)),
         "cost_of_all": f"{cost(tokens, price)} at USD {price} a million tokens",
         "failed_documents": len(outcome.failed),
-    } | ({"failed": _some(outcome.failed)} if outcome.failed else {})
+    } | ({"why_documents_failed": _some(outcome.failed)} if outcome.failed else {})
 
 
 def _some(reasons: Any) -> str:

@@ -6,6 +6,7 @@ Belongs here: fields, defaults, descriptions. Does not belong here: what they do
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Final
 
 import dagster as dg
 from pydantic import Field
@@ -45,9 +46,18 @@ class CutConfig(dg.Config):
         return ChunkOptions(**self.model_dump(include=names))
 
 
-class ChunkConfig(CutConfig):
-    """The same, and what needs the store."""
+#: The configuration of runs that nobody has configured: what is there stays as it was made.
+AS_MADE: Final = {"as_made": True}
 
+
+class ChunkConfig(CutConfig):
+    """The same, and what needs the store or files that are there."""
+
+    as_made: bool = Field(
+        default=False,
+        description="Make each file with the options that it was made with, or that of the month before; the other "
+        "fields then count only where there is neither. What sensors and schedules request is made so.",
+    )
     find_citations: bool = Field(
         default=False,
         description="Find the citations of every chunk with eyecite, and the stored decisions that have them (slow: "

@@ -15,8 +15,9 @@ import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
-from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset, lookups_shown
 from courtlistener_assets.defs.assets.partitioning import selected_keys
+from courtlistener_assets.defs.materializations import content_version, last_data_version
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import catch_up, membership
 from courtlistener_assets.download.catch_up import Courts
@@ -31,6 +32,8 @@ from resources.records.model import Scope, SweepPass
 
 #: How many times the interval of the schedule a catch-up may take until the asset counts as overdue.
 _OVERDUE_AFTER = 2
+#: How the metadata are called that say that something has come, changed or gone.
+_BROUGHT = ("_modified", "looked_up_and_found", "looked_up_and_gone")
 
 
 def court_changes_asset(
@@ -96,7 +99,7 @@ class _Changes(DownloadStep[Courts]):
                 metadata = self._retry(each) if self.config.selective else self._catch_up(each)
             if not self.config.selective:
                 self.note_walked(each, {name: getattr(value, "value", value) for name, value in metadata.items()})
-                self.turn_green(each, metadata)
+                self.turn_green(each, metadata, self._version(each, metadata))
         return not self.config.selective
 
     def _catch_up(self, selection: Courts) -> dict[str, Any]:
@@ -116,12 +119,18 @@ class _Changes(DownloadStep[Courts]):
             **({"current_as_of": dg.MetadataValue.timestamp(as_of)} if as_of else {}),
             "modified_since": dg.MetadataValue.timestamp(since),
             **{f"{name}_modified": count for name, count in self._counted(passes).items()},
-            **settled,
+            **lookups_shown(settled),
             "courts": len(courts),
             "requests": self.client.quota_requests - sent,
             "failed_objects": self.failed_objects(selection),
             **({"left_out": "; ".join(map(str, refusals))} if refusals else {}),
         }
+
+    def _version(self, selection: Courts, metadata: dict[str, Any]) -> str:
+        """The name of the last time while nothing has come since."""
+        last = last_data_version(self.context, str(selection))
+        changed = [name for name, count in metadata.items() if name.endswith(_BROUGHT) and count]
+        return last if last and not changed else content_version(last, self.context.run.run_id).value
 
     def _retry(self, selection: Courts) -> dict[str, Any]:
         """Ask for the ranges of ids that had failed, whatever their dates."""

@@ -9,7 +9,7 @@ waits for it ends, and a sensor resumes it when its time has come.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.download.courts import confirmed
 from courtlistener_assets.download.partitions import Selection, dagster_key
 from resources.backlog.backlog import Backlog
+from resources.connections.postgres import Database
 from resources.courtlistener.client import CourtListenerClient
 from resources.courtlistener.outage import DAY_SECONDS
 from resources.dagster_resources import BacklogResource, CourtListenerResource, RecordStoreResource
@@ -44,7 +45,7 @@ from resources.errors import (
     TransientApiError,
 )
 from resources.legacy.pipeline_state import PipelineState
-from resources.quota.eta import eta_seconds, in_words
+from resources.quota.eta import Outlook, in_words
 from resources.quota.permits import Lane
 from resources.records.audit import RecordAudit
 from resources.records.jurisdictions import Jurisdictions
@@ -64,6 +65,13 @@ _ENDING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 #: A long run of many partitions does not need an event for each.
 _MOST_OBSERVATIONS = 100
 
+_LOOKUPS = {
+    "looked_up": "looked_up_objects",
+    "found": "looked_up_and_found",
+    "gone": "looked_up_and_gone",
+    "failed": "looked_up_and_failed",
+}
+
 #: What names the time until which there is no point in trying.
 _LATER = (QuotaDeferred, ServerDown)
 
@@ -72,7 +80,10 @@ Partition = TypeVar("Partition", bound=Selection)
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadStep(Generic[Partition]):
-    """One run over some partitions; `sweeps` are the names of what makes one complete, `tables` what it stores into."""
+    """One run over some partitions; `sweeps` are the names of what makes one complete, `tables` what it stores into.
+
+    `outlook` says what `account` may send from now on.
+    """
 
     context: dg.AssetExecutionContext
     config: DownloadConfig
@@ -85,6 +96,9 @@ class DownloadStep(Generic[Partition]):
     partitions: Sequence[Partition]
     sweeps: Sequence[str]
     tables: Sequence[str]
+    database: Database
+    account: str
+    outlook: Callable[[], Outlook | None]
     walked: set[Partition] = field(default_factory=set)
 
     @property
@@ -101,6 +115,17 @@ class DownloadStep(Generic[Partition]):
         """Whether to download all objects, not only those modified since the last time."""
         return self.config.full_refresh or self.config.selective
 
+    def carry_out(self) -> bool:
+        """Download from the first to the last line of the step; return whether every partition is complete."""
+        with self.deferring():
+            self.stop_if_told()
+            self.store.prepare([table.name for table in known_tables()])
+            with confirmed(self.client, self.store.courts, [each.court for each in self.partitions]):
+                complete = self.download()
+        self.acknowledge()
+        self.report_totals()
+        return complete
+
     @abstractmethod
     def download(self) -> bool:
         """Walk all partitions; return whether every one is complete."""
@@ -111,9 +136,9 @@ class DownloadStep(Generic[Partition]):
         return {
             "partitions_of_run": len(self.partitions),
             "requests_of_run": self.client.requests_sent,
-            "refused_of_run": self.client.refused,
+            "refused_requests_of_run": self.client.refused,
             "seconds_waited_of_run": round(self.client.limiter.waited_seconds, 1),
-            "quota_left": left,
+            "requests_left": left,
         }
 
     def leave_out(self, error: PermissionDenied, endpoints: Iterable[str]) -> None:
@@ -131,7 +156,8 @@ class DownloadStep(Generic[Partition]):
     def report_totals(self) -> None:
         """Log the totals of the step, and show them on the asset as an observation: they belong to no partition."""
         totals = self.run_totals()
-        logs.run_log.info(f"{self.asset}: {totals}", extra={"event": "run_totals", **totals})
+        # Not a line of the run's log: the observation says it there.
+        logs.detail_log.info("The totals of a run", extra={"event": "run_totals", **totals})
         self.context.log_event(
             dg.AssetObservation(self.context.asset_key, description="The totals of a run.", metadata=totals)
         )
@@ -143,14 +169,14 @@ class DownloadStep(Generic[Partition]):
     def note_walked(self, partition: Partition, fields: dict[str, Any]) -> None:
         """Log what a partition that was walked to its end has brought, and discard its deferral."""
         extra = {"event": "partition_walked", "partition": str(partition), **fields}
-        logs.run_log.info(f"{self.asset} {partition}: {fields}", extra=extra)
+        logs.run_log.info(f"{self.asset} {partition}: {logs.listed(fields)}", extra=extra)
         self.walked.add(partition)
         self.backlog.deferrals.clear(self.asset, str(partition), some_dockets=self.config.selective)
 
-    def turn_green(self, partition: Partition, metadata: dict[str, Any], data_version: str | None = None) -> None:
+    def turn_green(self, partition: Partition, metadata: dict[str, Any], data_version: str) -> None:
         """Tell Dagster that a partition is complete, at once, not when the run ends.
 
-        `data_version` names what is stored of it; None: it may have changed.
+        `data_version` names what is stored of it.
         """
         as_of = self.audit.as_of(self.asset, str(partition), self.sweeps, partition.court)
         current = {"current_as_of": dg.MetadataValue.timestamp(as_of)} if as_of else {}
@@ -158,7 +184,7 @@ class DownloadStep(Generic[Partition]):
             self.context,
             dagster_key(str(partition)),
             {**metadata, **current},
-            data_version=data_version or self.context.run.run_id,
+            data_version=data_version,
         )
 
     def stop_if_told(self) -> None:
@@ -209,14 +235,15 @@ class DownloadStep(Generic[Partition]):
         """
         self._stop_if_canceled()
         left = [str(each) for each in self.partitions if each not in self.walked]
-        wait_seconds, usage = _wait_seconds(error), self.client.limiter.usage()
+        wait_seconds, outlook = _wait_seconds(error), self.outlook()
         requests = self.backlog.deferrals.estimated_requests(self.asset, left, self.sweeps)
-        eta = eta_seconds(requests, usage)
+        eta = outlook.seconds_for(requests) if outlook else 0.0
         downstream, config = self._downstream(), self.config.carried_over()
         common: dict[str, Any] = {
             "wait_seconds": wait_seconds,
             "reason": f"{type(error).__name__}: {error}",
             "run_id": self.run_id,
+            "account": self.account if isinstance(error, QuotaDeferred | Throttled) else None,
         }
         self.backlog.deferrals.record(self.asset, left, **common, config=config, downstream=downstream, eta_seconds=eta)
         for asset in downstream:
@@ -321,27 +348,32 @@ def downloading_asset(
         # Retries may use the part of the quota that is kept back from backfills.
         lane_of_run = Lane.PRIORITY if config.claim_id else lane
         with translated(context, retries=STEP_RETRIES), courtlistener.open(lane_of_run) as client:
-            step = make_step(
-                context=context,
-                config=config,
-                client=client,
-                store=courtlistener_records.open(known_tables()),
-                audit=courtlistener_records.audit(),
-                jurisdictions=courtlistener_records.jurisdictions(),
-                backlog=courtlistener_backlog.open(),
-                state=courtlistener.rate_limit.pipeline_state(),
-            )
-            with step.deferring():
-                step.stop_if_told()
-                step.store.prepare([table.name for table in known_tables()])
-                with confirmed(client, step.store.courts, [each.court for each in step.partitions]):
-                    complete = step.download()
-            step.acknowledge()
-            step.report_totals()
-            if complete:
+            opened = _opened(courtlistener, courtlistener_records, courtlistener_backlog)
+            if make_step(context=context, config=config, client=client, **opened).carry_out():
                 yield all_logged()
 
     return download
+
+
+def _opened(
+    courtlistener: CourtListenerResource, records: RecordStoreResource, backlog: BacklogResource
+) -> dict[str, Any]:
+    """Return the fields of a step that the resources give."""
+    return {
+        "store": records.open(known_tables()),
+        "audit": records.audit(),
+        "jurisdictions": records.jurisdictions(),
+        "backlog": backlog.open(),
+        "state": courtlistener.rate_limit.pipeline_state(),
+        "database": records.postgres.database(),
+        "account": courtlistener.account_name(),
+        "outlook": courtlistener.outlook,
+    }
+
+
+def lookups_shown(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return what became of lookups of what did not fit together, under names that say what is counted."""
+    return {_LOOKUPS[name]: count for name, count in counts.items()}
 
 
 def is_deferrable(error: CourtListenerAssetsError, retries_left: int) -> bool:

@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
-from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset, lookups_shown
 from courtlistener_assets.defs.assets.partitioning import selected_keys
+from courtlistener_assets.defs.assets.step_forecast import StepForecast
 from courtlistener_assets.defs.assets.threads import each_in_threads
 from courtlistener_assets.defs.names import Names, name_of
 from courtlistener_assets.download import tombstones
@@ -25,6 +27,7 @@ from courtlistener_assets.download.strays import refresh_strays
 from courtlistener_assets.download.stream import Stream, all_members
 from courtlistener_assets.download.streams import DOCKETS
 from courtlistener_assets.download.sweep import Sweeper, SweepStopped
+from courtlistener_assets.settings import Settings
 from resources.errors import PermissionDenied, QuotaDeferred, ServerDown, Stopped, TransientApiError
 from resources.quota.permits import Lane
 from resources.records.model import PageOfRecords, Scope, SweepPass
@@ -38,10 +41,10 @@ def download_asset(
     streams: Sequence[Stream],
     scope: Scope,
     months: dg.PartitionsDefinition,
-    workers: int,
+    settings: Settings,
     names: Names,
 ) -> dg.AssetsDefinition:
-    """Make the asset that downloads a stream; `workers` partitions of a run are downloaded at once.
+    """Make the asset that downloads a stream.
 
     `streams` are all that the location has, `scope` what is stored of objects that other ones lead to.
     """
@@ -57,7 +60,7 @@ def download_asset(
             stream=stream,
             streams=streams,
             scope=scope,
-            workers=workers,
+            settings=settings,
             **opened,
         )
 
@@ -85,13 +88,21 @@ def _priority(stream: Stream) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Downloads(DownloadStep[CourtMonth | Everything]):
-    """One run over some partitions of a stream."""
+    """One run over some partitions of a stream; `workers` of the settings are downloaded at once."""
 
     stream: Stream
     streams: Sequence[Stream]
     scope: Scope
-    workers: int
+    settings: Settings
     settled: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def forecast(self) -> StepForecast:
+        """When it will be complete what the run works on."""
+        months = [each for each in self.partitions if isinstance(each, CourtMonth)]
+        by_month = [stream for stream in self.streams if stream.by_month]
+        last_day = self.settings.last_day
+        return StepForecast(self.context, self.database, self.account, self.outlook, by_month, months, last_day)
 
     def download(self) -> bool:
         """Walk all partitions; return whether every one is complete, or the account may not use the stream.
@@ -101,6 +112,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         """
         self.state.initialize_pipeline_state(self.run_id, job=self.context.job_name, partitions=len(self.partitions))
         self.state.cache_task_start_time(self.run_id, self.asset)
+        self.forecast.find_out()
         errors = self._walk_all()
         names = Counter(type(error).__name__ for error in errors)
         self.state.update(self.run_id, errors=names, api_calls=self.client.newly_sent())
@@ -139,7 +151,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         self.settled.update(counts)
         if counts["looked_up"]:
             logs.run_log.info(
-                f"{self.asset}: {counts['looked_up']} lookups of what did not fit together: {counts}",
+                f"{self.asset}: {counts['looked_up']} lookups of what did not fit together: {logs.listed(counts)}",
                 extra={"event": "lookups_done", **counts},
             )
 
@@ -163,7 +175,7 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         walks = each_in_threads(
             lambda partition: self._walk(sweeper, partition),
             self.partitions,
-            threads=self.workers,
+            threads=self.settings.workers,
             name=self.asset,
             stopping=stopping,
         )
@@ -212,14 +224,15 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         """Report a partition that was walked to its end."""
         brought = sum(each.records for each in passes)
         metadata = {
-            "records": brought,
-            "pages": sum(each.pages for each in passes),
+            "downloaded_objects": brought,
+            "requested_pages": sum(each.pages for each in passes),
             "modified_since": str(min((each.since for each in passes if each.since), default="everything")),
             "failed_objects": self.failed_objects(partition),
         }
         self.note_walked(partition, metadata)
         if self._is_complete(partition):
-            self.turn_green(partition, {**metadata, **self._rows(partition, brought)}, self._version(partition))
+            metadata |= self._rows(partition, brought) | self.forecast.metadata()
+            self.turn_green(partition, metadata, self._version(partition))
         else:
             logs.run_log.warning(
                 f"{self.asset} {partition} is not complete yet: only some dockets were downloaded",
@@ -236,7 +249,8 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         """
         counts = self.store.counts(self.stream.members(), partition.filter_values)
         rows = counts.pop(self.stream.name)
-        return {"dagster/partition_row_count": rows, **counts} if rows or not brought else {}
+        nested = {f"stored_{table}": count for table, count in counts.items()}
+        return {"dagster/partition_row_count": rows, **nested} if rows or not brought else {}
 
     def _version(self, partition: CourtMonth | Everything) -> str:
         return self.audit.data_version(self.stream.members(), partition.filter_values)
@@ -249,6 +263,10 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         return {
             **totals,
             "requests_per_docket": round(self.client.requests_sent / max(1, dockets), 3),
-            **self.settled,
-            **{name: value for name, value in self.state.summary(self.run_id).items() if name in RUN_SUMMARY},
+            **lookups_shown(self.settled),
+            **{
+                name: value
+                for name, value in self.state.summary(self.run_id).items()
+                if name in RUN_SUMMARY and value != {}
+            },
         }

@@ -5,23 +5,25 @@ Belongs here: tables of what is in the backlog. Does not belong here: retrying (
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.defs.names import OWNERS, Names
+from courtlistener_assets.defs.markdown import table
+from courtlistener_assets.defs.materializations import content_version
+from courtlistener_assets.defs.names import OWNERS, REPORT_VERSION, Names
 from resources.backlog.backlog import Backlog
 from resources.backlog.deferrals import Deferral
+from resources.backlog.failure_counts import FailureCount
 from resources.backlog.failure_entries import OpenFailure
 from resources.dagster_resources import BacklogResource
 from resources.quota.eta import in_words
 
 FAILED_DOCKETS = "failed_dockets"
+_COUNTS = {"waiting": "failures_waiting", "claimed": "failures_being_retried", "dead": "failures_given_up"}
 _MOST_ROWS = 200
-_LONGEST_CELL = 160
 #: On a page of 1500 px the UI gives a table about 420: three columns, if no word of an address makes one wide.
 _LONGEST_WORD = 18
-_Row = TypeVar("_Row")
 
 
 def failed_dockets_asset(names: Names) -> dg.AssetsDefinition:
@@ -34,10 +36,12 @@ def failed_dockets_asset(names: Names) -> dg.AssetsDefinition:
         "reports an observation with the same tables whenever something was given up.",
         group_name="operations",
         owners=OWNERS,
+        code_version=REPORT_VERSION,
         kinds={"postgres"},
     )
     def failed_dockets(courtlistener_backlog: BacklogResource) -> dg.MaterializeResult[Any]:
-        return dg.MaterializeResult(metadata=shown_backlog(courtlistener_backlog.open()))
+        shown = shown_backlog(courtlistener_backlog.open())
+        return dg.MaterializeResult(metadata=shown, data_version=content_version(shown))
 
     return failed_dockets
 
@@ -47,34 +51,23 @@ def shown_backlog(backlog: Backlog) -> dict[str, Any]:
     failures = backlog.failures.open(limit=_MOST_ROWS)
     deferrals = backlog.deferrals.all(limit=_MOST_ROWS)
     tables: dict[str, str] = {
+        "failures_by_error": table(_BY_ERROR, backlog.failures.by_error()),
         "dockets_to_retry": table(_FAILURE, [each for each in failures if each.dead_at is None]),
         "dead_dockets": table(_FAILURE, [each for each in failures if each.dead_at]),
         "deferred_partitions": table(_DEFERRED, deferrals),
     }
     shown = {name: dg.MetadataValue.md(text) for name, text in tables.items()}
-    return {**backlog.failures.counts(), "deferred": len(deferrals), **shown}
+    return {**counts_shown(backlog), "partitions_deferred": len(deferrals), **shown}
+
+
+def counts_shown(backlog: Backlog) -> dict[str, int]:
+    """Return how many failures there are, under names that say what is counted."""
+    return {_COUNTS[name]: count for name, count in backlog.failures.counts().items()}
 
 
 def failures_table(failures: Sequence[OpenFailure]) -> str:
     """Return the table of some failures of one partition."""
     return table({"failure": _what, **_WHY, "tries": _tries}, failures)
-
-
-def table(columns: dict[str, Callable[[_Row], object]], rows: Sequence[_Row]) -> str:
-    """Return rows as a Markdown table; no content can break a cell or a line."""
-    if not rows:
-        return "none"
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(column(row)) for column in columns.values()) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    text = " ".join(str(value).split())
-    text = text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _what(failure: OpenFailure) -> str:
@@ -118,6 +111,11 @@ def _short_words(text: str) -> str:
 
 _WHY: dict[str, Callable[[OpenFailure], object]] = {"error": lambda one: _short_words(f"{one.error}: {one.message}")}
 _FAILURE: dict[str, Callable[[OpenFailure], object]] = {"failure": _where, **_WHY, "tries": _tries}
+_BY_ERROR: dict[str, Callable[[FailureCount], object]] = {
+    "error": lambda one: f"{one.error} in {one.asset}" if one.asset else one.error,
+    "failures": lambda one: f"{one.count:,} {one.state}",
+    "since": lambda one: _minute(one.oldest_at),
+}
 _DEFERRED: dict[str, Callable[[Deferral], object]] = {
     "deferral": lambda one: f"{one.asset} of {one.partition}",
     "reason": lambda one: _short_words(one.reason),

@@ -21,10 +21,13 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 _MOST_LISTED = 12
 
 
-def court_months(courts: tuple[str, ...], first_month: date) -> dg.MultiPartitionsDefinition:
-    """Return all months from `first_month` up to the current one, for each court; keys are `court|YYYY-MM-01`."""
+def court_months(
+    courts: tuple[str, ...], first_month: date, last_month: date | None = None
+) -> dg.MultiPartitionsDefinition:
+    """Return all months from the first to the last or current one, for each court; keys are `court|YYYY-MM-01`."""
+    end = CourtMonth("", last_month).next_month.isoformat() if last_month else None
     # The current month is a partition too: it grows until the month is over.
-    months = dg.MonthlyPartitionsDefinition(start_date=first_month.isoformat(), end_offset=1)
+    months = dg.MonthlyPartitionsDefinition(start_date=first_month.isoformat(), end_date=end, end_offset=1)
     return dg.MultiPartitionsDefinition({"court": dg.StaticPartitionsDefinition(list(courts)), "month": months})
 
 
@@ -54,7 +57,22 @@ def selected_keys(
     start, end = (context.run.tags.get(name) for name in (RANGE_START, RANGE_END))
     if start is not None and end is not None:
         _check_range(definition, start, end)
-    return context.partition_keys
+    return partition_keys(context)
+
+
+def partition_keys(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Sequence[str]:
+    """Return the partition keys of a run, in their order; none if it is for no partition.
+
+    A backfill of a job leaves the parts of its first partition on a run over a range (`dagster/partition/court`), and
+    `context.partition_keys` would be that one partition: Dagster would show the others as done, and nobody made them.
+    """
+    if not context.has_partition_key_range:
+        return context.partition_keys if context.has_partition_key else []
+    definition = context.get_step_execution_context().run_partitions_def
+    ends = [context.run.tags[name] for name in (RANGE_START, RANGE_END)]
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        ends = [definition.get_partition_key_from_str(key) for key in ends]
+    return definition.get_partition_keys_in_range(dg.PartitionKeyRange(*ends)) if definition else []
 
 
 def _check_range(definition: dg.PartitionsDefinition, start: str, end: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.defs.assets.failed_dockets import table
-from courtlistener_assets.defs.names import OWNERS, Names
+from courtlistener_assets.defs.markdown import table
+from courtlistener_assets.defs.materializations import content_version
+from courtlistener_assets.defs.names import OWNERS, REPORT_VERSION, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.operations.status import Status, read_status, room_in_words
 from courtlistener_assets.settings import Settings
@@ -31,6 +32,7 @@ def quota_usage_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
         "Each materialization adds a point to the plots. Reads api-usage, which costs no quota.",
         group_name="operations",
         owners=OWNERS,
+        code_version=REPORT_VERSION,
         kinds={"postgres", "rest_api"},
     )
     def quota_usage(
@@ -43,7 +45,8 @@ def quota_usage_asset(settings: Settings, names: Names) -> dg.AssetsDefinition:
                 client.refresh_quota(max_age_seconds=60)
             database = courtlistener_records.postgres.database()
             status = read_status(settings, database, account=courtlistener.account_name())
-            return dg.MaterializeResult(metadata=metadata_of(status))
+            shown = metadata_of(status)
+            return dg.MaterializeResult(metadata=shown, data_version=content_version(shown))
 
     return quota_usage
 
@@ -74,8 +77,8 @@ def metadata_of(status: Status) -> dict[str, Any]:
     return {
         "windows": dg.MetadataValue.md(table(_WINDOWS, own.windows)),
         "forecast": dg.MetadataValue.md(_forecast(status, own)),
-        "holder": own.holder,
-        "epoch": str(own.epoch),  # A name, not a quantity: as a number it would be plotted.
+        "permits_granted_by": own.holder,
+        "ledger_epoch": str(own.epoch),  # A name, not a quantity: as a number it would be plotted.
         **_numbers(status, own),
     }
 
@@ -84,15 +87,15 @@ def _numbers(status: Status, own: AccountReport) -> dict[str, float | int]:
     numbers: dict[str, float | int] = {}
     for window in own.windows:
         name = f"{window.seconds}_s"
-        numbers[f"used_in_{name}"] = window.used
-        numbers[f"remaining_in_{name}"] = window.remaining
-        numbers[f"foreign_in_{name}"] = window.foreign
+        numbers[f"used_requests_in_{name}"] = window.used
+        numbers[f"remaining_requests_in_{name}"] = window.remaining
+        numbers[f"requests_of_others_in_{name}"] = window.foreign
         numbers[f"utilization_percent_of_{name}"] = round(100 * window.utilization, 1)
-    numbers["requests_left"] = round(status.pipeline.requests_left)
+    numbers["requests_left_to_download"] = round(status.pipeline.requests_left)
     if status.dockets_a_day is not None:
         numbers["capacity_dockets_a_day"] = round(status.dockets_a_day, 1)
     if status.seconds_left is not None and status.seconds_left != float("inf"):
-        numbers["days_left"] = round(status.seconds_left / 86_400, 2)
+        numbers["days_left_to_download"] = round(status.seconds_left / 86_400, 2)
     return numbers
 
 

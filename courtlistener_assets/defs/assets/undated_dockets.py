@@ -12,7 +12,7 @@ import dagster as dg
 
 from courtlistener_assets import logs
 from courtlistener_assets.defs import steps
-from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset
+from courtlistener_assets.defs.assets.download_step import DownloadStep, downloading_asset, lookups_shown
 from courtlistener_assets.defs.assets.partitioning import selected_keys
 from courtlistener_assets.defs.names import Names
 from courtlistener_assets.download import membership, tombstones
@@ -53,7 +53,7 @@ def undated_dockets_asset(
         step,
         description="Dockets of a court that belong to no month: without `date_filed`, but with entries. They are "
         "found by their entries, and go with these and their RECAP documents into the tables of the downloads.",
-        group="undated_downloads",
+        group="undated",
         partitions_def=partitions_def,
         table="docket_entries",
         endpoint=stream.endpoint,
@@ -79,8 +79,12 @@ class _UndatedDockets(DownloadStep[Undated]):
                     return True
             self.note_walked(court, metadata)
             if self.store.freshness.is_complete(self.asset, str(court), self.sweeps):
-                self.turn_green(court, metadata)
+                self.turn_green(court, metadata, self._version(court))
         return all(self.store.freshness.is_complete(self.asset, str(court), self.sweeps) for court in self.partitions)
+
+    def _version(self, court: Undated) -> str:
+        members = {table.name: [Members(table)] for table in self.stream.tables}
+        return self.audit.data_version(members, court.filter_values, undated=True)
 
     def _mark_missing(self, sweeper: Sweeper, court: Undated) -> int:
         """Look up what was not met, and the dockets, which no sweep of theirs brings; return how many are gone.
@@ -115,11 +119,12 @@ class _UndatedDockets(DownloadStep[Undated]):
             settled = membership.settle(
                 sweeper, self.streams, [court.court], scope=self.scope, due_only=not self.config.claim_id
             )
+        stored = self.audit.undated(self.stream.tables, court.court)
         return {
-            **self.audit.undated(self.stream.tables, court.court),
-            "records": sum(each.records for each in passes),
-            "pages": sum(each.pages for each in passes),
-            **{**settled, "gone": settled["gone"] + gone},
+            **{f"stored_{name}": count for name, count in stored.items()},
+            "downloaded_objects": sum(each.records for each in passes),
+            "requested_pages": sum(each.pages for each in passes),
+            **lookups_shown({**settled, "gone": settled["gone"] + gone}),
             "requests": self.client.quota_requests - sent,
             "failed_objects": self.failed_objects(court),
         }

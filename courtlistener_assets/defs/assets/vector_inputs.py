@@ -43,6 +43,7 @@ def vector_inputs_asset(
     """Make the asset; its files hold the documents of `streams`."""
     return _chunks_asset(
         names.key(VECTOR_INPUTS),
+        "vector_inputs",
         "The text of opinions and other documents in clean chunks: one Parquet file a partition. Every change of "
         "one is told in a change log beside them.",
         partitions_def,
@@ -58,6 +59,7 @@ def undated_vector_inputs_asset(
     """Make the same for what belongs to no month, one file a court."""
     return _chunks_asset(
         names.key(UNDATED_VECTOR_INPUTS),
+        "undated",
         "The text of documents that belong to no month, since their docket has no date, in clean chunks: one Parquet "
         "file a court, beside those of its months.",
         partitions_def,
@@ -69,6 +71,7 @@ def undated_vector_inputs_asset(
 
 def _chunks_asset(
     key: dg.AssetKey,
+    group: str,
     description: str,
     partitions_def: dg.PartitionsDefinition,
     upstream: Sequence[dg.AssetKey],
@@ -83,7 +86,7 @@ def _chunks_asset(
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=list(upstream),
-        group_name="vector_inputs",
+        group_name=group,
         owners=OWNERS,
         kinds={"parquet"},
         tags={"source": "courtlistener"},
@@ -105,6 +108,7 @@ def _chunks_asset(
                 options=config.options,
                 across=settings.duplicates_across,
                 log_format=settings.log_format,
+                as_made=config.as_made,
             )
             _make(context, config, job, partitions, _left_out(courtlistener_records, streams), settings)
             yield all_logged()

@@ -12,6 +12,7 @@ import dagster as dg
 from courtlistener_assets import logs
 from courtlistener_assets.chunks.change_log import ChangeLog
 from courtlistener_assets.defs.assets.download_step import STEP_RETRIES
+from courtlistener_assets.defs.materializations import content_version
 from courtlistener_assets.defs.names import OWNERS, VECTOR_STORE, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.settings import Settings
@@ -20,6 +21,10 @@ from courtlistener_assets.vectors.store import vector_store
 from resources.connections.postgres import Database
 from resources.dagster_resources import RecordStoreResource
 from resources.errors import SettingError
+
+#: Raised when the same chunks are kept in another way.
+VECTORS_VERSION = "1"
+_LEFT_ALONE = content_version("left to another run")
 
 
 def vector_store_asset(settings: Settings, made_from: Sequence[dg.AssetKey], names: Names) -> dg.AssetsDefinition:
@@ -32,9 +37,10 @@ def vector_store_asset(settings: Settings, made_from: Sequence[dg.AssetKey], nam
         description="Chunks with their vectors, in the store that COURTLISTENER_VECTOR_STORE names. A run does what "
         "the change log of the vector inputs says since the last one: embeds, relabels, deletes.",
         deps=list(made_from),
-        group_name="vector_inputs",
+        group_name="vector_store",
         owners=OWNERS,
         kinds={settings.vector_store.partition(":")[0]},
+        code_version=VECTORS_VERSION,
     )
     def vectors(
         context: dg.AssetExecutionContext, courtlistener_records: RecordStoreResource
@@ -43,10 +49,20 @@ def vector_store_asset(settings: Settings, made_from: Sequence[dg.AssetKey], nam
             done = bring_up_to_date(settings, courtlistener_records.postgres.database())
             if done is None:
                 logs.run_log.info("Another run is at it", extra={"event": "vector_store_busy"})
-                return dg.MaterializeResult(metadata={"state": "Another run is at it."})
-            return dg.MaterializeResult(metadata=vars(done))
+                return dg.MaterializeResult(metadata={"state": "Another run is at it."}, data_version=_LEFT_ALONE)
+            return dg.MaterializeResult(metadata=_metadata(done), data_version=content_version(done.sequence))
 
     return vectors
+
+
+def _metadata(done: Followed) -> dict[str, Any]:
+    return {
+        "change_log_entry": done.sequence,
+        "whole_dataset_read": done.whole,
+        "embedded_chunks": done.embedded,
+        "relabelled_chunks": done.relabelled,
+        "deleted_chunks": done.deleted,
+    }
 
 
 def bring_up_to_date(settings: Settings, database: Database) -> Followed | None:

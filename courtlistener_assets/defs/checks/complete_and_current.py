@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import dagster as dg
 
@@ -19,8 +18,8 @@ import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
 from courtlistener_assets.defs.assets.failed_dockets import failures_table
-from courtlistener_assets.defs.assets.partitioning import month_or_everything
-from courtlistener_assets.defs.names import Names
+from courtlistener_assets.defs.assets.partitioning import month_or_everything, partition_keys
+from courtlistener_assets.defs.names import CHECKED_WITHOUT_RUN, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.partitions import Everything, dagster_key
 from courtlistener_assets.download.stream import Stream
@@ -34,21 +33,20 @@ COMPLETE_AND_CURRENT = "complete_and_current"
 #: Partitions that are evaluated again by one tick of the sensor; the next tick takes the rest.
 MOST_REFRESHED = 100
 _MOST_SHOWN = 20
-#: Where an evaluation is kept that no run has to do with.
-_NO_RUN = str(UUID(int=0))
 
 
 @dataclass(frozen=True)
 class Checked:
     """A downloading asset as its check sees it; `sweeps` are the names of those that make a partition complete.
 
-    `rows` are the rows of a partition's main table, `counted` those of each sweep that the server can count: both are
-    empty for an asset whose partitions have no rows of their own.
+    `tables` are those that it stores into. `rows` are the rows of a partition's main table, `counted` those of each
+    sweep that the server can count: both are empty for an asset whose partitions have no rows of their own.
     """
 
     asset: str
     partitions_def: dg.PartitionsDefinition | None
     sweeps: Sequence[str]
+    tables: Sequence[str]
     rows: Sequence[Members] = ()
     counted: Mapping[str, Members] = field(default_factory=dict)
 
@@ -59,19 +57,21 @@ class Checked:
         """Return the download asset of a stream."""
         sweeps = [sweep.name for sweep in stream.sweeps]
         rows = stream.members()[stream.name]
-        return cls(stream.name, months if stream.by_month else None, sweeps, rows, dict(counted))
+        return cls(stream.name, months if stream.by_month else None, sweeps, stream.stores, rows, dict(counted))
 
 
 @dataclass(frozen=True)
 class Standing:
     """What is known of a partition; `stored` and `counted` are None and empty where there are no rows to count.
 
-    `lookups` are the objects that do not fit together with what its pages brought, and were not looked up yet.
+    `lookups` are the objects that do not fit together with what its pages brought, `differences` those that a dump
+    shows to be gone or changed: none of them was looked up yet.
     """
 
     as_of: datetime | None
     failures: PartitionFailures
     lookups: int
+    differences: int
     stored: int | None
     counted: Sequence[tuple[ServerCount, int]]
 
@@ -95,6 +95,8 @@ class Standing:
             yield f"{waiting} failures wait for a retry"
         if self.lookups:
             yield f"{self.lookups} objects do not fit together with others: the next run looks them up"
+        if self.differences:
+            yield f"{self.differences} objects are others in a bulk file, or not there: bulk_audit looks them up"
         if self.as_of is None:
             yield "not downloaded to its end yet"
         for count, stored in self.counted:
@@ -105,7 +107,11 @@ class Standing:
                 )
 
     def _metadata(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"open_failures": self.failures.open, "dead_failures": self.failures.dead}
+        found: dict[str, Any] = {
+            "open_failures": self.failures.open,
+            "dead_failures": self.failures.dead,
+            "open_lookups": self.lookups + self.differences,
+        }
         if self.as_of:
             found["current_as_of"] = dg.MetadataValue.timestamp(self.as_of)
         if self.stored is not None:
@@ -161,9 +167,7 @@ def partitions_of_run(
     """Return the partitions that a run checks, in order; all that were ever made if it runs for none."""
     if partitions_def is None:
         return [Everything.KEY]
-    if context.has_partition_key or context.has_partition_key_range:
-        return sorted(map(str, context.partition_keys))
-    return sorted(context.instance.get_materialized_partitions(asset))
+    return sorted(map(str, partition_keys(context) or context.instance.get_materialized_partitions(asset)))
 
 
 def refresh(
@@ -209,7 +213,7 @@ def _report(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -
         event_specific_data=evaluation,
         message=f"{key.asset_key.to_user_string()} {partition or ''} was checked again: its failures have changed.",
     )
-    instance.report_dagster_event(event, run_id or _NO_RUN)
+    instance.report_dagster_event(event, run_id or CHECKED_WITHOUT_RUN)
 
 
 def _observe(
@@ -240,7 +244,8 @@ def _evaluated(
     standing = Standing(
         as_of=audit.as_of(checked.asset, partition, checked.sweeps, court),
         failures=failures.counts_of(checked.asset, partition),
-        lookups=audit.open_lookups(checked.asset, partition),
+        lookups=audit.open_lookups(checked.tables, partition),
+        differences=audit.open_differences(checked.rows, month) if checked.rows else 0,
         stored=records.open().counts({checked.asset: checked.rows}, month)[checked.asset] if checked.rows else None,
         counted=[
             (counted[sweep], audit.stored(members, month))

@@ -16,9 +16,10 @@ import dagster as dg
 from pydantic import Field
 
 from courtlistener_assets.defs.assets.download_config import PartitionKey, StepConfig
-from courtlistener_assets.defs.assets.failed_dockets import table
 from courtlistener_assets.defs.assets.partitioning import month_or_everything
-from courtlistener_assets.defs.names import OWNERS, Names
+from courtlistener_assets.defs.markdown import table
+from courtlistener_assets.defs.materializations import content_version
+from courtlistener_assets.defs.names import OWNERS, REPORT_VERSION, Names
 from courtlistener_assets.defs.steps import translated
 from courtlistener_assets.download.stream import Stream, Sweep
 from resources.backlog.failures import Failures
@@ -104,6 +105,7 @@ def completeness_asset(streams: Sequence[Stream], names: Names) -> dg.AssetsDefi
         description="What is stored, compared with what CourtListener counts: one request a sweep of a partition.",
         group_name="operations",
         owners=OWNERS,
+        code_version=REPORT_VERSION,
         kinds={"postgres", "rest_api"},
         check_specs=_specs(streams, names.key(COMPLETENESS)),
     )
@@ -123,7 +125,9 @@ def completeness_asset(streams: Sequence[Stream], names: Names) -> dg.AssetsDefi
                 if (sweeps := countable(each, streams))
             ]
             results += [_parents(audit, child, chosen[child.name]) for child in with_parents(streams)]
-            yield dg.MaterializeResult(metadata={"requests": client.requests_sent})
+            counted = [(each.check_name, each.passed, each.description) for each in results]
+            requests = {"requests": client.requests_sent}
+            yield dg.MaterializeResult(metadata=requests, data_version=content_version(counted))
             yield from results
 
     return completeness
@@ -187,5 +191,9 @@ def _parents(audit: RecordAudit, child: Stream, partitions: Sequence[str]) -> dg
         check_name=f"{child.name}_have_{child.parent}",
         passed=count == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"courts": courts, "orphans": count, "some_ids": [id for _, ids in orphans.values() for id in ids]},
+        metadata={
+            "courts": courts,
+            "orphaned_objects": count,
+            **({"orphaned_ids": [id for _, ids in orphans.values() for id in ids]} if count else {}),
+        },
     )

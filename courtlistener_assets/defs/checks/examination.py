@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,11 +68,15 @@ def descriptions(kinds: Sequence[DocumentKind]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found in a partition: a sentence, and examples of what is wrong (none if all is well)."""
+    """What was found in a partition: a sentence, examples of what is wrong (none if all is well), and numbers.
+
+    The numbers are named by what they count; a share is of 1.
+    """
 
     said: str
     wrong: int = 0
     examples: tuple[Any, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass
@@ -86,8 +90,8 @@ class _Wrong:
         self.count += len(ids)
         self.some += ids[: _SOME - len(self.some)].to_pylist()
 
-    def finding(self, said: str) -> Finding:
-        return Finding(f"{self.count} of {said}", self.count, tuple(self.some))
+    def finding(self, said: str, name: str, **numbers: int) -> Finding:
+        return Finding(f"{self.count} of {said}", self.count, tuple(self.some), {name: self.count, **numbers})
 
 
 def examine(
@@ -128,8 +132,10 @@ def _examine_file(location: Location) -> tuple[dict[str, Finding], dict[str, lis
     allowed = f"with more than {budget} tokens" if budget else "in a file that names no budget"
     findings = {
         "unique_ids": unique,
-        "no_empty_text": empty.finding(f"{rows} chunks without text."),
-        "within_budget": over.finding(f"{rows} chunks {allowed}."),
+        "no_empty_text": empty.finding(f"{rows} chunks without text.", "chunks_without_text", chunks=rows),
+        "within_budget": over.finding(
+            f"{rows} chunks {allowed}.", "chunks_over_budget", chunks=rows, allowed_tokens=budget
+        ),
         **_soundness(read_soundness(made.get(SOUNDNESS))),
     }
     return findings, present
@@ -146,25 +152,31 @@ def _soundness(found: Soundness | None) -> dict[str, Finding]:
         f"stamps and {tears.tabs_in_prose} tabs are, too. {tears.joined} headings stand inside a paragraph."
     )
     headings = f"{found.orphaned_headings} of {found.chunks} chunks end with a heading."
+    in_prose = {"breaks_in_prose": tears.breaks, "breaks_inside_sentences": tears.torn}
+    at_end = {"chunks": found.chunks, "chunks_that_end_with_a_heading": found.orphaned_headings}
     return {
-        "sentences_are_whole": _warning(whole, broken, found.broken_share > MOST_TORN, worst),
+        "sentences_are_whole": _warning(whole, broken, found.broken_share, MOST_TORN, worst, in_prose),
         "headings_have_text": _warning(
-            headings, found.orphaned_headings, found.orphaned_heading_share > MOST_ORPHANED, worst
+            headings, found.orphaned_headings, found.orphaned_heading_share, MOST_ORPHANED, worst, at_end
         ),
     }
 
 
-def _warning(said: str, count: int, too_many: bool, worst: tuple[str, ...]) -> Finding:
-    wrong = count if too_many and count >= ENOUGH else 0
-    return Finding(said, wrong, worst if wrong else ())
+def _warning(
+    said: str, count: int, share: float, most: float, worst: tuple[str, ...], numbers: Mapping[str, int]
+) -> Finding:
+    wrong = count if share > most and count >= ENOUGH else 0
+    shares = {"found_share": round(share, 5), "allowed_share": most}
+    return Finding(said, wrong, worst if wrong else (), {**numbers, **shares})
 
 
 def _uniqueness(table: sqlite3.Connection) -> Finding:
     ids, repeats = table.execute("SELECT count(*), coalesce(sum(times - 1), 0) FROM chunks").fetchone()
+    numbers = {"chunks": ids + repeats, "different_ids": ids, "repeated_ids": repeats}
     if not repeats:
-        return Finding(f"{ids} chunks, {ids} ids.")
+        return Finding(f"{ids} chunks, {ids} ids.", numbers=numbers)
     several = table.execute("SELECT id FROM chunks WHERE times > 1 LIMIT ?", [_SOME])
-    return Finding(f"{repeats} chunks have another one's id.", repeats, tuple(id for (id,) in several))
+    return Finding(f"{repeats} chunks have another one's id.", repeats, tuple(id for (id,) in several), numbers)
 
 
 def _completeness(
@@ -182,4 +194,5 @@ def _completeness(
                 break
     what = kind.name.replace("_", " ").capitalize()
     more = " or more" if len(found) == _SOME else ""
-    return Finding(f"{what}s with text and without a chunk: {len(found)}{more}.", len(found), tuple(found))
+    numbers = {f"stored_{kind.table.name}": len(ids), f"{kind.table.name}_with_text_and_no_chunk": len(found)}
+    return Finding(f"{what}s with text and without a chunk: {len(found)}{more}.", len(found), tuple(found), numbers)

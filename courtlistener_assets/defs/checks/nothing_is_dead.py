@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS, shown_backlog
+from courtlistener_assets.defs.assets.failed_dockets import FAILED_DOCKETS, counts_shown, shown_backlog
 from courtlistener_assets.defs.names import Names
 from resources.backlog.backlog import Backlog
 from resources.dagster_resources import BacklogResource
@@ -41,7 +41,7 @@ class _Judgment:
         return said if self.passed else f"{said} Look at failed_dockets; `courtlistener requeue` tries dead ones again."
 
     def metadata(self, backlog: Backlog) -> dict[str, Any]:
-        return {**backlog.failures.counts(), "stuck": list(self.stuck)}
+        return {**counts_shown(backlog), **({"stuck_partitions": list(self.stuck)} if self.stuck else {})}
 
 
 def nothing_is_dead_check(names: Names) -> dg.AssetChecksDefinition:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from courtlistener_assets.defs.active_runs import is_active
+from courtlistener_assets.defs.assets.chunk_config import AS_MADE
 from courtlistener_assets.defs.jobs import REBUILD_UNDATED, REBUILD_VECTOR_INPUTS, Jobs
 from courtlistener_assets.defs.names import UNDATED_VECTOR_INPUTS, VECTOR_INPUTS, Names
 from courtlistener_assets.defs.sensors.requested_runs import MOST_RUNS, TICK_SECONDS, IsPartition
@@ -54,6 +55,7 @@ def rebuild_touched_months_sensor(names: Names, jobs: Jobs, is_partition: IsPart
                 job_name=names.name(REBUILD_UNDATED if asset == UNDATED_VECTOR_INPUTS else REBUILD_VECTOR_INPUTS),
                 run_key=key,
                 partition_key=partition,
+                run_config={"ops": {names.name(asset): {"config": AS_MADE}}},
                 tags={STALE_TAG: key},
             )
             requested += 1

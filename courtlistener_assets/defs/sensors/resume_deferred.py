@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterInstance
 
+from courtlistener_assets.defs.assets.chunk_config import AS_MADE
 from courtlistener_assets.defs.jobs import CATCH_UP, COURT_MONTH, UNDATED, WHOLE_STREAMS, Jobs
 from courtlistener_assets.defs.names import TEXT_ASSETS, Names
 from courtlistener_assets.defs.sensors.requested_runs import (
@@ -25,7 +26,7 @@ from courtlistener_assets.defs.sensors.requested_runs import (
     was_canceled,
 )
 from resources.backlog.backlog import Backlog
-from resources.backlog.deferrals import SOME, Deferral
+from resources.backlog.deferrals import MOST_ATTEMPTS, SOME, Deferral
 from resources.courtlistener.outage import Outage
 from resources.dagster_resources import BacklogResource, CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
@@ -70,7 +71,14 @@ def resume_request(deferrals: Sequence[Deferral], names: Names, is_partition: Is
     return run_request(
         names,
         partition,
-        {each.asset: {**each.config, "resumes": each.run_id} for each in deferrals if each.asset not in TEXT_ASSETS},
+        {
+            **{
+                each.asset: {**each.config, "resumes": each.run_id}
+                for each in deferrals
+                if each.asset not in TEXT_ASSETS
+            },
+            **{asset: AS_MADE for asset in assets if asset in TEXT_ASSETS},
+        },
         month_job=COURT_MONTH,
         run_key=run_key,
         tags={RESUME_TAG: _tag_value(run_key)},
@@ -101,10 +109,15 @@ def _outage(courtlistener: CourtListenerResource) -> Outage | None:
 
 
 def _next_deferral(backlog: Backlog) -> str:
-    waiting = backlog.deferrals.all(limit=1)
-    if not waiting:
-        return "Nothing is deferred."
-    return f"Nothing is due before {waiting[0].deferred_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+    """What there is while nothing can be resumed: what waits for its time, for its run, or for a person."""
+    deferrals = backlog.deferrals.all()
+    waiting = [each.deferred_until for each in deferrals if each.requested_at is None and not each.is_stuck]
+    requested = sum(each.requested_at is not None for each in deferrals)
+    stuck = sum(each.is_stuck for each in deferrals)
+    said = [f"Nothing is due before {min(waiting).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."] if waiting else []
+    said += [f"{requested} wait for runs that were requested to resume them."] if requested else []
+    said += [f"{stuck} were resumed {MOST_ATTEMPTS} times without progress, and wait for you."] if stuck else []
+    return " ".join(said) or "Nothing is deferred."
 
 
 def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
@@ -132,6 +145,8 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         backlog = courtlistener_backlog.open()
         release_ended_requests(context.instance, backlog)
+        with suppress(SettingError):  # Which says itself why nothing can be resumed.
+            backlog.deferrals.forget_times_of_other_accounts(courtlistener.account_name())
         due = backlog.deferrals.due()
         down = _outage(courtlistener) if due else None
         if reason := _no_room(courtlistener, down) if due else _next_deferral(backlog):

@@ -61,17 +61,18 @@ def start_process(
     command: Sequence[str],
     *,
     output: IO[bytes] | int | None,
+    stdin: int | None = subprocess.DEVNULL,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own that is ended when this process dies; its output goes to `output`.
 
-    None lets it write where this process writes.
+    None lets it write where this process writes, and with `stdin` None it has the same terminal.
     """
     process = subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         env=None if env is None else dict(env),

@@ -27,6 +27,8 @@ class RedisServer(EmbeddedServer):
 
     def _prepare(self) -> None:
         self._data.mkdir(exist_ok=True)
+        # Its files are readable by all.
+        self._data.chmod(0o700)
         lines = [
             f"bind {self.host}",
             f"port {self.port}",

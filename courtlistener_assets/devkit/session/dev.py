@@ -1,21 +1,30 @@
 """The Dagster UI and daemon on the servers of a directory, until Ctrl-C.
 
-Belongs here: `dagster dev` and other commands as children. Does not belong here: the servers (`session.py`).
+Belongs here: `dagster dev` and other commands as children, and what the terminal shows meanwhile. Does not belong here:
+the servers (`session.py`), what is seen (`operations/watch/`), Dagster's own log (`dagster_log.py`).
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import requests
 
 from courtlistener_assets.devkit.servers.processes import start_process, stop_process
 from courtlistener_assets.devkit.servers.server import free_port, is_free
+from courtlistener_assets.devkit.session.dagster_log import last_lines, log_file, logged
 from courtlistener_assets.devkit.session.session import session
-from courtlistener_assets.operations.running_session import running_session
+from courtlistener_assets.operations.running_session import inside_session
+from courtlistener_assets.operations.watch.loop import watch
+from courtlistener_assets.operations.watch.reading import Reader
+from courtlistener_assets.settings import Settings
+from resources.connections.postgres import Database
 from resources.errors import CourtListenerAssetsError, DagsterStopped, SessionRunning
 
 _DEFAULT_PORT = 3000
@@ -38,12 +47,17 @@ def run(root: Path, environ: Mapping[str, str], command: Sequence[str]) -> int:
         with session(root, environ) as added:
             return _run_child(command, {**environ, **added})
     except SessionRunning:
-        return _run_child(command, {**environ, **running_session(root)})
+        return _run_child(command, inside_session(root, environ))
 
 
 def _run_child(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    # `dagster` and `dg` are where we were installed, whether or not that environment is activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    found = shutil.which(command[0], path=path) or command[0]
     try:
-        child = start_process(command, output=None, env=environ, cwd=Path.cwd())
+        child = start_process(
+            [found, *command[1:]], output=None, stdin=None, env={**environ, "PATH": path}, cwd=Path.cwd()
+        )
     except FileNotFoundError:
         raise CourtListenerAssetsError(f"there is no command {command[0]!r}") from None
     try:
@@ -55,16 +69,37 @@ def _run_child(command: Sequence[str], environ: Mapping[str, str]) -> int:
 def _serve(root: Path, environ: Mapping[str, str], port: int, say: Callable[[str], None]) -> None:
     workspace = str(Path(environ["DAGSTER_HOME"]) / "workspace.yaml")
     command = [sys.executable, "-m", "dagster", "dev", "-w", workspace, "--host", "127.0.0.1", "--port", str(port)]
-    child = start_process(command, output=None, env=environ, cwd=root)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not _answers(url):
-            _wait(child, 0.5)
-        say(f"Dagster UI: {url} (Ctrl-C stops everything)")
-        while True:
-            _wait(child, 3600)
-    finally:
-        stop_process(child)
+    file = log_file(Path(environ["DAGSTER_HOME"]))
+    with logged(file, say) as output:
+        child = start_process(command, output=output, env=environ, cwd=root)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not _answers(url):
+                _wait(child, 0.5)
+            say(f"Dagster UI: {url} (Ctrl-C stops everything)")
+            say(f"Dagster's log: {_near(file, root)}; here you see what is downloaded, and what is broken.")
+            _watch(environ, lambda seconds: _wait(child, seconds))
+        except DagsterStopped:
+            say("\n".join(["The end of Dagster's log:", *last_lines(file)]))
+            raise
+        finally:
+            stop_process(child)
+
+
+def _watch(environ: Mapping[str, str], wait: Callable[[float], None]) -> None:
+    """Show what is under way as `courtlistener watch` does, until `wait` raises."""
+    from rich.console import Console
+
+    from courtlistener_assets.defs.watch_command import Watcher, instance_of
+
+    settings = Settings.from_environ(environ)
+    with closing(Database(settings.postgres_url, max_connections=2)) as database, instance_of(environ) as instance:
+        watch(Watcher(Reader(settings, database), instance).look, Console(), wait=wait)
+
+
+def _near(path: Path, root: Path) -> Path:
+    """A path as it is seen from a directory."""
+    return path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
 
 
 def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import make_url
 
 from courtlistener_assets.defs.names import API_POOL
+from courtlistener_assets.operations import dagster_schema
 from resources.connections.postgres_address import with_tls
 
 _POSTGRES_URL = "DAGSTER_POSTGRES_URL"
@@ -35,9 +37,18 @@ def write_instance(home: Path, *, workers: int) -> None:
 
 
 def dagster_variables(home: Path, postgres_url: str) -> dict[str, str]:
-    """Return what every `dagster` process needs to find the instance in `home`, with its storage in our database."""
+    """Return what every `dagster` process needs to find the instance in `home`, with its storage in our database.
+
+    There it has the schema `dagster`, unless the address chooses another.
+    """
+    url = make_url(with_tls(postgres_url))
+    options = url.query.get("options", "")
+    if "search_path" not in options:
+        url = url.update_query_dict({"options": f"{options} {dagster_schema.SEARCH_PATH}".strip()})
+    if "application_name" not in url.query:
+        url = url.update_query_dict({"application_name": "dagster"})
     # With the driver that dagster-postgres expects, and as sure of the server as our own connections.
-    address = "postgresql+psycopg2://" + with_tls(postgres_url).partition("://")[2]
+    address = "postgresql+psycopg2://" + url.render_as_string(hide_password=False).partition("://")[2]
     return {"DAGSTER_HOME": str(home.absolute()), _POSTGRES_URL: address}
 
 
@@ -45,11 +56,13 @@ def dagster_variables(home: Path, postgres_url: str) -> dict[str, str]:
 def open_instance(home: Path, postgres_url: str) -> Iterator[dg.DagsterInstance]:
     """The instance in `home`, for this process.
 
-    The first one makes Dagster's tables and the pool of the downloads, which processes that start together must not do
-    at the same time: each would insert the pool's limit, and all but one would fail.
+    The first one makes Dagster's schema, its tables and the pool of the downloads, which processes that start together
+    must not do at the same time: each would insert the pool's limit, and all but one would fail.
     """
+    variables = dagster_variables(home, postgres_url)
+    dagster_schema.prepare(variables[_POSTGRES_URL])
     # Dagster reads the variable that dagster.yaml names from the process.
-    os.environ.update(dagster_variables(home, postgres_url))
+    os.environ.update(variables)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         # A second time fails on Postgres: Dagster continues in the transaction that the duplicate row has broken.
         if API_POOL not in instance.event_log_storage.get_concurrency_keys():
@@ -96,6 +109,11 @@ def _configuration(home: Path, workers: int) -> dict[str, Any]:
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},
         "backfills": {"use_threads": True, "num_workers": 2},
+        # As in deploy/docker/dagster.yaml: a sensor that ticks every 30 s adds 2,880 ticks a day.
+        "retention": {
+            "schedule": {"purge_after_days": 90},
+            "sensor": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
+        },
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
     }

@@ -19,7 +19,17 @@ from courtlistener_assets.devkit.session.places import POSTGRES, REDIS, move_dow
 from courtlistener_assets.devkit.session.simulator_process import TOKEN, simulator_process
 from courtlistener_assets.devkit.simulator.bulk_files import BULK_ROOT
 from courtlistener_assets.devkit.simulator.opinions_file import partitions_in_file
-from courtlistener_assets.operations.running_session import HOME, LOCK, RECORD, take, write_session
+from courtlistener_assets.operations import running_session
+from courtlistener_assets.operations.running_session import (
+    ACCOUNT,
+    ACCOUNT_OF_TOKEN,
+    HOME,
+    LOCK,
+    RECORD,
+    is_shared,
+    take,
+    write_session,
+)
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
 from resources.errors import SessionRunning
@@ -27,7 +37,8 @@ from resources.errors import SessionRunning
 #: Small enough to see the quota at work, large enough not to wait for it all day.
 SIMULATED_RATES = "5/2s,40/20s"
 #: The first month of the generated corpus.
-_GENERATED_FIRST_MONTH = "2024-01"
+#: Between these are the dockets and decisions of the generated corpus, but for a few that were filed before.
+GENERATED_MONTHS = ("2024-01", "2024-06")
 #: A process that only looks holds the lock for a moment.
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.05
 
@@ -59,14 +70,30 @@ def session(
             open_instance,
             write_instance,
         )
+        from courtlistener_assets.operations.dagster_schema import prepare
 
         added |= dagster_variables(home, settings.postgres_url)
         write_instance(home, workers=settings.workers)
         if "POSTGRES_URL" in added:
             with open_instance(home, settings.postgres_url) as instance:
                 end_abandoned_runs(instance)
-        write_session(record, added)
+        else:
+            prepare(added["DAGSTER_POSTGRES_URL"])
+        write_session(record, {**_shared(environ, settings), **added})
         yield added
+
+
+def _shared(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Return the settings of this shell, so that commands in another one speak of the same courts, months and account.
+
+    The token is not written; the account that it belongs to is.
+    """
+    from resources.dagster_resources import account_of  # A second of start-up.
+
+    told = {name: value for name, value in environ.items() if is_shared(name) and value}
+    told.pop(running_session.TOKEN, None)
+    of_token = account_of(settings.token)
+    return {**told, ACCOUNT: settings.account or of_token, ACCOUNT_OF_TOKEN: of_token}
 
 
 @contextmanager
@@ -98,13 +125,17 @@ def _simulator(
             "COURTLISTENER_BULK_URL": f"{simulator.url}{BULK_ROOT}",
             "COURTLISTENER_BULK_DIR": str(directory / "bulk"),
             "COURTLISTENER_DATA_DIR": str(directory / "data"),
-            "COURTLISTENER_FIRST_MONTH": _GENERATED_FIRST_MONTH,
+            "COURTLISTENER_FIRST_MONTH": GENERATED_MONTHS[0],
+            "COURTLISTENER_LAST_MONTH": GENERATED_MONTHS[1],
             "COURTLISTENER_RATE_LIMITS": rates,
         }
         if corpus:
             partitions = partitions_in_file(corpus)
             unless_set["COURTLISTENER_COURTS"] = ",".join(sorted({each.court for each in partitions}))
             unless_set["COURTLISTENER_FIRST_MONTH"] = f"{min(each.month for each in partitions):%Y-%m}"
+            unless_set["COURTLISTENER_LAST_MONTH"] = f"{max(each.month for each in partitions):%Y-%m}"
+        if environ.get("COURTLISTENER_FIRST_MONTH", "") > unless_set["COURTLISTENER_LAST_MONTH"]:
+            del unless_set["COURTLISTENER_LAST_MONTH"]  # Whoever asks for months after the data gets them, empty.
         yield {
             "COURTLISTENER_API_TOKEN": TOKEN,
             "COURTLISTENER_BASE_URL": simulator.url,

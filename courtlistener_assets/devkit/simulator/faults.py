@@ -65,16 +65,17 @@ _BOUNDS = ("id", "id__in", "id__lt", "id__lte", "id__range")
 class Fault:
     """One thing that goes wrong.
 
-    It strikes requests whose path starts with `path_prefix`: the next `times` of them (None: all), each with
-    `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`, an `unbounded` every
-    open page of `endpoint`; `by` says with what. `retry_after_seconds` is for `429` and `maintenance`; None sends no
-    header. `row` is what `usage` replaces in a row. `seconds` is how long a client is kept waiting that does not leave,
-    or how late a request arrives.
+    It strikes requests whose path starts with `path_prefix`: the next `times` of them (None: all) after `after` that it
+    lets pass, each with `probability`. A `poison` strikes every response that shows object `object_id` of `endpoint`,
+    an `unbounded` every open page of `endpoint`; `by` says with what. `retry_after_seconds` is for `429` and
+    `maintenance`; None sends no header. `row` is what `usage` replaces in a row. `seconds` is how long a client is kept
+    waiting that does not leave, or how late a request arrives.
     """
 
     kind: str
     path_prefix: str = "/api/rest/v4/"
     times: int | None = None
+    after: int = 0
     probability: float = 1.0
     endpoint: str = ""
     object_id: int = 0
@@ -112,6 +113,9 @@ class FaultPlan:
         with self._lock:
             for fault in self._faults:
                 if fault.kind in _SPOILING or fault.times == 0 or not path.startswith(fault.path_prefix):
+                    continue
+                if fault.after > 0:
+                    fault.after -= 1
                     continue
                 if fault.probability < 1 and self._random.random() >= fault.probability:
                     continue

@@ -214,11 +214,14 @@ def fills_from_bulk(streams: Sequence[Stream]) -> bool:
     return {*STREAMS} <= {stream.name for stream in streams}
 
 
-def wanted_of(courts: Sequence[str], first_month: date, dump: Dump, streams: Sequence[Stream]) -> Wanted:
-    """What a dump can give of some courts from a month on: up to the end of the month in which it was made."""
+def wanted_of(
+    courts: Sequence[str], first_month: date, dump: Dump, streams: Sequence[Stream], last_month: date | None = None
+) -> Wanted:
+    """What a dump can give of some courts from a month on: up to the end of the last one, or of that of the dump."""
+    last = min(dump.day, last_month or dump.day)
     [limits] = [stream.limits for stream in streams if stream.name == "clusters"] or [{}]
     status = next(iter(limits.values()), "")
-    return Wanted(frozenset(courts), first_month.replace(day=1), CourtMonth("", dump.day).next_month, status)
+    return Wanted(frozenset(courts), first_month.replace(day=1), CourtMonth("", last).next_month, status)
 
 
 def months_of(wanted: Wanted) -> list[CourtMonth]:

@@ -35,7 +35,7 @@ def check_api(settings: Settings) -> Iterator[Finding]:
     api = courtlistener(settings, max_wait_seconds=5.0)
     try:
         database = pools.database(settings.postgres_url)
-        if database.pending():  # The doctor only looks: it does not migrate, as the first permit would.
+        if database.schema_state().pending:  # The doctor only looks: it does not migrate, as the first permit would.
             message = "Not checked: the database is not migrated, so no permit is available."
             yield notice("token", message, "Look again after the first run.")
             return

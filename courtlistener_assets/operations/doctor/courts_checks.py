@@ -22,7 +22,7 @@ MOST_ASKED = 5
 def check_courts(settings: Settings) -> Iterator[Finding]:
     """Name the configured courts that CourtListener does not have."""
     database = pools.database(settings.postgres_url)
-    if database.pending():  # The doctor only looks: it does not migrate.
+    if database.schema_state().pending:  # The doctor only looks: it does not migrate.
         return
     known, problem = KnownCourts(database), ""
     doubtful = unconfirmed(known, settings.courts)

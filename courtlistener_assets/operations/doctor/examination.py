@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from courtlistener_assets.operations.doctor import settings_checks as of_settings
@@ -22,6 +21,7 @@ from courtlistener_assets.operations.doctor.dagster_checks import check_dagster
 from courtlistener_assets.operations.doctor.findings import Finding, Severity, error, without_secrets
 from courtlistener_assets.operations.doctor.postgres_checks import check_postgres
 from courtlistener_assets.operations.doctor.redis_checks import check_redis
+from courtlistener_assets.operations.terminal import plain
 
 _STYLES = {Severity.OK: "green", Severity.NOTICE: "blue", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 Check = Callable[[], Iterable[Finding]]
@@ -80,8 +80,10 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         table.add_column(name, overflow="fold")
     order = list(Severity)
     for finding in sorted(findings, key=lambda each: order.index(each.severity)):
-        text = escape(finding.message) + (f"\n[dim]→ {escape(finding.remedy)}[/]" if finding.remedy else "")
-        table.add_row(finding.check, f"[{_STYLES[finding.severity]}]{finding.severity.value}[/]", text)
+        text = plain(finding.message)
+        if finding.remedy:
+            text.append("\n→ ", "dim").append_text(plain(finding.remedy, "dim"))
+        table.add_row(plain(finding.check), plain(finding.severity.value, _STYLES[finding.severity]), text)
     console.print(table)
     counts = Counter(finding.severity for finding in findings)
     console.print(", ".join(_counted(counts[severity], severity) for severity in reversed(order) if counts[severity]))

@@ -14,14 +14,16 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from courtlistener_assets.operations.doctor.findings import Finding, address_of, error, ok, warning
-from resources.connections.postgres import MIGRATIONS
+from resources.connections import schema
 from resources.connections.postgres_address import conninfo_of, is_local
 from resources.connections.tls import Refusal, refusal_of
+from resources.errors import SchemaMismatch
 
 _FACTS = """
     SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
            current_setting('max_connections')::int, current_setting('default_transaction_read_only') = 'on',
-           has_database_privilege(current_database(), 'CREATE'), to_regclass('courtlistener.migrations') IS NOT NULL,
+           CASE WHEN to_regnamespace('courtlistener') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+                ELSE has_schema_privilege('courtlistener', 'CREATE') END,
            current_user
 """
 # What a transaction cannot set for itself; statement_timeout we leave to those who run the server.
@@ -44,11 +46,11 @@ def check_postgres(url: str) -> Iterator[Finding]:
             assert facts is not None
             yield ok("postgres", f"{address_of(url)} responds")
             yield from check_tls(url, encrypted=bool(connection.pgconn.ssl_in_use))
-            yield from check_facts(*facts[:5], user=facts[6])
+            yield from check_facts(*facts[:5], user=facts[5])
             session = connection.execute(_SESSION).fetchone()
             assert session is not None
             yield from check_session(*session)
-            yield _schema(connection, present=facts[5])
+            yield _schema(connection)
     except psycopg.Error as problem:
         yield _unreachable(url, problem)
 
@@ -127,8 +129,10 @@ def check_facts(
         what = "a replica" if in_recovery else "read-only"
         yield error("postgres role", f"This server is {what}.", "Set POSTGRES_URL to the primary.")
     if not may_create:
-        message = f"User {user} may not make schemas in this database, so migrations cannot run."
-        yield error("postgres rights", message, f"GRANT CREATE ON DATABASE ... TO {user}")
+        message = f"User {user} may make no tables in the schema courtlistener, so migrations cannot run."
+        yield error(
+            "postgres rights", message, f"CREATE SCHEMA courtlistener AUTHORIZATION {user}, or make it the owner."
+        )
     if max_connections < _FEW_CONNECTIONS:
         message = f"max_connections is {max_connections}: Dagster opens a connection for each event of each process."
         remedy = "Raise max_connections to 200, or put PgBouncer (session mode) between Dagster and Postgres."
@@ -145,18 +149,14 @@ def check_session(durable: bool, statement_timeout_seconds: float) -> Iterator[F
         yield warning("postgres limits", message, "ALTER ROLE ... SET statement_timeout = '5min', or 0 for none.")
 
 
-def _schema(connection: psycopg.Connection[Any], *, present: bool) -> Finding:
-    known = {path.stem for path in MIGRATIONS.glob("*.sql")}
-    rows = connection.execute("SELECT name FROM courtlistener.migrations") if present else ()
-    done = {str(name) for (name,) in rows}
-    if newer := sorted(done - known):
-        message = f"The database was migrated by a newer version ({', '.join(newer)})."
-        return error("postgres schema", message, "Update this installation; older code may not fit the tables.")
-    if not done:
+def _schema(connection: psycopg.Connection[Any]) -> Finding:
+    found = schema.state(lambda query: connection.execute(query.encode()).fetchall())
+    try:
+        found.verify()
+    except SchemaMismatch as mismatch:
+        problem, _, remedy = str(mismatch).removeprefix("POSTGRES_URL: ").partition(". ")
+        return error("postgres schema", f"{problem[0].upper()}{problem[1:]}.", remedy)
+    if not found.applied:
         message = "This database has no tables of this project yet."
-        return warning("postgres schema", message, "Start any run, or `courtlistener dev`: the first one migrates.")
-    if pending := sorted(known - done):
-        message = f"Migrations are pending: {', '.join(pending)}."
-        remedy = "Stop runs of the older version, then start any run or `courtlistener dev`: both migrate."
-        return warning("postgres schema", message, remedy)
-    return ok("postgres schema", f"up to date ({len(done)} migrations)")
+        return warning("postgres schema", message, "`courtlistener migrate` makes them; so does the first run.")
+    return ok("postgres schema", f"up to date ({len(found.applied)} migrations)")

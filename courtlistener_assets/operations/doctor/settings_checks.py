@@ -6,20 +6,26 @@ Belongs here: what can be seen without any server but the store of the data.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from courtlistener_assets.download.choice import without_parents
 from courtlistener_assets.download.partitions import FEWER_PARTITIONS, too_many_partitions
 from courtlistener_assets.operations.doctor.findings import Finding, error, notice, ok, warning
+from courtlistener_assets.operations.pace import size
 from courtlistener_assets.settings import Settings, variable_of
 from resources.errors import SettingError
 
 _VARIABLE = re.compile(r"\b((?:AIRFLOW_CONN|COURTLISTENER|REDIS|POSTGRES)_[A-Z_]+)\b")
+
+#: Free bytes below which a few months may not fit any more, and below which hardly a page does.
+_LITTLE_ROOM_BYTES, _NO_ROOM_BYTES = 2_000_000_000, 200_000_000
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def check_first_month(settings: Settings) -> Iterator[Finding]:
         yield error("first month", message, f"Set it to a month up to {today:%Y-%m}.")
     elif first.year < 1750:
         yield notice("first month", f"Nothing is older than 1750; you begin {first:%Y-%m}.")
-    if too_many := too_many_partitions(settings.courts, first, today):
+    if too_many := too_many_partitions(settings.courts, first, settings.last_day(today)):
         yield warning("partitions", too_many, FEWER_PARTITIONS)
 
 
@@ -100,8 +106,22 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         probe.write_bytes(b"")
         probe.unlink()
         yield ok("data directory", f"{place} can be written to")
+        yield from _room(existing)
     except Exception as problem:  # The packages of a store raise errors of their own.
         yield error("data directory", f"Nothing can be written to {place}: {problem}", remedy)
+
+
+def _room(place: Any) -> Iterator[Finding]:
+    """Say when the disk of the data directory is nearly full: a page that cannot be stored stops its run."""
+    if not isinstance(place, Path):
+        return
+    usage = shutil.disk_usage(place)
+    message = f"{size(usage.free)} of {size(usage.total)} are free on the disk of {place}."
+    remedy = "Make room, or set COURTLISTENER_DATA_DIR to another disk; `courtlistener plan` says what courts take."
+    if usage.free < _NO_ROOM_BYTES:
+        yield error("disk", message, remedy)
+    elif usage.free < _LITTLE_ROOM_BYTES:
+        yield warning("disk", message, remedy)
 
 
 def check_dagster_home(environ: Mapping[str, str]) -> Iterator[Finding]:

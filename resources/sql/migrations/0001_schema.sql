@@ -72,11 +72,16 @@ CREATE TABLE courtlistener.sweeps (
     pages        bigint      NOT NULL DEFAULT 0,
     records      bigint      NOT NULL DEFAULT 0,
     started_at   timestamptz NOT NULL DEFAULT now(),
+    -- When its last page was stored, or the pass began.
+    stored_at    timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
     walked_at    timestamptz,
     walked_pages bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (asset, partition, sweep)
 );
+-- What was walked last, and what is being walked: how many requests a page takes is seen there.
+CREATE INDEX sweeps_finished ON courtlistener.sweeps (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX sweeps_unfinished ON courtlistener.sweeps (started_at) WHERE finished_at IS NULL;
 -- What of a court was walked, whatever the asset.
 CREATE INDEX sweeps_partition ON courtlistener.sweeps (partition text_pattern_ops);
 
@@ -304,6 +309,17 @@ CREATE TABLE courtlistener.server_counts (
     PRIMARY KEY (asset, partition, sweep)
 );
 
+-- How many objects of a sweep the server counted in all months of a court from a first one on, and when.
+CREATE TABLE courtlistener.court_counts (
+    court_id    text        NOT NULL,
+    asset       text        NOT NULL,
+    sweep       text        NOT NULL,
+    first_month date        NOT NULL,
+    objects     bigint      NOT NULL,
+    counted_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (court_id, asset, sweep, first_month)
+);
+
 -- Partitions that a run left incomplete because it had to stop, and when to resume them.
 CREATE TABLE courtlistener.deferrals (
     asset          text        NOT NULL,
@@ -323,8 +339,11 @@ CREATE TABLE courtlistener.deferrals (
     requested_at   timestamptz,
     request        text,
     attempts       integer     NOT NULL DEFAULT 0,
+    -- Whose quota had no room until then; null of what waits for something else.
+    account        text,
     PRIMARY KEY (asset, partition)
 );
+CREATE INDEX deferrals_by_account ON courtlistener.deferrals (account) WHERE account IS NOT NULL;
 CREATE INDEX deferrals_due ON courtlistener.deferrals (deferred_until);
 -- When a day's quota is used up, thousands of partitions become due at once; a tick takes the first few.
 CREATE INDEX deferrals_by_partition ON courtlistener.deferrals (partition, asset);
@@ -613,11 +632,11 @@ END $$;
 
 -- What all workers have counted since the beginning, for metrics: a worker lives for seconds, its counts stay.
 CREATE TABLE courtlistener.worker_totals (
-    metric text NOT NULL,
-    -- The value of the metric's label, empty if it has none.
-    label  text NOT NULL DEFAULT '',
+    -- As Prometheus names the sample, `..._total` or `..._bucket`.
+    sample text NOT NULL,
+    labels jsonb NOT NULL DEFAULT '{}',
     total  double precision NOT NULL DEFAULT 0,
-    PRIMARY KEY (metric, label)
+    PRIMARY KEY (sample, labels)
 );
 
 -- Which jurisdiction a court has, as CourtListener said; an empty one: none of those that it was asked for.

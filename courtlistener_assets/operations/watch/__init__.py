@@ -1,0 +1,1 @@
+"""`courtlistener watch`: what is under way, as it changes."""

@@ -1,0 +1,139 @@
+"""The schema `courtlistener`: the numbered SQL files that make it, and whether a database has what this version needs.
+
+Belongs here: migrations, and `sql/views.sql`, which a migration runs again whenever it has changed: no worker uses
+views, so those of another version are no reason to refuse a database. Does not belong here: connections
+(`postgres.py`), any other SQL, Dagster's own tables (`courtlistener_assets/operations/dagster_schema.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from resources.errors import SchemaMismatch
+
+MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
+VIEWS = MIGRATIONS.with_name("views.sql")
+#: Serialises migrations of processes that start together; any constant will do, as long as it stays.
+_MIGRATION_LOCK = 7_411_215_023
+#: As JSON, since a database of an earlier version lacks a column or two.
+_APPLIED = "SELECT to_jsonb(m) FROM courtlistener.migrations AS m ORDER BY name"
+_PRESENT = "SELECT to_regclass('courtlistener.{table}') IS NOT NULL"
+_DEFINED = "SELECT digest FROM courtlistener.definitions WHERE name = 'views'"
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """Names of migrations: `applied` (with the version that applied each, "" if unknown), and those that differ."""
+
+    applied: Mapping[str, str]
+    #: What this version has and the database lacks.
+    pending: tuple[str, ...]
+    #: What the database has and this version does not know.
+    unknown: tuple[str, ...]
+
+    def verify(self) -> None:
+        """Raise SchemaMismatch if a newer version has been here, or an older one whose tables were not migrated.
+
+        A database without any migration passes: there is nothing yet that could be mistaken.
+        """
+        if self.unknown:
+            by = self.applied[self.unknown[-1]] or "a newer version"
+            raise SchemaMismatch(
+                f"POSTGRES_URL: the schema courtlistener was migrated by {by} ({', '.join(self.unknown)}), which "
+                f"{this_version()} does not know. Run that version here, or restore a backup of the schema from before."
+            )
+        if self.applied and self.pending:
+            raise SchemaMismatch(
+                f"POSTGRES_URL: the schema courtlistener is at {max(self.applied)}, and {this_version()} needs "
+                f"{', '.join(self.pending)}. Run `courtlistener migrate` once, while no older worker runs."
+            )
+
+
+def this_version() -> str:
+    """The name and number of what runs here, `courtlistener-assets 0.1.0`."""
+    try:
+        return f"courtlistener-assets {version('courtlistener-assets')}"
+    except PackageNotFoundError:  # Run from files that nobody installed.
+        return "this version of courtlistener-assets"
+
+
+def state(rows: Callable[[str], list[tuple[Any, ...]]]) -> SchemaState:
+    """The state of the database that `rows` reads from; changes nothing and takes no lock."""
+    [(present,)] = rows(_PRESENT.format(table="migrations"))
+    applied = {row["name"]: row.get("applied_by") or "" for (row,) in rows(_APPLIED)} if present else {}
+    known = [path.stem for path in _files()]
+    return SchemaState(
+        applied,
+        pending=tuple(name for name in known if name not in applied),
+        unknown=tuple(name for name in applied if name not in known),
+    )
+
+
+def verify_views(rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    """Raise SchemaMismatch if the views are those of another version, or missing; for who reads them."""
+    [(defined,)] = rows(_PRESENT.format(table="definitions"))
+    if not defined or rows(_DEFINED) != [(_digest_of_views(),)]:
+        raise SchemaMismatch(
+            f"POSTGRES_URL: the views of the schema courtlistener are not those of {this_version()}. Run "
+            "`courtlistener migrate`, which defines them."
+        )
+
+
+def migrate(connection: psycopg.Connection[Any]) -> list[str]:
+    """Apply what is missing, in the transaction of a connection; returns the names, `views` if those have changed.
+
+    Raises SchemaMismatch.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+    # Where somebody else has made the schema, the role may own it and yet not be allowed to make any.
+    [(missing,)] = connection.execute("SELECT to_regnamespace('courtlistener') IS NULL")
+    if missing:
+        connection.execute("CREATE SCHEMA courtlistener")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
+        "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text)"
+    )
+    found = state(lambda query: connection.execute(query.encode()).fetchall())
+    if found.unknown:
+        found.verify()
+    if found.pending:
+        connection.execute("ALTER TABLE courtlistener.migrations ADD COLUMN IF NOT EXISTS applied_by text")
+    for path in _files():
+        if path.stem in found.pending:
+            connection.execute(path.read_text(encoding="utf-8").encode())
+            connection.execute(
+                "INSERT INTO courtlistener.migrations (name, applied_by) VALUES (%s, %s)", (path.stem, this_version())
+            )
+    return [*found.pending, *_define_views(connection)]
+
+
+def _define_views(connection: psycopg.Connection[Any]) -> list[str]:
+    """Run the file of views unless it is the one that was run last."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS courtlistener.definitions "
+        "(name text PRIMARY KEY, digest text NOT NULL, defined_at timestamptz NOT NULL DEFAULT now())"
+    )
+    defined = connection.execute(
+        "INSERT INTO courtlistener.definitions AS before (name, digest) VALUES ('views', %s) ON CONFLICT (name) "
+        "DO UPDATE SET digest = excluded.digest, defined_at = now() WHERE before.digest <> excluded.digest "
+        "RETURNING name",
+        (_digest_of_views(),),
+    ).fetchall()
+    if defined:
+        connection.execute(VIEWS.read_bytes())
+    return [str(name) for (name,) in defined]
+
+
+def _files() -> list[Path]:
+    return sorted(MIGRATIONS.glob("*.sql"))
+
+
+def _digest_of_views() -> str:
+    return hashlib.sha256(VIEWS.read_bytes()).hexdigest()

@@ -1,0 +1,273 @@
+"""Backup, destruction, restore: the same content, no quota exceeded, and a next run that asks for what changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import psycopg
+import pytest
+from click.testing import CliRunner
+from psycopg import sql
+
+from courtlistener_assets.cli import main
+from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
+from courtlistener_assets.operations import postgres_tools
+from courtlistener_assets.operations import restore as restoring
+from courtlistener_assets.operations.backup import DUMP, MANIFEST, Backup, back_up
+from courtlistener_assets.operations.restore import restore
+from courtlistener_assets.settings import Settings
+from courtlistener_assets.vectors.pgvector_store import PgvectorStore
+from resources.connections import pools
+from resources.connections.postgres import Database
+from resources.connections.schema import verify_views
+from resources.dagster_resources import RedisRateLimitResource
+from resources.errors import BackupError, QuotaDeferred, SettingError
+from resources.quota.permits import ServerWindow, Window
+from tests.integration.ledger_harness import take
+from tests.integration.pipeline_harness import MONTH, Pipeline
+
+
+@pytest.fixture
+def empty_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a new database without any table."""
+    name = f"empty_{uuid4().hex}"
+    administration = postgres_server.url.rsplit("/", 1)[0]
+    with psycopg.connect(f"{administration}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield f"{administration}/{name}"
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def settings_of(url: str) -> Settings:
+    return Settings.from_environ({"POSTGRES_URL": url})
+
+
+def contents(url: str) -> dict[str, list[Any]]:
+    """Every row of every table as text."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('courtlistener', 'dagster') ORDER BY 1, 2"
+        ).fetchall()
+        return {
+            f"{schema}.{name}": connection.execute(
+                sql.SQL("SELECT t::text FROM {} AS t ORDER BY 1").format(sql.Identifier(schema, name))
+            ).fetchall()
+            for schema, name in tables
+        }
+
+
+@pytest.fixture
+def pipeline_settings() -> Mapping[str, str]:
+    return {"COURTLISTENER_API_TOKEN": "bench-token", "COURTLISTENER_RATE_LIMITS": "60/min,5000/hour"}
+
+
+#: What a restore itself writes, so that no quota is exceeded.
+CHANGED = {"courtlistener.ledgers", "courtlistener.permits", "courtlistener.servers"}
+
+
+def test_the_drill(
+    pipeline: Pipeline, database_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [dg.AssetKey("dockets"), dg.AssetKey("clusters")]
+    assert pipeline.run("downloads", MONTH, raise_on_error=True, asset_selection=some).success
+    with pipeline.database.transaction() as connection:
+        connection.execute("CREATE TABLE dagster.runs (id serial PRIMARY KEY, run_body text)")
+        connection.execute("INSERT INTO dagster.runs (run_body) SELECT 'run ' || n FROM generate_series(1, 3) AS n")
+    monkeypatch.chdir(tmp_path)
+    before, folder = contents(database_url), tmp_path / "backup"
+
+    # The pipeline's own connections stay open, as those of `make dev` do.
+    backed_up = CliRunner().invoke(main, ["backup", str(folder)])
+    assert backed_up.exit_code == 0, backed_up.output
+    assert "Not in it: chunks" in backed_up.output
+    assert {path.name for path in folder.iterdir()} == {MANIFEST, DUMP}
+    assert folder.stat().st_mode & 0o077 == 0
+    # The database is lost; there is another one from now on.
+    monkeypatch.setenv("POSTGRES_URL", empty_url)
+    restored = CliRunner().invoke(main, ["restore", str(folder)])
+    assert restored.exit_code == 0, restored.output
+
+    after = contents(empty_url)
+    assert before.keys() == after.keys()
+    assert [name for name in before if name not in CHANGED and before[name] != after[name]] == []
+    assert set(before["courtlistener.permits"]) < set(after["courtlistener.permits"])
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("INSERT INTO dagster.runs (run_body) VALUES ('the sequence goes on')")
+        assert connection.execute("SELECT max(id) FROM dagster.runs").fetchone() == (4,)
+
+    # The month was complete: its next run asks for what was modified since, and nobody is refused.
+    pipeline.simulator.log.clear()
+    assert pipeline.run("downloads", MONTH, raise_on_error=True, asset_selection=some).success
+    asked = [entry for entry in pipeline.simulator.log if "api-usage" not in entry.path]
+    assert 0 < len(asked) <= 4
+    assert all("date_modified__gte" in entry.path for entry in asked)
+    assert {entry.status for entry in asked} == {200}
+    with closing(Database(empty_url)) as database:
+        assert database.rows("SELECT count(*) FROM courtlistener.permits WHERE holder <> 'restore'")[0][0] > 0
+
+
+WINDOWS = "5/min,20/hour"
+
+
+def limiter_at(url: str, redis_url: str) -> Any:
+    resource = RedisRateLimitResource(redis_url=redis_url, postgres_url=url, rate_limits=WINDOWS, max_wait_seconds=1)
+    return resource.limiter("account")
+
+
+@pytest.mark.parametrize("redis_lived_on", [True, False])
+def test_permits_that_were_granted_after_the_backup_count_as_long_as_the_windows_last(
+    database_url: str, empty_url: str, tmp_path: Path, redis_client: Any, redis_server: Any, *, redis_lived_on: bool
+) -> None:
+    limiter = limiter_at(database_url, redis_server.url)
+    take(limiter, 1)
+    back_up(settings_of(database_url), tmp_path / "backup")
+    take(limiter, 4)  # In no backup.
+    if not redis_lived_on:
+        redis_client.flushall()
+    restore(settings_of(empty_url), tmp_path / "backup")
+
+    for address in (redis_server.url, "redis://127.0.0.1:1/0"):
+        with pytest.raises(QuotaDeferred) as deferred:
+            take(limiter_at(empty_url, address))
+        # The shortest of two windows that are full has room last of all when the longer one has.
+        assert deferred.value.wait_seconds > 3000
+    # The server has counted the five; the longer window has room for 15, the shorter one none for a minute.
+    again = limiter_at(empty_url, redis_server.url)
+    age = again.stopwatch()
+    again.observe([ServerWindow(Window(5, 60), 5, False), ServerWindow(Window(20, 3600), 5, False)], age_seconds=age)
+    with pytest.raises(QuotaDeferred) as deferred:
+        take(again)
+    assert 30 < deferred.value.wait_seconds < 70
+    assert [usage.used for usage in again.usage()] == [5, 5]
+    # A minute later it has counted nothing in the minute.
+    again.observe([ServerWindow(Window(5, 60), 0, False), ServerWindow(Window(20, 3600), 5, False)], age_seconds=age)
+    take(again, 5)
+    with pytest.raises(QuotaDeferred):
+        take(again)
+
+
+@pytest.mark.parametrize("there_already", [False, True])
+def test_vectors_come_back_with_the_extension_that_they_need(
+    database: Database, database_url: str, empty_url: str, tmp_path: Path, *, there_already: bool
+) -> None:
+    [(available,)] = database.rows("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
+    if not available:
+        pytest.skip("this Postgres has no pgvector")
+    row = {"chunk_id": str(uuid4()), "header_hash": "hash", "text": "We affirm."}
+    PgvectorStore(database, "chunks").put([row], [[1.0, 2.0]])
+    database.close()
+    back_up(settings_of(database_url), tmp_path / "backup")
+    with psycopg.connect(empty_url) as connection:
+        if there_already:
+            connection.execute("CREATE SCHEMA courtlistener CREATE TABLE left_behind (); CREATE EXTENSION vector")
+            connection.execute("CREATE SCHEMA dagster CREATE TABLE runs ()")  # The backup has none.
+    restore(settings_of(empty_url), tmp_path / "backup", replace=there_already)
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("SELECT to_regclass('dagster.runs')").fetchall() == [(None,)]
+        assert connection.execute("SELECT embedding::text FROM courtlistener.chunks").fetchall() == [("[1,2]",)]
+    with pytest.raises(BackupError, match=r"not empty: 1 in courtlistener\.chunks"):
+        restore(settings_of(empty_url), tmp_path / "backup")
+
+
+def test_a_database_that_was_restored_by_other_means_is_made_safe_by_a_command(
+    database_url: str, redis_server: Any, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_URL", database_url)
+    with psycopg.connect(database_url):
+        refused = CliRunner().invoke(main, ["after-restore"])
+    assert "in use by" in refused.output
+    with psycopg.connect(database_url) as connection:  # A snapshot without views.
+        connection.execute("DROP FUNCTION courtlistener.number_in CASCADE")
+    limiter = limiter_at(database_url, redis_server.url)
+    take(limiter, 1)
+    pools.close_all()
+    done = CliRunner().invoke(main, ["after-restore"])
+    assert "40 permits" in done.output
+    with pytest.raises(QuotaDeferred):
+        take(limiter_at(database_url, redis_server.url))
+
+
+def test_a_restore_that_is_killed_leaves_nothing_that_a_worker_would_use(
+    database_url: str, empty_url: str, tmp_path: Path, redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(limiter_at(database_url, redis_server.url), 1)
+    back_up(settings_of(database_url), tmp_path / "backup")
+
+    def killed(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "fill_windows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(settings_of(empty_url), tmp_path / "backup")
+    with pytest.raises(SettingError, match="cannot be brought up to date"), closing(Database(empty_url)) as database:
+        database.ensure_schema()
+    with pytest.raises(BackupError, match="not finished"):
+        restore(settings_of(empty_url), tmp_path / "backup")
+    assert restore(settings_of(empty_url), tmp_path / "backup", replace=True).permits == 40
+    with closing(Database(empty_url)) as database:
+        assert not database.schema_state().pending
+        verify_views(database.rows)
+
+
+def test_a_restore_refuses_what_would_do_harm(
+    database: Database, database_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "backup"
+    database.close()
+    back_up(settings_of(database_url), folder)
+    with pytest.raises(BackupError, match="new directory"):
+        back_up(settings_of(database_url), folder)
+    with psycopg.connect(database_url) as somebody:
+        with pytest.raises(BackupError, match="in use by"):
+            restore(settings_of(database_url), folder, replace=True)
+        somebody.execute("INSERT INTO courtlistener.records (stream, id, body) VALUES ('dockets', 1, '{}')")
+    with pytest.raises(BackupError, match=r"not empty: 1 in courtlistener\.dockets"):
+        restore(settings_of(database_url), folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"migrations": [{"name": "9999_later"}]}))
+    with pytest.raises(BackupError, match=r"newer version.*9999_later"):
+        restore(settings_of(empty_url), folder)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    torn = folder / DUMP
+    torn.write_bytes(torn.read_bytes()[:-1])
+    with pytest.raises(BackupError, match="damaged"):
+        restore(settings_of(empty_url), folder)
+    torn.unlink()
+    with pytest.raises(BackupError, match="missing"):
+        Backup(folder).verify()
+    with pytest.raises(BackupError, match="has no backup"):
+        restore(settings_of(empty_url), tmp_path)
+    with closing(Database(empty_url)) as untouched:
+        assert not untouched.schema_state().applied
+    with pytest.raises(BackupError, match="nothing to back up"):
+        back_up(settings_of(empty_url), tmp_path / "nothing")
+    assert not list(tmp_path.glob("*nothing*"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert back_up(settings_of(database_url), Path()).verify()["format"] == 1
+    monkeypatch.setattr(postgres_tools, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(BackupError, match="is not installed"):
+        back_up(settings_of(database_url), tmp_path / "nothing")
+
+
+def test_no_password_is_among_the_arguments_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        seen.append((command, options.get("env", {}).get("PGPASSWORD")))
+        return subprocess.CompletedProcess(command, 0, "pg_dump (PostgreSQL) 18.1", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    postgres_tools.run_tool("pg_dump", ["--version"], "host=127.0.0.1 user=u password=s3cret")
+    assert "s3cret" not in " ".join(seen[-1][0])
+    assert seen[-1][1] == "s3cret"
