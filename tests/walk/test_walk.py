@@ -119,6 +119,7 @@ def test_pictures_of_what_the_walk_does_not_meet(ui: Ui, checkout: Path, strange
         command += ["--select", assets, *options]
         subprocess.run(command, cwd=checkout, env={**stranger_environ, **environ}, check=False)
 
+    ui.open()
     # Too impatient for a quota that is used up, and resumed by the sensor.
     materialize("dockets,clusters", "--partition", "scotus|2024-03-01", COURTLISTENER_MAX_WAIT_SECONDS="0.1")
     materialize("completeness")
