@@ -121,21 +121,25 @@ class ChangeLog:
 
     def state_of(self, partition: str) -> Iterator[pa.RecordBatch]:
         """What the log says of a partition; begins a new log if it cannot be read."""
+        compacted = self._compacted()
         try:
-            yield from _fold(self._about(partition))
+            yield from _fold(self._about(partition, compacted))
         except TooLate as error:
-            self.renew(str(error))
-            yield from _fold(self._about(partition))
+            # Entries that were compacted and deleted while they were read are in the newer state.
+            if self._compacted() <= compacted:
+                self.renew(str(error))
+            yield from _fold(self._about(partition, self._compacted()))
 
-    def _about(self, partition: str) -> Iterator[pa.RecordBatch]:
+    def _compacted(self) -> int:
+        return next(reversed(log_files.numbers(log_files.compacted_dir(self._data_dir))), 0)
+
+    def _about(self, partition: str, compacted: int) -> Iterator[pa.RecordBatch]:
         self.write_files()
-        first = 0
-        for compacted in log_files.numbers(log_files.compacted_dir(self._data_dir))[-1:]:
+        if compacted:
             place = log_files.numbered(log_files.compacted_dir(self._data_dir), compacted)
             yield from log_files.read_partition(place, partition)
-            first = compacted
         for sequence in self.numbers.of_partition(partition):
-            if sequence > first:
+            if sequence > compacted:
                 yield from log_files.read(log_files.numbered(log_files.log_dir(self._data_dir), sequence))
 
     def compact(self, keep_days: float) -> bool:

@@ -14,7 +14,7 @@ gone from its file already: it is left out, and a later entry says what became o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -124,16 +124,31 @@ def changes_since(data_dir: str | Location, sequence: int) -> Iterator[News]:
 def whole_state(data_dir: str | Location) -> Iterator[News]:
     """All chunks that are there. Raises TooLate if the log cannot be read from its beginning."""
     place = location_of(data_dir)
-    with Net.empty() as todo:
-        found = chain(place)
-        if not found.last:
-            raise TooLate("there is no change log; the next run that makes vector inputs begins one")
-        if not found.complete:
-            raise TooLate(f"entry {found.after(found.compacted) + 1} of the change log is missing")
-        if found.compacted:
-            for batch in log_files.read(log_files.numbered(log_files.compacted_dir(place), found.compacted)):
-                todo.add_state(batch)
-        yield News(place, todo, add_entries(todo, place, found.compacted, found.last), whole=True)
+    with ExitStack() as opened_here:
+        while True:
+            found = chain(place)
+            todo = opened_here.enter_context(Net.empty())
+            try:
+                sequence = _add_all(todo, place, found)
+                break
+            except TooLate:
+                # Entries were compacted and deleted while they were read: the newer state has what they said.
+                if chain(place).compacted <= found.compacted:
+                    raise
+                opened_here.close()
+        yield News(place, todo, sequence, whole=True)
+
+
+def _add_all(todo: Net, place: Location, found: Chain) -> int:
+    """Add the compacted state and the entries behind it; returns the number of the last. Raises TooLate."""
+    if not found.last:
+        raise TooLate("there is no change log; the next run that makes vector inputs begins one")
+    if not found.complete:
+        raise TooLate(f"entry {found.after(found.compacted) + 1} of the change log is missing")
+    if found.compacted:
+        for batch in log_files.read(log_files.numbered(log_files.compacted_dir(place), found.compacted)):
+            todo.add_state(batch)
+    return add_entries(todo, place, found.compacted, found.last)
 
 
 def add_entries(todo: Net, data_dir: Location, after: int, up_to: int) -> int:

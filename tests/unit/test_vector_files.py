@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -180,6 +181,29 @@ def test_the_log_is_compacted_and_says_who_is_too_late(data_dir: Location) -> No
         assert {row["text"] for batch in news.to_embed() for row in batch.to_pylist()} == {"Four.", "Five."}
         assert all(news.is_there(row["chunk_id"]) for row in read(place))
         assert not news.is_there(rows("One.")[0]["chunk_id"])
+
+
+def test_who_reads_the_log_while_it_is_compacted_reads_the_newer_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, log = chunks_path(tmp_path, PARTITION), log_in_memory(tmp_path)
+    for texts in (["One.", "Two."], ["One.", "Three."]):
+        write_partition(rows(*texts), place, telling=log.telling(place))
+    read_file = log_files.read
+    compactions = iter([True])
+
+    def read_late(location: Location) -> Iterator[pa.RecordBatch]:
+        if next(compactions, False):
+            log.compact(0)
+        return read_file(location)
+
+    monkeypatch.setattr(log_files, "read", read_late)
+    with whole_state(tmp_path) as news:
+        assert news.counts() == {"embed": 2, "relabel": 0, "delete": 0}
+    write_partition(rows("Four."), place, telling=log.telling(place))
+    compactions = iter([True])
+    assert [batch.num_rows for batch in log.state_of("court=ca9/month=2024-02")] == [1]
+    assert not caplog.records, "it is no reason to begin a new log"
 
 
 def test_trouble_of_the_network_is_no_reason_to_write_a_file_again(monkeypatch: pytest.MonkeyPatch) -> None:
