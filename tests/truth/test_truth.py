@@ -12,7 +12,7 @@ from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from tests.truth.operator import quiet
 from tests.truth.rounds import run_round
 
-_CHANGES = 300
+_CHANGES = 200
 
 
 @pytest.fixture(autouse=True)
