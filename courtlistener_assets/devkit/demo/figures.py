@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from courtlistener_assets.building.partition import chunks_path
-from courtlistener_assets.chunks.files import Location
+from courtlistener_assets.chunks.files import Location, opened
 from courtlistener_assets.devkit.demo.plan import DOWNLOADS, Months
 from courtlistener_assets.devkit.session.simulator_process import SimulatorProcess
 from courtlistener_assets.download.bulk.bootstrap import STREAMS as BULK_STREAMS
@@ -80,8 +79,12 @@ def shortcomings(
 
 def count_chunks(data_dir: Location, partitions: Iterable[CourtMonth]) -> int:
     """Return the chunks of some partitions below `data_dir`."""
-    files = [path for path in (chunks_path(data_dir, key) for key in partitions) if path.exists()]
-    return sum(int(pq.read_metadata(path).num_rows) for path in files)
+    chunks = 0
+    for path in (chunks_path(data_dir, key) for key in partitions):
+        if path.exists():
+            with opened(path) as file:
+                chunks += file.metadata.num_rows
+    return chunks
 
 
 def waited(instance: dg.DagsterInstance, since: float) -> float:
