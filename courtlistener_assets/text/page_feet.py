@@ -69,8 +69,11 @@ class PageFeet:
 
     def below(self, end: int) -> str:
         """The first line of text behind the end of a page."""
-        lines = self.lines[end : end + MOST_LINES]
-        return next((bare for line in lines if line[:1] != PAGE_BREAK and (bare := line.strip())), "")
+        for index in range(end, min(end + MOST_LINES, len(self.lines))):
+            line = self.lines[index]
+            if line[:1] != PAGE_BREAK and (bare := line.strip()):
+                return bare
+        return ""
 
     def above(self, index: int, start: int) -> int:
         """The line with text above another one, before `start` if there is none."""
