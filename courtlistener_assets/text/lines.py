@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from itertools import compress, repeat
 from operator import contains, sub
 
@@ -23,9 +24,10 @@ class Lines:
     """Parallel lists, one item for each line with text; `len` is their length.
 
     `texts` have single spaces. `indents` and `ends` are columns without marks, `steps` says how much further in a line
-    begins than the one above. `blanks` counts the blank lines above, `edges` says whether a page ended there, `marks`
-    holds the marks that stand before the line. `wide` has the lines with wide space inside as they were. Part n is the
-    lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]` are the marks after its last line.
+    begins than the one above. `blanks` counts the blank lines above, `edges` says whether a page ended there. Part n is
+    the lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]` are the marks after its last line.
+
+    Of some lines only: `marks` has the marks that stand before them, `wide` those with wide space inside as they were.
     """
 
     def __init__(self, parts: list[list[str]]) -> None:
@@ -34,7 +36,7 @@ class Lines:
         self.ends: list[int] = []
         self.blanks: list[int] = []
         self.edges: list[bool] = []
-        self.marks: list[str] = []
+        self.marks: defaultdict[int, str] = defaultdict(str)
         self.wide: dict[int, str] = {}
         self.starts = [0]
         self.trailing: list[str] = []
@@ -61,7 +63,6 @@ class Lines:
         first = len(self.texts)
         self.blanks += map(sub, kept, [0, *compress(range(1, len(bare) + 1), bare)])
         self.edges += [False] * len(kept)
-        self.marks += [""] * len(kept)
         trailing = self._place(before, kept, first)
         inside = [bisect_left(kept, index) for index in marked if MARK in bare[index]]
         self._measure(list(compress(raw, bare)), list(filter(None, bare)), inside)

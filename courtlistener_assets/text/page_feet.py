@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from bisect import bisect_left
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.note_labels import without_label
@@ -57,6 +58,12 @@ class PageFeet:
                 if not margin:
                     break
         return margin if margin < _UNKNOWN else 0
+
+    def has_text(self, start: int, end: int) -> bool:
+        """Whether any line from `start` up to `end` has text."""
+        seen = self.page.seen
+        rank = bisect_left(seen, start)
+        return rank < len(seen) and seen[rank] < end
 
     def indent(self, place: int) -> int:
         """How far a line stands in."""
