@@ -31,13 +31,14 @@ class Frame(NamedTuple):
 
 
 class Elements(ABC):
-    """Replaces the tags among the pieces of a document by what they mean, in place.
+    """Replaces the tags among the pieces of a document by what they mean, in place; those of links only if asked to.
 
     A subclass says in `closed` what becomes of an element that has ended.
     """
 
-    def __init__(self, pieces: list[str]) -> None:
+    def __init__(self, pieces: list[str], *, links: bool) -> None:
         self.pieces = pieces
+        self.links = links
         self.frames: list[Frame] = []
         self.open: dict[str, int] = {}
         self.roles: dict[str, int] = {}
@@ -45,11 +46,11 @@ class Elements(ABC):
         self.rows = 0
 
     def read(self) -> None:
-        pieces, opened = self.pieces, self.open
+        pieces, opened, known = self.pieces, self.open, known_tag[self.links]
         index, size = 1, len(pieces)
         while index < size:
             source = pieces[index]
-            tag = known_tag(source) if len(source) < TAG_SIZE else read_tag(source)
+            tag = known(source) if len(source) < TAG_SIZE else read_tag(source, links=self.links)
             if not opened and tag.role in _PLAIN:
                 pieces[index] = tag.text
             elif tag.ends:
