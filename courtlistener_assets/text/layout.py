@@ -138,7 +138,7 @@ class Layout:
     def _at_heading(self, index: int) -> str:
         """What parts a centred line, one in capitals or a bare number from its neighbours; "" if there is none."""
         text, text_above = self._lines.texts[index], self._lines.texts[index - 1]
-        if min(len(text), len(text_above)) <= LONGEST_NUMERAL and (is_numeral(text_above) or is_numeral(text)):
+        if is_numeral(text_above) or is_numeral(text):
             return "\n\n"
         if self._ended[index - 1] and is_capitals(text) and not is_capitals(text_above):
             return "\n\n"

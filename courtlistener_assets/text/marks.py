@@ -93,14 +93,18 @@ class Settled:
 
 def visible(line: str) -> str:
     """The line without the control sequences of marks."""
-    return MARK_TOKEN.sub("", line) if MARK in line else line
+    before, mark, rest = line.partition(MARK)
+    if not mark:
+        return line
+    token, _, behind = rest.partition(MARK_END)
+    return before + behind if MARK not in behind and token.isdigit() else MARK_TOKEN.sub("", line)
 
 
 def all_visible(lines: list[str]) -> list[str]:
     """The lines without the control sequences of marks."""
     if MARK not in "".join(lines):
         return lines
-    return [MARK_TOKEN.sub("", line) if MARK in line else line for line in lines]
+    return [visible(line) if MARK in line else line for line in lines]
 
 
 def cut(line: str, column: int) -> tuple[str, str]:

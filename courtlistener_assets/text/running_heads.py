@@ -14,7 +14,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from itertools import compress, pairwise
-from string import digits
 
 from courtlistener_assets.text.page_lines import PageLines
 
@@ -44,6 +43,7 @@ _MOST_HEADS = 12
 _SHORT_WORD = 3
 _MIN_CAPITALS = 0.3
 _MIN_CAPITAL_LETTERS = 8
+_SMALL_LETTERS = re.compile(rf"(?:[^a-z]*[a-z]){{{_MIN_CAPITAL_LETTERS}}}")
 #: A head that comes on two pages only must not end like text.
 _TEXT_ENDS = (".", ",", ";", ":")
 
@@ -169,16 +169,14 @@ def _counting_lines(page: PageLines) -> list[int]:
     return [
         page.seen[rank]
         for rank in page.numbered
-        if _may_count(line := page.texts[rank]) and _COUNTING.fullmatch(line) and _is_in_capitals(line)
+        if _is_in_capitals(line := page.texts[rank]) and _COUNTING.fullmatch(line)
     ]
 
 
-def _may_count(line: str) -> bool:
-    """What `_COUNTING` asks of the ends of a line; most lines that end with a number are text."""
-    return line[0].isdigit() or line.rstrip(digits)[-3:].isspace() or line.startswith(("Cite as", "Page"))
-
-
 def _is_in_capitals(line: str) -> bool:
+    """Most lines are text, whose first words tell."""
+    if _SMALL_LETTERS.match(line):
+        return False
     return sum(map(str.isupper, line)) >= _MIN_CAPITAL_LETTERS > sum(map(str.islower, line))
 
 
