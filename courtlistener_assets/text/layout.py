@@ -14,7 +14,6 @@ from courtlistener_assets.text.margins import Margins
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.tables import set_rows
 from courtlistener_assets.text.wording import (
-    LONGEST_NUMERAL,
     ends_of,
     goes_on_after_end,
     is_abbreviated,

@@ -10,7 +10,8 @@ that go on from one numbered line to the next, and numbers beside empty lines.
 from __future__ import annotations
 
 import re
-from itertools import accumulate, pairwise
+from collections import deque
+from itertools import pairwise
 
 from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
@@ -125,16 +126,14 @@ def _may_count(page: PageLines) -> bool:
     likely = page.beginning_with(_DIGIT)
     if len(likely) <= _MIN_STEPS:
         return False
-    numbers = [(int(match[1]), index) for index in likely if (match := _SIGN.match(page.lines[index]))]
-    if len(numbers) <= _MIN_STEPS:
-        return False
-    starts = [0, *accumulate(map(len, page.lines))]
-    steps = [
-        0 < after - before <= _MAX_STEP and starts[place] + place - starts[above] - above <= _FAR
-        for (before, above), (after, place) in pairwise(numbers)
-    ]
-    sums = [0, *accumulate(steps)]
-    return any(after - before >= _MIN_STEPS for before, after in zip(sums, [*sums[_WINDOW:], sums[-1]], strict=False))
+    matches = ((index, match) for index in likely if (match := _SIGN.match(page.lines[index])))
+    steps: deque[bool] = deque(maxlen=_WINDOW)
+    for (above, before), (place, after) in pairwise(matches):
+        counts = 0 < int(after[1]) - int(before[1]) <= _MAX_STEP
+        steps.append(counts and sum(map(len, page.lines[above:place])) + place - above <= _FAR)
+        if steps[-1] and sum(steps) >= _MIN_STEPS:
+            return True
+    return False
 
 
 def _columns(lines: list[str]) -> list[_Column]:
