@@ -99,4 +99,4 @@ def _rule_or_text(text: str, marks: Marks) -> str:
 
 def _tidy(line: str) -> str:
     """Close the gap that an annotated citation leaves before a comma or semicolon."""
-    return _ANNOTATED.sub("", line) if " ;" in line or " ," in line else line
+    return _ANNOTATED.sub("", line) if " ," in line or (";" in line and " ;" in line) else line
