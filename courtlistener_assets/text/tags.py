@@ -7,8 +7,8 @@ other attributes. Does not belong here: what the roles do to the text (`markup.p
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END
@@ -70,7 +70,8 @@ TAG_SIZE = 1_000
 _CDATA = "<![CDATA["
 
 
-class Tag(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tag:
     """A tag. `text` is what replaces it in the stream; a `single` element has no end tag."""
 
     name: str
