@@ -93,9 +93,9 @@ class Settled:
 
 def visible(line: str) -> str:
     """The line without the control sequences of marks."""
-    before, mark, rest = line.partition(MARK)
-    if not mark:
+    if MARK not in line:
         return line
+    before, _, rest = line.partition(MARK)
     token, _, behind = rest.partition(MARK_END)
     return before + behind if MARK not in behind and token.isdigit() else MARK_TOKEN.sub("", line)
 
