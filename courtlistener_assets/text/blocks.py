@@ -38,7 +38,7 @@ def text_of_blocks(stream: str, marks: Marks, *, page: bool = False) -> str:
     stream = _JOINED.sub(" ", stream).replace(JOIN, BLOCK) if JOIN in stream else stream
     blocks = [_block(block, marks) for block in stream.split(BLOCK) if block and not block.isspace()]
     if LINE in stream or PRE_LINE in stream:
-        blocks = "\n\n".join(blocks).split("\n\n")
+        blocks = [part for block in blocks for part in (block.split("\n\n") if "\n" in block else (block,))]
     blocks = [block for block in blocks if block]
     if page:
         blocks = without_chrome(blocks, marks)
@@ -88,8 +88,8 @@ def _one_line(text: str) -> str:
     for space in "\n\xa0\t\f":
         if space in text:
             text = text.replace(space, " ")
-    while "  " in text:
-        text = text.replace("  ", " ")
+    while (closed := text.replace("  ", " ")) is not text:
+        text = closed
     return text.strip(" ")
 
 
@@ -99,4 +99,4 @@ def _rule_or_text(text: str, marks: Marks) -> str:
 
 def _tidy(line: str) -> str:
     """Close the gap that an annotated citation leaves before a comma or semicolon."""
-    return _ANNOTATED.sub("", line) if " ;" in line or " ," in line else line
+    return _ANNOTATED.sub("", line) if " ," in line or (";" in line and " ;" in line) else line

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from courtlistener_assets.text.marks import CONTROLS
-from courtlistener_assets.text.mojibake import may_be_mojibake, repair_mojibake
+from courtlistener_assets.text.mojibake import is_mojibake, repair_mojibake
 
 _USUAL = bytes(range(0x20, 0x7F)) + b"\n\t\f"
 _NEWLINES = "\r\x0b\u2028\u2029"
@@ -22,13 +22,16 @@ _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f
 _REFERENCE = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?")
 #: Quotes and dashes of Windows code page 1252 that were read as Latin-1: there, these codes are controls.
 _CP1252 = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
+#: Where references are few, there are so many characters for each.
+_FEW_REFERENCES = 200
 _ESCAPED = re.compile(r"&(?:amp;)+")
 #: Everything that `repair` looks for, with the line end that belongs to it, so that a text is read only once.
 _SUSPECT = re.compile(
     rf"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060{_SPACES}\ud800-\udfff\ufeff\ufffe\uffff{CONTROLS}]"
     r"(?:(?<=\r)\n|(?<=\u00ad)[ \t]*(?:\r\n?|\n)[ \t]*)?"
 )
-_SUSPECT_ASCII = re.compile(r"[\x00-\x08\x0b\r\x0e-\x1f\x7f](?:(?<=\r)\n)?")
+#: So many kinds of them are replaced one by one.
+_FEW_SIGNS = 8
 _SOFT_HYPHEN = re.compile(r"\u00ad[ \t]*\n[ \t]*|\u00ad")
 
 
@@ -91,12 +94,18 @@ def repair(text: str) -> str:
     soft hyphen goes together with the line end that it explains. Spaces of a typesetter's widths are plain spaces.
     Characters that were certainly read in a wrong encoding are read again. Tabs and form feeds stay.
     """
-    unusual = unusual_characters(text).replace("\xa0", " ")
-    if unusual.isprintable() and not may_be_mojibake(unusual):
-        return text
-    if text.isascii():
-        return _SUSPECT_ASCII.sub(_repaired, text)
-    return _SUSPECT.sub(_repaired, repair_mojibake(text))
+    if "\r" in text and "\r\r" not in text:
+        text = text.replace("\r\n", "\n")  # most often that is all
+    unusual = unusual_characters(text)
+    if is_mojibake(unusual):  # as none of its characters is ASCII
+        text = repair_mojibake(text)
+        unusual = unusual_characters(text)
+    signs = set("".join(_SUSPECT.findall(unusual)))
+    if len(signs) > _FEW_SIGNS or not signs.isdisjoint("\r\xad"):
+        return _SUSPECT.sub(lambda match: _instead_of(match.group()[0]), text)
+    for sign in signs:  # much faster than to look at each character
+        text = text.replace(sign, _instead_of(sign))
+    return text
 
 
 def unusual_characters(text: str) -> str:
@@ -114,13 +123,12 @@ def in_small_letters(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
-def _repaired(match: re.Match[str]) -> str:
-    first = match.group()[0]
-    if "\ud800" <= first <= "\udfff":
+def _instead_of(sign: str) -> str:
+    if "\ud800" <= sign <= "\udfff":
         return "\ufffd"
-    if first in _NEWLINES:
+    if sign in _NEWLINES:
         return "\n"
-    return " " if first in _SPACES else _CP1252.get(first, "")
+    return " " if sign in _SPACES else _CP1252.get(sign, "")
 
 
 def decode_entities(text: str) -> str:
@@ -134,7 +142,8 @@ def decode_references(text: str) -> str:
     """Decode the references of markup as a browser does, then what was escaped twice. Soft hyphens go."""
     if "&" not in text:
         return text
-    text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")  # most of them, where publishers indent by them
+    if text.count("&") * _FEW_REFERENCES > len(text):  # where publishers indent by spaces, most are these
+        text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")
     text = decode_entities(_REFERENCE.sub(lambda match: _decoded(match.group()), text))
     return _SOFT_HYPHEN.sub("", text) if "\xad" in text else text
 

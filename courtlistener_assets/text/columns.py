@@ -145,11 +145,12 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
 def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
     """First line, line after the last, and column of the lines in which text goes on there after a wide space."""
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
-    bare = list(map(str.strip, lines))
-    for index in compress(range(len(bare)), map(contains, bare, repeat(_GUTTER))):
-        line, rest = lines[index], visible(bare[index].partition(_GUTTER)[2].lstrip())
-        column = len(visible(line)) - len(line) + len(line.rstrip()) - len(rest)
-        found.setdefault(column, []).append(index)
+    for index in compress(range(len(lines)), map(contains, lines, repeat(_GUTTER))):
+        line = lines[index].rstrip()
+        _, gutter, rest = line.lstrip().partition(_GUTTER)
+        if gutter:
+            column = len(visible(line)) - len(visible(rest.lstrip()))
+            found.setdefault(column, []).append(index)
     runs: list[tuple[int, int, int]] = []
     for column, hits in found.items():
         start = 0

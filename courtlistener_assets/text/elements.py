@@ -9,7 +9,7 @@ There is no tree. Only elements that become something other than the text betwee
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from courtlistener_assets.text.marks import BLOCK
 from courtlistener_assets.text.tags import TAG_SIZE, Tag, known_tag, read_tag
@@ -22,7 +22,8 @@ MARK_PIECES = 40
 _SEARCH_DEPTH = 50
 
 
-class Frame(NamedTuple):
+@dataclass(slots=True)
+class Frame:
     """An open element: its tag, the piece that is its start tag, how many rows had begun before it."""
 
     tag: Tag
@@ -31,13 +32,14 @@ class Frame(NamedTuple):
 
 
 class Elements(ABC):
-    """Replaces the tags among the pieces of a document by what they mean, in place.
+    """Replaces the tags among the pieces of a document by what they mean, in place; those of links only if asked to.
 
     A subclass says in `closed` what becomes of an element that has ended.
     """
 
-    def __init__(self, pieces: list[str]) -> None:
+    def __init__(self, pieces: list[str], *, links: bool) -> None:
         self.pieces = pieces
+        self.links = links
         self.frames: list[Frame] = []
         self.open: dict[str, int] = {}
         self.roles: dict[str, int] = {}
@@ -46,10 +48,10 @@ class Elements(ABC):
 
     def read(self) -> None:
         pieces, opened = self.pieces, self.open
+        meant = {source: self._meant(source) for source in set(pieces[1::2])}
         index, size = 1, len(pieces)
         while index < size:
-            source = pieces[index]
-            tag = known_tag(source) if len(source) < TAG_SIZE else read_tag(source)
+            tag = meant[pieces[index]]
             if not opened and tag.role in _PLAIN:
                 pieces[index] = tag.text
             elif tag.ends:
@@ -61,6 +63,9 @@ class Elements(ABC):
             index += 2
         while self.frames:
             self._close(self.frames[-1], size, ended=False)
+
+    def _meant(self, source: str) -> Tag:
+        return known_tag[self.links](source) if len(source) < TAG_SIZE else read_tag(source, links=self.links)
 
     # --- start and end tags ---
 

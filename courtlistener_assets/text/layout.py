@@ -14,7 +14,6 @@ from courtlistener_assets.text.margins import Margins
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.tables import set_rows
 from courtlistener_assets.text.wording import (
-    LONGEST_NUMERAL,
     ends_of,
     goes_on_after_end,
     is_abbreviated,
@@ -138,7 +137,7 @@ class Layout:
     def _at_heading(self, index: int) -> str:
         """What parts a centred line, one in capitals or a bare number from its neighbours; "" if there is none."""
         text, text_above = self._lines.texts[index], self._lines.texts[index - 1]
-        if min(len(text), len(text_above)) <= LONGEST_NUMERAL and (is_numeral(text_above) or is_numeral(text)):
+        if is_numeral(text_above) or is_numeral(text):
             return "\n\n"
         if self._ended[index - 1] and is_capitals(text) and not is_capitals(text_above):
             return "\n\n"

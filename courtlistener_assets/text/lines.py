@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from itertools import compress, repeat
 from operator import contains, sub
 
@@ -23,9 +24,10 @@ class Lines:
     """Parallel lists, one item for each line with text; `len` is their length.
 
     `texts` have single spaces. `indents` and `ends` are columns without marks, `steps` says how much further in a line
-    begins than the one above. `blanks` counts the blank lines above, `edges` says whether a page ended there, `marks`
-    holds the marks that stand before the line. `wide` has the lines with wide space inside as they were. Part n is the
-    lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]` are the marks after its last line.
+    begins than the one above. `blanks` counts the blank lines above, `edges` says whether a page ended there. Part n is
+    the lines from `starts[n]` up to `starts[n + 1]`, and `trailing[n]` are the marks after its last line.
+
+    Of some lines only: `marks` has the marks that stand before them, `wide` those with wide space inside as they were.
     """
 
     def __init__(self, parts: list[list[str]]) -> None:
@@ -34,7 +36,7 @@ class Lines:
         self.ends: list[int] = []
         self.blanks: list[int] = []
         self.edges: list[bool] = []
-        self.marks: list[str] = []
+        self.marks: defaultdict[int, str] = defaultdict(str)
         self.wide: dict[int, str] = {}
         self.starts = [0]
         self.trailing: list[str] = []
@@ -49,7 +51,8 @@ class Lines:
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
         bare = list(map(str.strip, raw))
-        marked = _with(MARK, bare) if MARK in "".join(bare) else []
+        text = "\n".join(bare)
+        marked = _with(MARK, bare) if MARK in text else []
         leading = [index for index in marked if bare[index][0] == MARK]
         before = dict.fromkeys(places_of(PAGE_BREAK, raw), PAGE_BREAK)
         raw = list(raw) if leading else raw
@@ -58,12 +61,14 @@ class Lines:
             bare[index] = raw[index].strip()
         kept = list(compress(range(len(bare)), bare))
         first = len(self.texts)
-        blank_above = list(map(sub, kept, range(len(kept))))
-        self.blanks += map(sub, blank_above, [0, *blank_above])
+        self.blanks += map(sub, kept, [0, *compress(range(1, len(bare) + 1), bare)])
         self.edges += [False] * len(kept)
-        self.marks += [""] * len(kept)
         trailing = self._place(before, kept, first)
-        self._measure(list(compress(raw, bare)), list(filter(None, bare)), first)
+        inside = [bisect_left(kept, index) for index in marked if MARK in bare[index]]
+        self._measure(list(compress(raw, bare)), list(filter(None, bare)), inside)
+        for index in _with("\xa0", bare) if "\xa0" in text else ():  # `repair` has left no other space
+            place = first + bisect_left(kept, index)
+            self.texts[place] = " ".join(self.texts[place].split())
         return trailing
 
     def _place(self, before: dict[int, str], kept: list[int], first: int) -> str:
@@ -81,19 +86,19 @@ class Lines:
                 self.blanks[place] -= 1
         return trailing
 
-    def _measure(self, lines: list[str], bare: list[str], first: int) -> None:
-        """Add the lines with text, `bare` without the space around them."""
+    def _measure(self, lines: list[str], bare: list[str], marked: list[int]) -> None:
+        """Add the lines with text, `bare` without the space around them, of which those `marked` have marks inside."""
+        first = len(self.texts)
         ends = list(map(len, map(str.rstrip, lines)))
         indents = list(map(sub, ends, map(len, bare)))
-        text = "\n".join(bare)
-        for index in _with(MARK, bare) if MARK in text else ():
+        for index in marked:
             ends[index] = indents[index] + len(visible(bare[index]))
         for index in _with("  ", bare):
             if WIDE_SPACE in bare[index]:
                 self.wide[first + index] = lines[index]
-            bare[index] = " ".join(bare[index].split())
-        for index in _with("\xa0", bare) if "\xa0" in text else ():  # `repair` has left no other space
-            bare[index] = " ".join(bare[index].split())
+                bare[index] = " ".join(bare[index].split())
+            else:
+                bare[index] = bare[index].replace("  ", " ")
         self.texts += bare
         self.indents += indents
         self.ends += ends

@@ -77,7 +77,7 @@ class Margins:
 
     def _of_blocks(self, runs_on: list[bool]) -> list[int]:
         blocks = self._blocks()
-        own = [self._of_block(start, end, runs_on) for start, end in blocks]
+        own = [self._of_block(start, end, runs_on) if end - start >= _MIN_LINES else 0 for start, end in blocks]
         rights: list[int] = []
         for place, (start, end) in enumerate(blocks):
             right = own[place] or (place + 1 < len(own) and own[place + 1]) or (place and own[place - 1])
@@ -96,9 +96,7 @@ class Margins:
         return blocks
 
     def _of_block(self, start: int, end: int, runs_on: list[bool]) -> int:
-        """The right margin of a block of lines, 0 if they are too few to tell or too short for a column of prose."""
-        if end - start < _MIN_LINES:
-            return 0
+        """The right margin of a block of lines, 0 if they are too short for a column of prose."""
         ends = self.ends[start:end]
         running = list(compress(ends, runs_on[start + 1 : end + 1]))
         enough = len(running) >= _MIN_LINES

@@ -93,14 +93,18 @@ class Settled:
 
 def visible(line: str) -> str:
     """The line without the control sequences of marks."""
-    return MARK_TOKEN.sub("", line) if MARK in line else line
+    if MARK not in line:
+        return line
+    before, _, rest = line.partition(MARK)
+    token, _, behind = rest.partition(MARK_END)
+    return before + behind if MARK not in behind and token.isdigit() else MARK_TOKEN.sub("", line)
 
 
 def all_visible(lines: list[str]) -> list[str]:
     """The lines without the control sequences of marks."""
     if MARK not in "".join(lines):
         return lines
-    return [MARK_TOKEN.sub("", line) if MARK in line else line for line in lines]
+    return [visible(line) if MARK in line else line for line in lines]
 
 
 def cut(line: str, column: int) -> tuple[str, str]:
@@ -124,10 +128,7 @@ def settle(stream: str, marks: Marks) -> Settled:
     for part in parts:
         token, _, text = part.partition(MARK_END) if part[0] != _NOTE_END else (_NOTE_END, "", part[1:])
         settling.waiting.append((token, "\n\n" in settling.space))
-        if text and not text.isspace():
-            settling.text(text)
-        else:
-            settling.space += text
+        settling.text(text)
     settling.place(settling.length)
     return Settled("".join(settling.pieces), tuple(settling.marks), tuple(settling.notes))
 
@@ -146,9 +147,12 @@ class _Settling:
         self.waiting: list[tuple[str, bool]] = []
 
     def text(self, text: str) -> None:
-        """Add a text, behind one separator for all white space before it."""
+        """Add a text, behind one separator for all white space before it; of white space alone, only that."""
         bare = text.lstrip()
         space = self.space + text[: len(text) - len(bare)]
+        if not bare:
+            self.space = space
+            return
         visible = bare.rstrip()
         separator = _separator(space) if space and self.length else ""
         if self.waiting:
@@ -161,18 +165,17 @@ class _Settling:
         """Place the waiting control sequences: before the separator or `behind` it, in their order."""
         place = self.length
         for token, in_next_paragraph in self.waiting:
-            if token[0] == _NOTE:
-                place = behind
-                self.open_notes.append((self.source.labels[int(token[1:])], behind))
-            elif token == _NOTE_END:
-                if self.open_notes:
-                    label, start = self.open_notes.pop()
-                    self.notes.append(Footnote(label, min(start, self.length), self.length))
-            else:
+            if token.isdigit():
                 kind, text = self.source.found[int(token)]
                 if kind != "footnote_mark" or in_next_paragraph:
                     place = behind
                 self.marks.append(Mark(kind, text, place))
+            elif token[0] == _NOTE:
+                place = behind
+                self.open_notes.append((self.source.labels[int(token[1:])], behind))
+            elif self.open_notes:
+                label, start = self.open_notes.pop()
+                self.notes.append(Footnote(label, min(start, self.length), self.length))
         self.waiting.clear()
 
 

@@ -51,8 +51,8 @@ _PROSE_PARTS, _PROSE_LENGTH = 3, 200
 class _Reader(Elements):
     """Makes marks, footnotes, rows and lines of the elements of a document that has ended."""
 
-    def __init__(self, pieces: list[str], marks: Marks) -> None:
-        super().__init__(pieces)
+    def __init__(self, pieces: list[str], marks: Marks, *, links: bool) -> None:
+        super().__init__(pieces, links=links)
         self.marks = marks
         self.notes: list[tuple[str, str]] = []
         self.pre_characters = self.note_end = 0
@@ -168,10 +168,10 @@ class _Reader(Elements):
 
 def stream_of(markup: str, marks: Marks) -> str:
     """Turn markup (repaired by `repair`) into a stream for `settle`: blocks parted by blank lines, notes at the end."""
-    reader = _Reader(pieces_of(markup), marks)
+    page = is_page(markup)
+    reader = _Reader(pieces_of(markup), marks, links=page)
     reader.read()
-    main, page = "".join(reader.pieces), is_page(markup)
-    main = _text(main if page else without_links(main))
+    main = _text("".join(reader.pieces))
     if reader.pre_characters * 2 > len(main):
         main = without_links(main)
         for control, space in ((CELL, _CELL_SPACE), (LINE, "\n"), (PRE_LINE, "\n"), (JOIN, "\n\n"), (BLOCK, "\n\n")):

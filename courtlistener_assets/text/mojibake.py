@@ -57,6 +57,11 @@ def repair_mojibake(text: str) -> str:
     return text
 
 
+def is_mojibake(text: str) -> bool:
+    """Whether a text has certain sequences."""
+    return may_be_mojibake(text) and any(sequence.search(text) for _, sequence in _SEQUENCES)
+
+
 def may_be_mojibake(text: str) -> bool:
     """Whether a text has any of the characters with which sequences begin."""
     return not text.isascii() and any(lead in text for lead in _LEADS)

@@ -38,6 +38,9 @@ def without_footnotes(page: PageLines, marks: Marks) -> tuple[list[str], _Notes]
     start = 0
     for end in [*ends, len(lines)]:
         while start < end:
+            if not feet.has_text(start, end):  # between two lines of furniture
+                body += lines[start:end]
+                break
             first = feet.first(start, end)
             last = feet.last(first, end)
             while feet.raised:

@@ -12,6 +12,9 @@ say it twice; it is taken only in a text with others that do not.
 
 from __future__ import annotations
 
+from itertools import compress
+from operator import not_
+
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PageLines
 
@@ -23,8 +26,8 @@ def without_overprints(page: PageLines, marks: Marks) -> PageLines:
     lines, bare = page.lines, page.bare
     found = [
         index
-        for index, (above, words, below) in enumerate(zip(lines, bare[1:], [*bare[2:], ""], strict=False), 1)
-        if words and not below and words in above and _is_overprint(lines, index, words)
+        for index in compress(range(1, len(lines)), map(not_, [*bare[2:], ""]))
+        if (words := bare[index]) and words in lines[index - 1] and _is_overprint(lines, index, words)
     ]
     if all(lines[index].strip() == lines[index - 1].strip() for index in found):
         return page

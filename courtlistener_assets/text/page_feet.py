@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from bisect import bisect_left
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.note_labels import without_label
@@ -58,6 +59,12 @@ class PageFeet:
                     break
         return margin if margin < _UNKNOWN else 0
 
+    def has_text(self, start: int, end: int) -> bool:
+        """Whether any line from `start` up to `end` has text."""
+        seen = self.page.seen
+        rank = bisect_left(seen, start)
+        return rank < len(seen) and seen[rank] < end
+
     def indent(self, place: int) -> int:
         """How far a line stands in."""
         line = visible(self.lines[place])
@@ -69,8 +76,11 @@ class PageFeet:
 
     def below(self, end: int) -> str:
         """The first line of text behind the end of a page."""
-        lines = self.lines[end : end + MOST_LINES]
-        return next((bare for line in lines if line[:1] != PAGE_BREAK and (bare := line.strip())), "")
+        for index in range(end, min(end + MOST_LINES, len(self.lines))):
+            line = self.lines[index]
+            if line[:1] != PAGE_BREAK and (bare := line.strip()):
+                return bare
+        return ""
 
     def above(self, index: int, start: int) -> int:
         """The line with text above another one, before `start` if there is none."""

@@ -19,6 +19,7 @@ PAGE_BREAK = "\f"
 #: Follows PAGE_BREAK for a line that stands in the middle of a page, so that its text goes on beneath.
 WATERMARK = "\x1c"
 
+_DIGIT = re.compile(r"[0-9]")
 _ENDS = (".", "?", "!", ":", ";")
 _AFTER_END = "\"'”\u2019)]*"
 _TAIL = 40
@@ -59,6 +60,12 @@ class PageLines:
         """The last character of each line with text, by rank."""
         return "".join(map(itemgetter(-1), self.texts))
 
+    @cached_property
+    def numbered(self) -> list[int]:
+        """The ranks of the lines that begin or end with a digit."""
+        ends = (self.first_characters, self.last_characters)
+        return sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
+
     def beginning_with(self, character: re.Pattern[str]) -> list[int]:
         """The lines with text that begin with a character."""
         return [self.seen[match.start()] for match in character.finditer(self.first_characters)]
@@ -72,7 +79,7 @@ class PageLines:
         if not breaks:
             return self
         page = copy(self)
-        for known in ("ranks", "first_characters", "last_characters"):
+        for known in ("ranks", "first_characters", "last_characters", "numbered"):
             page.__dict__.pop(known, None)
         page.lines, page.bare = list(self.lines), list(self.bare)
         for index, line in breaks.items():

@@ -63,6 +63,8 @@ def _paragraphs(parts: list[list[str]], words: Vocabulary, marks: Marks) -> list
     for index in [index for index, text in enumerate(texts) if text[-1] in _DASHES]:
         if index + 1 < len(texts) and separators[index + 1] == " ":
             texts[index], separators[index + 1] = mend(texts[index], texts[index + 1], words, marks)
-    pieces = list(chain.from_iterable(zip(separators, lines.marks, texts, strict=True)))
-    bounds = pairwise(3 * start for start in lines.starts)
+    for index, before in lines.marks.items():
+        separators[index] += before
+    pieces = list(chain.from_iterable(zip(separators, texts, strict=True)))
+    bounds = pairwise(2 * start for start in lines.starts)
     return ["".join(pieces[start:end]) + tail for (start, end), tail in zip(bounds, lines.trailing, strict=True)]

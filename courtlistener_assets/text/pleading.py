@@ -10,7 +10,8 @@ that go on from one numbered line to the next, and numbers beside empty lines.
 from __future__ import annotations
 
 import re
-from itertools import accumulate, pairwise
+from collections import deque
+from itertools import pairwise
 
 from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
@@ -43,6 +44,10 @@ _FAR = 800
 _ENDS = (".", "?", "!", ":", ";", '"', "”", ")")
 
 
+#: A number, and where it begins and ends in its line.
+_Number = tuple[int, int, int]
+
+
 class _Column:
     """Lines whose numbers count up. `bare` of them have nothing else, and across `runs` a sentence goes on.
 
@@ -57,23 +62,25 @@ class _Column:
         self.rank = rank
         self.bare = self.runs = self.between = 0
 
-    def add(self, index: int, match: re.Match[str], rank: int) -> None:
+    def add(self, index: int, number: _Number, rank: int) -> None:
         self.between += rank - self.rank
         self.lines.append(index)
-        self.last, self.rank = int(match[1]), rank
-        self.start, self.end = match.span(1)
+        self.last, self.start, self.end = number
+        self.rank = rank
 
-    def goes_on(self, match: re.Match[str], rank: int) -> bool:
-        step = int(match[1]) - self.last
+    def goes_on(self, number: _Number, rank: int) -> bool:
+        value, start, end = number
+        step = value - self.last
         near = 0 < step <= _MAX_STEP and rank - self.rank <= _MAX_BETWEEN * step
-        return near and self.is_beside(*match.span(1))
+        return near and self.is_beside(start, end)
 
-    def is_above(self, match: re.Match[str]) -> bool:
+    def is_above(self, number: _Number) -> bool:
         """Whether a number can go on with the numbers of a page that is not the one before."""
-        return len(self.lines) >= _MIN_COLUMN and self.is_beside(*match.span(1))
+        _, start, end = number
+        return len(self.lines) >= _MIN_COLUMN and self.is_beside(start, end)
 
     def is_beside(self, start: int, end: int) -> bool:
-        return min(abs(self.start - start), abs(self.end - end)) <= _TOLERANCE
+        return abs(self.start - start) <= _TOLERANCE or abs(self.end - end) <= _TOLERANCE
 
     def has_own_lines(self) -> bool:
         """Whether the numbers stand between the lines of the text and not beside them."""
@@ -125,16 +132,14 @@ def _may_count(page: PageLines) -> bool:
     likely = page.beginning_with(_DIGIT)
     if len(likely) <= _MIN_STEPS:
         return False
-    numbers = [(int(match[1]), index) for index in likely if (match := _SIGN.match(page.lines[index]))]
-    if len(numbers) <= _MIN_STEPS:
-        return False
-    starts = [0, *accumulate(map(len, page.lines))]
-    steps = [
-        0 < after - before <= _MAX_STEP and starts[place] + place - starts[above] - above <= _FAR
-        for (before, above), (after, place) in pairwise(numbers)
-    ]
-    sums = [0, *accumulate(steps)]
-    return any(after - before >= _MIN_STEPS for before, after in zip(sums, [*sums[_WINDOW:], sums[-1]], strict=False))
+    matches = ((index, match) for index in likely if (match := _SIGN.match(page.lines[index])))
+    steps: deque[bool] = deque(maxlen=_WINDOW)
+    for (above, before), (place, after) in pairwise(matches):
+        counts = 0 < int(after[1]) - int(before[1]) <= _MAX_STEP
+        steps.append(counts and sum(map(len, page.lines[above:place])) + place - above <= _FAR)
+        if steps[-1] and sum(steps) >= _MIN_STEPS:
+            return True
+    return False
 
 
 def _columns(lines: list[str]) -> list[_Column]:
@@ -147,8 +152,9 @@ def _columns(lines: list[str]) -> list[_Column]:
             continue
         line = lines[index]
         match = _NUMBER.match(line) if text[0].isdigit() else None
-        if match and (column := _column_of(match, rank, found)):
-            column.add(index, match, rank)
+        number = (int(match[1]), *match.span(1)) if match else None
+        if match and number and (column := _column_of(number, rank, found)):
+            column.add(index, number, rank)
             text = line[match.end() :].strip()
             column.bare += not text
             if text:
@@ -163,14 +169,14 @@ def _columns(lines: list[str]) -> list[_Column]:
     return found
 
 
-def _column_of(match: re.Match[str], rank: int, found: list[_Column]) -> _Column | None:
+def _column_of(number: _Number, rank: int, found: list[_Column]) -> _Column | None:
     for column in reversed(found[-_MAX_OPEN:]):
-        if column.goes_on(match, rank):
+        if column.goes_on(number, rank):
             return column
-    number = int(match[1])
-    if number > _MAX_NUMBER and not any(column.last < number and column.is_above(match) for column in found):
+    value = number[0]
+    if value > _MAX_NUMBER and not any(column.last < value and column.is_above(number) for column in found):
         return None
-    found.append(_Column(int(match[1]), rank))
+    found.append(_Column(value, rank))
     return found[-1]
 
 

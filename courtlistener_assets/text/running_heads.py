@@ -13,12 +13,11 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from itertools import chain, compress, pairwise
+from itertools import compress, pairwise
 
 from courtlistener_assets.text.page_lines import PageLines
 
-_DIGITS = re.compile(r"\d+")
-_DIGIT = re.compile(r"[0-9]")
+_DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"  +")
 #: A running head that counts the pages: the number first, or last after a wide space.
 _COUNTING = re.compile(r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})|(?:Cite as|Page)\b.*[\s)](\d{1,5})")
@@ -44,6 +43,7 @@ _MOST_HEADS = 12
 _SHORT_WORD = 3
 _MIN_CAPITALS = 0.3
 _MIN_CAPITAL_LETTERS = 8
+_SMALL_LETTERS = re.compile(rf"(?:[^a-z]*[a-z]){{{_MIN_CAPITAL_LETTERS}}}")
 #: A head that comes on two pages only must not end like text.
 _TEXT_ENDS = (".", ",", ";", ":")
 
@@ -51,10 +51,8 @@ _TEXT_ENDS = (".", ",", ";", ":")
 def repeated_lines(page: PageLines) -> list[list[int]]:
     """The places of lines that come again, seldom close together. Numbers may differ if one is at an end."""
     keys = list(page.texts)
-    ends = (page.first_characters, page.last_characters)
-    numbered = sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
-    alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in numbered])))
-    for place, key in zip(numbered, alike.split("\n"), strict=False):
+    alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in page.numbered])))
+    for place, key in zip(page.numbered, alike.split("\n"), strict=False):
         keys[place] = key
     counts = Counter(keys)
     if len(counts) == len(keys):
@@ -168,14 +166,17 @@ def heads_between(page: PageLines, furniture: Collection[int], others: Collectio
 
 def _counting_lines(page: PageLines) -> list[int]:
     """Lines with a number at an end and the rest in capitals, as the name of a case on one of its pages."""
-    ends = chain(_DIGIT.finditer(page.first_characters), _DIGIT.finditer(page.last_characters))
-    lines = {page.seen[digit.start()] for digit in ends}
     return [
-        index for index in sorted(lines) if _COUNTING.fullmatch(page.bare[index]) and _is_in_capitals(page.bare[index])
+        page.seen[rank]
+        for rank in page.numbered
+        if _is_in_capitals(line := page.texts[rank]) and _COUNTING.fullmatch(line)
     ]
 
 
 def _is_in_capitals(line: str) -> bool:
+    """Most lines are text, whose first words tell."""
+    if _SMALL_LETTERS.match(line):
+        return False
     return sum(map(str.isupper, line)) >= _MIN_CAPITAL_LETTERS > sum(map(str.islower, line))
 
 

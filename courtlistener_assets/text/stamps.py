@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from courtlistener_assets.text.page_lines import PageLines
@@ -60,6 +61,7 @@ _FOREIGN_SHARE = 0.2
 _LONGEST_PIECE = 60
 _LONGEST_COUNT = 12
 _REACH = 3
+_DIGIT = re.compile(r"\d")
 _COUNT = re.compile(r"(?:of )?#?:?\d{1,6}(?: of \d{1,5})?")
 _ANNOUNCES = ("of", "page", "pg", "pageid", "page id", "#", "#:", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 _PAIRED = frozenset({"case", "document", "filed", "page", "system"})
@@ -133,10 +135,13 @@ def _parts(line: str, *, damaged: bool = False) -> _Parts:
     return _Parts(frozenset(kinds), numbers, foreign, words, small)
 
 
+@lru_cache(maxsize=1_024)  # heads come again on each page
 def is_piece(line: str) -> bool:
     """Whether a line can be a part of a stamp: labels and numbers, nothing else."""
     if len(line) > _LONGEST_PIECE or line.endswith(_TEXT_ENDS):
         return False
+    if not _DIGIT.search(line):
+        return line in _BARE_LABELS
     parts = _parts(line)
     return bool(not parts.foreign and (parts.kinds & _PAIRED if parts.numbers else line in _BARE_LABELS))
 

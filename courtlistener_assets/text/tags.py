@@ -7,8 +7,8 @@ other attributes. Does not belong here: what the roles do to the text (`markup.p
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END
@@ -70,7 +70,8 @@ TAG_SIZE = 1_000
 _CDATA = "<![CDATA["
 
 
-class Tag(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tag:
     """A tag. `text` is what replaces it in the stream; a `single` element has no end tag."""
 
     name: str
@@ -93,20 +94,14 @@ def without_broken_tags(text: str) -> str:
     return _BROKEN.sub("", text) if "<" in text else text
 
 
-@lru_cache(maxsize=8_192)
-def known_tag(source: str) -> Tag:
-    """What a tag means. Tags are few and alike, so that most are looked up; not meant for those above `TAG_SIZE`."""
-    return read_tag(source)
-
-
-def read_tag(source: str) -> Tag:
-    """What a tag means, read from its source."""
+def read_tag(source: str, *, links: bool) -> Tag:
+    """What a tag means, read from its source. Only with `links`, those of links leave their signs in the stream."""
     named = _NAME.match(source)
     if not named or source[1] in "!?":
         return Tag("", "inline", "")
     name = named[2].lower()
     if named[1]:
-        return _end_tag(name)
+        return _end_tag(name, links)
     found = _attributes(source) if "=" in source else {}
     own = found.get("id", "").lower()
     return _start_tag(
@@ -117,7 +112,12 @@ def read_tag(source: str) -> Tag:
         found.get("href", "")[:1],
         found.get("label", "") if name in _FOOTNOTES else "",
         name in _EMPTY or source.endswith("/>"),
+        links,
     )
+
+
+#: The same for tags without and with links, of fewer than `TAG_SIZE` characters: they are few and alike.
+known_tag = {links: lru_cache(maxsize=8_192)(partial(read_tag, links=links)) for links in (False, True)}
 
 
 def _attributes(source: str) -> dict[str, str]:
@@ -128,20 +128,22 @@ def _attributes(source: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1_024)
-def _end_tag(name: str) -> Tag:
-    text = {"author": JOIN, "a": LINK_END}.get(name, BLOCK if name in _BLOCKS else "")
+def _end_tag(name: str, links: bool) -> Tag:
+    text = {"author": JOIN, "a": LINK_END if links else ""}.get(name, BLOCK if name in _BLOCKS else "")
     return Tag(name, "inline", text, ends=True)
 
 
 @lru_cache(maxsize=4_096)
-def _start_tag(name: str, classes: str, says: str, own_id: str, href: str, label: str, single: bool) -> Tag:
+def _start_tag(
+    name: str, classes: str, says: str, own_id: str, href: str, label: str, single: bool, links: bool
+) -> Tag:
     """The tag of an element with these attributes: of `id` and `href`, only what tells what the element is."""
     class_names = frozenset(classes.split())
     role = _role(name, class_names, says, own_id, href)
     text = {"line": LINE, "row": LINE, "cell": CELL}.get(role, "")
     if name in _BLOCKS and role not in ("page", "note", "run"):
         text = BLOCK if "inline" not in class_names else ""
-    elif name == "a" and role == "inline" and href:
+    elif links and name == "a" and role == "inline" and href:
         text = LINK
     numbered = _NOTE_ID.fullmatch(own_id) if role == "footnote" else None
     return Tag(name, role, text, single=single, label=label or (numbered[1] if numbered else ""))

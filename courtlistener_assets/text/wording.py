@@ -37,7 +37,7 @@ _COMMON_ABBREVIATION = re.compile(
 _LONGEST_ABBREVIATION = 8
 #: A heading that is only the number of its section.
 _NUMERAL = re.compile(r"(?:[IVXL]+|[A-H])\.?")
-LONGEST_NUMERAL = 6
+_LONGEST_NUMERAL = 6
 _LABELLED = re.compile(r"(?:[IVXL]{1,6}|[A-Z]|\d{1,2})[.)]\s")
 #: Small words that no line of a caption or heading ends with unless the next goes on with it.
 # fmt: off
@@ -132,7 +132,7 @@ def is_cut(text: str) -> bool:
 
 def is_numeral(text: str) -> bool:
     """Whether a line is nothing but the number of a section."""
-    return len(text) <= LONGEST_NUMERAL and bool(_NUMERAL.fullmatch(text))
+    return len(text) <= _LONGEST_NUMERAL and bool(_NUMERAL.fullmatch(text))
 
 
 def is_capitals(text: str) -> bool:

@@ -57,6 +57,10 @@ NOTES = {
         '<a href="#fnref:7">\u21a9</a></li></ol>',
         [("7", "A note.")],
     ),
+    "linked from another page, with a dot": (
+        '<p>It rained.<sup>1</sup></p><div class="footnote"><p><a href="/n"><sup>1</sup></a>. A note.</p></div>',
+        [("1", "A note.")],
+    ),
 }
 
 
