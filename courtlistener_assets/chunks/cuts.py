@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import nupunkt
 
@@ -27,7 +28,8 @@ _MARKS = r"(?:\s?['\"\u2019”)\]»])*"
 _SENTENCE_END = re.compile(rf"[.?!。\uff01\uff1f]{_MARKS}(?:\s?\[?(?:\d{{1,3}}|[*†‡]{{1,3}})\]?)?{_MARKS}\s*$")
 #: What may stand between the mark that ends a paragraph and its end, and these marks.
 _CLOSING = " \n\t'\"\u2019”)]»"
-_CLOSED = (".", "?", "!", ":", ";", "。", "\uff01", "\uff1f")
+_STOPS = (".", "?", "!", "。", "\uff01", "\uff1f")
+_CLOSED = (*_STOPS, ":", ";")
 #: Blank lines up to the last one, so that no paragraph begins with a line break.
 _PARAGRAPH_GAP = re.compile(r"\n\n+(?:\s*[\r\n])?")
 #: A sentence that only supports the one before it, which a cut between them would leave without its authority.
@@ -61,6 +63,8 @@ class Cuts:
         self._text = text
         #: Where the paragraphs end, with the blank lines after them. They cover the text.
         self.paragraph_ends = _paragraph_ends(text)
+        #: Those with a paragraph after them that is short enough to be a heading.
+        self._before_short = [end for end, after in pairwise(self.paragraph_ends) if after - end <= LONGEST]
         self._qualities: dict[int, int] = {}
 
     def paragraphs(self, low: int, high: int, least: int = INSIDE) -> Iterator[tuple[int, int]]:
@@ -68,23 +72,15 @@ class Cuts:
 
         Some that are worse than `least` are left out.
         """
-        ends = self.paragraph_ends
-        index = bisect_right(ends, high) - 1
-        while index >= 0 and ends[index] > low:
-            if least < SECTION or self._has_short_one_below(index):
-                yield ends[index], self._quality(index)
-            index -= 1
+        ends = self._before_short if least == SECTION else self.paragraph_ends
+        for number in range(bisect_right(ends, high) - 1, bisect_right(ends, low) - 1, -1):
+            yield ends[number], self._quality(ends[number])
 
-    def _has_short_one_below(self, index: int) -> bool:
-        return index + 1 < len(self.paragraph_ends) and (
-            self.paragraph_ends[index + 1] - self.paragraph_ends[index] <= LONGEST
-        )
-
-    def _quality(self, index: int) -> int:
-        """How good it is to cut after a paragraph."""
-        quality = self._qualities.get(index)
+    def _quality(self, end: int) -> int:
+        """How good it is to cut at the end of a paragraph."""
+        quality = self._qualities.get(end)
         if quality is None:
-            quality = self._qualities[index] = self._judge(index)
+            quality = self._qualities[end] = self._judge(bisect_left(self.paragraph_ends, end))
         return quality
 
     def _judge(self, index: int) -> int:
@@ -95,7 +91,7 @@ class Cuts:
             return INSIDE
         if not _ends_like_sentence(bare):
             return INSIDE
-        short = self._has_short_one_below(index)
+        short = index + 1 < len(ends) and ends[index + 1] - end <= LONGEST
         head = text[end : ends[index + 1] if short else end + _TAIL].strip()
         if end - start < LONGEST and is_heading(text[start:end].strip(), head):
             return INSIDE
@@ -103,7 +99,7 @@ class Cuts:
             return INSIDE
         if short and is_heading(head):
             return SECTION
-        if goes_on(bare, head) and end - start > _LINE:
+        if end - start > _LINE and goes_on(bare, head):
             return INSIDE
         if short and len(head) <= _SHORT and not head.rstrip(_CLOSING).endswith(_CLOSED) and is_capitalized(head):
             return SECTION
@@ -115,7 +111,7 @@ class Cuts:
             index = bisect_left(self.paragraph_ends, high)
             begin, end = self.paragraph_ends[index - 1] if index else 0, self.paragraph_ends[index]
             if high == end:
-                yield end, self._quality(index)
+                yield end, self._quality(end)
             floor = max(low, begin, high - _WINDOW)
             for place in reversed(_sentence_ends(self._text, (begin, end), floor, high)):
                 yield place, CITED if _CITATION.match(self._text, place) else SENTENCE
@@ -150,7 +146,7 @@ def ends_at_sentence(text: str) -> bool:
 
 
 def _ends_like_sentence(tail: str) -> bool:
-    return bool(_SENTENCE_END.search(tail)) and not breaks_off(tail)
+    return (tail.endswith(_STOPS) or bool(_SENTENCE_END.search(tail))) and not breaks_off(tail)
 
 
 def notes_begin(text: str, footnotes: Sequence[tuple[int, int]]) -> int:

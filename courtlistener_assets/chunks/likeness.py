@@ -11,7 +11,8 @@ import heapq
 import re
 import sqlite3
 from array import array
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import accumulate
 
 _WORD = re.compile(r"\w+")
 _SHINGLE_WORDS = 6
@@ -63,15 +64,11 @@ class NearTexts:
 
 def _sketch(text: str) -> array[int]:
     """The smallest hashes of the text's shingles, in order; the same on every machine."""
-    runs = _runs(text)
-    if len(runs) < _MIN_SHINGLES:
+    hashed = {hashlib.blake2b(run, digest_size=8).digest() for run in _runs(text)}
+    if len(hashed) < _MIN_SHINGLES:
         return array("q")
-    return array("q", heapq.nsmallest(_SKETCH, map(_hash, runs)))
-
-
-def _hash(run: str) -> int:
-    # One bit less than the digest has: SQLite's integers are signed.
-    return int.from_bytes(hashlib.blake2b(run.encode(errors="replace"), digest_size=8).digest(), "big") >> 1
+    # One bit less than a digest has: SQLite's integers are signed.
+    return array("q", (int.from_bytes(digest, "big") >> 1 for digest in heapq.nsmallest(_SKETCH, hashed)))
 
 
 def _alike(one: array[int], other: array[int]) -> float:
@@ -88,10 +85,11 @@ def share_contained(part: str, whole: str) -> float:
     """The share of a text's runs of six words that are in another text, too; 1.0 if all of its words are, in order."""
     if " ".join(_WORD.findall(part.lower())) in " ".join(_WORD.findall(whole.lower())):
         return 1.0
-    runs = _runs(part)
-    return len(runs & _runs(whole)) / len(runs) if runs else 0.0
+    runs = set(_runs(part))
+    return len(runs.intersection(_runs(whole))) / len(runs) if runs else 0.0
 
 
-def _runs(text: str) -> set[str]:
-    words = _WORD.findall(text.lower())
-    return {" ".join(words[start : start + _SHINGLE_WORDS]) for start in range(len(words) - _SHINGLE_WORDS + 1)}
+def _runs(text: str) -> Iterator[bytes]:
+    words = " ".join(_WORD.findall(text.lower())).encode()
+    starts = [0, *accumulate(len(word) + 1 for word in words.split(b" "))]
+    return (words[start : after - 1] for start, after in zip(starts, starts[_SHINGLE_WORDS:], strict=False))

@@ -78,7 +78,7 @@ _DRAWN = re.compile(r"[.·•_*~|=\u2014\u2013-]+$")
 
 def quality_of(text: str) -> Quality:
     """What most of a chunk is; `prose` if nothing else is sure."""
-    prose = sum(map(text.count, _SMALL_WORDS)) * _PROSE > len(text)
+    prose = _is_prose(text)
     tabs = text.count("\t")
     if prose and tabs < _ROWS and not any(map(text.__contains__, _SERVICE)):
         return "prose"
@@ -90,6 +90,15 @@ def quality_of(text: str) -> Quality:
     if _is_signature(text, lines):
         return "signature"
     return "ocr_noise" if not prose and _is_noise(text) else "prose"
+
+
+def _is_prose(text: str) -> bool:
+    small = 0
+    for word in _SMALL_WORDS:
+        small += text.count(word)
+        if small * _PROSE > len(text):
+            return True
+    return False
 
 
 def _are_authorities(text: str, lines: list[str]) -> bool:

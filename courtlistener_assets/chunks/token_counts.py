@@ -26,7 +26,8 @@ _MODEL = "gpt-4"
 _LONGEST_WORD = 64
 #: Long words of so few different characters are lines and leaders, such as ______ or . . . . and worth counting well.
 _DRAWN_CHARACTERS = 3
-_REMEMBERED = 100_000
+#: So many words are remembered for good, and so many of those that came last.
+_REMEMBERED, _LATEST = 100_000, 20_000
 
 
 class Tokenizer(Protocol):
@@ -82,51 +83,72 @@ class _NotAWord(Exception):
     """White space beside a space, which the encoding does not split there."""
 
 
-class _WordCounts(dict[str, int]):
+class _Remembered(dict[str, int]):
+    """Counts that were found once. The first are remembered for good, and beside them the latest.
+
+    What comes often comes early. But each document has words of its own, names above all, which come again in it.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, int] = {}
+
+    def __missing__(self, part: str) -> int:
+        count = self._latest.get(part)
+        if count is None:
+            count = self._found(part)
+            if len(part) <= _LONGEST_WORD:
+                self._remember(part, count)
+        return count
+
+    def _found(self, part: str) -> int:
+        raise NotImplementedError
+
+    def _remember(self, part: str, count: int) -> None:
+        if len(self) < _REMEMBERED:
+            self[part] = count
+            return
+        if len(self._latest) >= _LATEST:
+            self._latest.clear()
+        self._latest[part] = count
+
+
+class _WordCounts(_Remembered):
     """Counts by word. A word that is not there is measured."""
 
-    def __missing__(self, word: str) -> int:
+    def _found(self, word: str) -> int:
         if len(word) <= _LONGEST_WORD:
-            count = _measured(word)
-        elif len(set(word)) <= _DRAWN_CHARACTERS:
+            return _measured(word)
+        if len(set(word)) <= _DRAWN_CHARACTERS:
             return sum(self[word[start : start + _LONGEST_WORD]] for start in range(0, len(word), _LONGEST_WORD))
-        else:
-            return len(word.encode(errors="replace"))  # a token has at least one byte
-        if len(self) < _REMEMBERED:
-            self[word] = count
-        return count
+        return len(word.encode(errors="replace"))  # a token has at least one byte
 
     def of(self, text: str) -> int:
         """The count of all words of a text."""
         return sum(map(self.__getitem__, _word_pattern(text.isascii()).findall(text)))
 
 
-class _SpacedCounts(dict[str, int]):
+class _SpacedCounts(_Remembered):
     """Counts by what stands between two spaces, the one before it included."""
 
     def __init__(self, words: _WordCounts) -> None:
+        super().__init__()
         self._words = words
 
-    def __missing__(self, part: str) -> int:
+    def _found(self, part: str) -> int:
         if not part or part[0].isspace() or part[-1].isspace():
             raise _NotAWord
-        count = self._words.of(" " + part)
-        if len(self) < _REMEMBERED and len(part) <= _LONGEST_WORD:
-            self[part] = count
-        return count
+        return self._words.of(" " + part)
 
 
-class _EdgeCounts(dict[str, int]):
+class _EdgeCounts(_Remembered):
     """Counts by what a text begins with up to a space, or ends with from a space on; it may be a text of one word."""
 
     def __init__(self, words: _WordCounts) -> None:
+        super().__init__()
         self._words = words
 
-    def __missing__(self, part: str) -> int:
-        count = self._words.of(part)
-        if len(self) < _REMEMBERED and len(part) <= _LONGEST_WORD:
-            self[part] = count
-        return count
+    def _found(self, part: str) -> int:
+        return self._words.of(part)
 
 
 def _measured(word: str) -> int:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semantic_text_splitter import TextSplitter
 
-from courtlistener_assets.chunks.token_counts import DEFAULT
+from courtlistener_assets.chunks import token_counts
+from courtlistener_assets.chunks.token_counts import DEFAULT, Cl100kTokenizer
 
 #: Letters, numbers, marks, spaces and signs that the encoding's pattern treats differently.
 CHARACTERS = st.sampled_from("aAbB zZ  \n\n\t'sS're-_.,;:()§¶“”\u2019éßøĳΩж你好½²Ⅳ٣३\u0301\u00a0\u2003🙂0123456789")
@@ -56,3 +57,19 @@ def test_a_lone_surrogate_can_be_counted() -> None:
 def test_the_counts_of_parts_are_those_of_each_by_itself(text: str, places: list[int]) -> None:
     places = sorted(min(place, len(text)) for place in [0, *places])
     assert DEFAULT.counts(text, places) == [DEFAULT.count(text[start:end]) for start, end in pairwise(places)]
+
+
+def test_a_word_that_comes_again_soon_is_not_measured_again_however_many_came_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(token_counts, "_measured", lambda word: measured.append(word) or 1)
+    monkeypatch.setattr(token_counts, "_REMEMBERED", 1)
+    monkeypatch.setattr(token_counts, "_LATEST", 2)
+    tokenizer = Cl100kTokenizer()
+    for word in ("The", "Xyzzy", "Xyzzy", "The"):
+        assert tokenizer.count(word) == 1
+    assert measured == ["The", "Xyzzy"]
+    for word in ("Others", "take", "their", "The", "Xyzzy"):
+        tokenizer.count(word)
+    assert measured == ["The", "Xyzzy", "Others", "take", "their", "Xyzzy"]
