@@ -10,16 +10,20 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from resources.errors import BackupError
 
 _ADDRESS = "--dbname"
+_SERVICE = "courtlistener"
+#: What stands for a password, and is not marked as one by libpq.
+_KEYS = {"scram_client_key", "scram_server_key"}
 #: In the head of a script, which ends with the last one.
 _UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_security"
 
@@ -27,13 +31,13 @@ _UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_secur
 def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
     """Run a program, on the database of a conninfo string; returns what it prints. Raises BackupError.
 
-    `server` is the major version of that server; a program of the same version is preferred. A password is passed in
-    the environment: a list of processes shows arguments to everybody.
+    `server` is the major version of that server; a program of the same version is preferred. No secret is among the
+    arguments: a list of processes shows them to everybody.
     """
-    where, environ = _place_of(address)
-    done = subprocess.run(
-        [_found(name, server), *where, *arguments], capture_output=True, text=True, check=False, env=environ
-    )
+    with _place_of(address) as (where, environ):
+        done = subprocess.run(
+            [_found(name, server), *where, *arguments], capture_output=True, text=True, check=False, env=environ
+        )
     _check(name, done.returncode, done.stderr)
     return done.stdout
 
@@ -43,9 +47,12 @@ def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
 
     pg_restore by itself sets parameters that a server of an older version does not know, and fails.
     """
-    where, environ = _place_of(address)
     options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    with tempfile.TemporaryFile("w+") as said_of_writing, tempfile.TemporaryFile("w+") as said_of_running:
+    with (
+        _place_of(address) as (where, environ),
+        tempfile.TemporaryFile("w+") as said_of_writing,
+        tempfile.TemporaryFile("w+") as said_of_running,
+    ):
         writing = subprocess.Popen(
             [_found("pg_restore", server), "--file=-", *arguments], stdout=subprocess.PIPE, stderr=said_of_writing
         )
@@ -67,12 +74,36 @@ def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
             _check(name, status, said.read())
 
 
-def _place_of(address: str) -> tuple[list[str], dict[str, str]]:
-    """The arguments and the environment by which a program finds a database."""
-    said = conninfo_to_dict(address)
-    password = str(said.pop("password", "") or "")
+@contextmanager
+def _place_of(address: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The arguments and the environment by which a program finds a database, while the block lasts.
+
+    A password goes by PGPASSWORD. No variable takes the other secrets: they stand in a service file, which only its
+    owner can read, and which adds what the arguments do not say. Raises BackupError for one that cannot stand there.
+    """
+    said = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    secrets = {name: said.pop(name) for name in _secret_names() & said.keys()}
+    password = secrets.pop("password", "")
+    environ = {**os.environ, **({"PGPASSWORD": password} if password else {})}
     where = [_ADDRESS, make_conninfo("", **said)] if address else []
-    return where, {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    if not secrets:
+        yield where, environ
+        return
+    if said.get("service") or environ.get("PGSERVICE"):
+        raise BackupError(f"{', '.join(sorted(secrets))} beside a service: write it into the file of the service")
+    for name, value in secrets.items():
+        if value != value.rstrip() or "\n" in value:
+            raise BackupError(f"{name} ends with a blank or has a line break, with which it cannot stand in a file")
+    lines = [f"[{_SERVICE}]", *(f"{name}={value}" for name, value in secrets.items())]
+    with tempfile.NamedTemporaryFile("w", prefix="courtlistener-", encoding="utf-8") as file:  # With mode 0600.
+        file.write("\n".join([*lines, ""]))
+        file.flush()
+        yield where, {**environ, "PGSERVICEFILE": file.name, "PGSERVICE": _SERVICE}
+
+
+def _secret_names() -> set[str]:
+    """The parameters that libpq itself would not show on a screen, and keys that are as good as a password."""
+    return {each.keyword.decode() for each in pq.Conninfo.get_defaults() if each.dispchar == b"*"} | _KEYS
 
 
 def _check(name: str, status: int, said: str) -> None:
