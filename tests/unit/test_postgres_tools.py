@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +66,76 @@ def test_a_secret_that_can_only_be_shown_is_refused(programs: Callable[..., None
     with pytest.raises(BackupError, match="sslpassword") as refused:
         run_tool("pg_dump", [], address)
     assert "s3cret" not in str(refused.value)
+
+
+#: A program that writes down who it is, waits until the command reads more than a pipe holds, and interrupts it, as
+#: `kill` and a closed terminal do.
+_INTERRUPTS = """#!/bin/sh
+echo $$ > "$0.pid"
+echo 'SET row_security = off;'
+head -c 1000000 /dev/zero
+kill -{signal} $PPID
+exec sleep 300
+"""
+#: A program that says so if it came to the end of what it was told, where psql commits.
+_COMMITS = """#!/bin/sh
+echo $$ > "$0.pid"
+cat > /dev/null
+touch "$0.committed"
+"""
+
+
+def _is_gone(program: Path) -> bool:
+    try:
+        os.kill(int(program.with_suffix(".pid").read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Signals interrupt, as they do for the command `courtlistener`."""
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("sent", ["INT", "TERM"])
+def test_an_interrupted_command_ends_its_program(programs: Callable[..., None], tmp_path: Path, sent: str) -> None:
+    programs(pg_dump=_INTERRUPTS.format(signal=sent))
+    with pytest.raises(KeyboardInterrupt):
+        run_tool("pg_dump", [])
+    assert _is_gone(tmp_path / "pg_dump")
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_restore_ends_both_programs_and_commits_nothing(
+    programs: Callable[..., None], tmp_path: Path
+) -> None:
+    programs(pg_restore=_INTERRUPTS.format(signal="TERM"), psql=_COMMITS)
+    with pytest.raises(KeyboardInterrupt):
+        run_script([], "host=127.0.0.1", server=18)
+    assert _is_gone(tmp_path / "pg_restore")
+    assert _is_gone(tmp_path / "psql")
+    assert not (tmp_path / "psql.committed").exists()
+
+
+def test_a_script_that_was_not_written_to_its_end_is_not_committed(
+    programs: Callable[..., None], tmp_path: Path
+) -> None:
+    programs(
+        pg_restore="#!/bin/sh\necho 'SET row_security = off;'\necho 'the file is damaged' >&2\nexit 1", psql=_COMMITS
+    )
+    with pytest.raises(BackupError, match="pg_restore failed: the file is damaged"):
+        run_script([], "host=127.0.0.1", server=18)
+    assert not (tmp_path / "psql.committed").exists()
+
+
+def test_why_psql_ended_early_is_said(programs: Callable[..., None]) -> None:
+    endless = "#!/bin/sh\nwhile echo 'SELECT 1;'; do :; done"
+    programs(pg_restore=endless, psql="#!/bin/sh\necho 'the disk is full' >&2\nexit 3")
+    with pytest.raises(BackupError, match="psql failed: the disk is full"):
+        run_script([], "host=127.0.0.1", server=18)
