@@ -78,7 +78,7 @@ class Watcher:
                 reader.account.account if reader.account else None,
                 reader.outlook,
                 now,
-                reader.settings.last_day(now.date()),
+                reader.settings.last_month,
             )
         return BackfillView(backfill.id, backfill.job, backfill.begun_at, bars, left)
 

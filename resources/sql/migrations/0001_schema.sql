@@ -309,15 +309,17 @@ CREATE TABLE courtlistener.server_counts (
     PRIMARY KEY (asset, partition, sweep)
 );
 
--- How many objects of a sweep the server counted in all months of a court from a first one on, and when.
+-- How many objects of a sweep the server counted in all months of a court from a first one to a last one, and when.
 CREATE TABLE courtlistener.court_counts (
     court_id    text        NOT NULL,
     asset       text        NOT NULL,
     sweep       text        NOT NULL,
     first_month date        NOT NULL,
+    -- Infinite: it was the present one.
+    last_month  date        NOT NULL DEFAULT 'infinity',
     objects     bigint      NOT NULL,
     counted_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (court_id, asset, sweep, first_month)
+    PRIMARY KEY (court_id, asset, sweep, first_month, last_month)
 );
 
 -- Partitions that a run left incomplete because it had to stop, and when to resume them.
