@@ -366,10 +366,12 @@ CREATE TABLE courtlistener.ledgers (
     clock_tolerance_us bigint NOT NULL DEFAULT 0,
     -- By how much Postgres' clock has jumped ahead so far, as the ages of the permits have been corrected.
     clock_corrected_us bigint NOT NULL DEFAULT 0,
-    -- The machine (its boot) on which a worker last locked this row, that machine's steady clock then, and Postgres' clock
-    -- without the corrections, microseconds: by these a worker that begins there knows whether Postgres' has jumped since.
+    -- The machine (its boot) on which a worker last locked this row, that machine's steady clock when the worker asked for
+    -- Postgres' clock, how long it had to wait for it, and what it showed, without the corrections, microseconds: by these
+    -- a worker that begins there knows whether Postgres' has jumped since.
     seen_from text NOT NULL DEFAULT '',
     seen_steady_us bigint NOT NULL DEFAULT 0,
+    seen_took_us bigint NOT NULL DEFAULT 0,
     seen_clock_us bigint NOT NULL DEFAULT 0,
     -- [{"limit": 5, "seconds": 60, "foreign": 0, "foreign_until_us": 0}, ..], Unix microseconds.
     windows jsonb NOT NULL,
