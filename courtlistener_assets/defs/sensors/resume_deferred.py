@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 
 import dagster as dg
 from dagster import DagsterInstance
@@ -144,6 +145,30 @@ def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
     return list(groups.values())
 
 
+def _requests(
+    context: dg.SensorEvaluationContext,
+    backlog: Backlog,
+    due: Sequence[Deferral],
+    names: Names,
+    is_partition: IsPartition,
+    accounts: Sequence[str],
+) -> Iterator[dg.RunRequest]:
+    """Request the runs that resume what is due, one after the other; what has no partition here is put off."""
+    for group in _by_partition(due):
+        known = [each for each in group if is_partition(each.asset, each.partition)]
+        unknown = [each for each in group if each not in known]
+        for each in unknown:
+            context.log.warning(f"{each.asset} has no partition {each.partition} here: its deferral waits")
+        theirs = [each for each in unknown if each.account and each.account not in accounts]
+        ours = [each for each in unknown if each not in theirs]
+        backlog.deferrals.defer_again(ours, wait_seconds=UNKNOWN_PARTITION_SECONDS)
+        backlog.deferrals.defer_again(theirs, wait_seconds=RESUME_PAUSE_SECONDS)
+        if known:
+            request = resume_request(known, names, is_partition)
+            backlog.deferrals.mark_requested(known, str(request.run_key))
+            yield request
+
+
 def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
     """Make the sensor; `is_partition` says which partitions still exist, `jobs` are those of the location."""
 
@@ -168,26 +193,8 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
         if reason := _no_room(courtlistener, down) if due else _next_deferral(backlog):
             yield dg.SkipReason(reason)
             return
-        requested, most = (
-            0,
-            1 if down else MOST_RUNS,
-        )  # While the server is down the first run asks whether it still is.
-        for group in _by_partition(due):
-            known = [each for each in group if is_partition(each.asset, each.partition)]
-            unknown = [each for each in group if each not in known]
-            for each in unknown:
-                context.log.warning(f"{each.asset} has no partition {each.partition} here: its deferral waits")
-            theirs = [each for each in unknown if each.account and each.account not in accounts]
-            ours = [each for each in unknown if each not in theirs]
-            backlog.deferrals.defer_again(ours, wait_seconds=UNKNOWN_PARTITION_SECONDS)
-            backlog.deferrals.defer_again(theirs, wait_seconds=RESUME_PAUSE_SECONDS)
-            if not known:
-                continue
-            request = resume_request(known, names, is_partition)
-            backlog.deferrals.mark_requested(known, str(request.run_key))
-            yield request
-            requested += 1
-            if requested == most:
-                break
+        # While the server is down the first run asks whether it still is.
+        wanted = _requests(context, backlog, due, names, is_partition, accounts)
+        yield from islice(wanted, 1 if down else MOST_RUNS)
 
     return resume_deferred
