@@ -20,6 +20,7 @@ from courtlistener_assets.download import choice
 from courtlistener_assets.download.bulk.source import DEFAULT_URL
 from courtlistener_assets.download.courts import check_courts
 from courtlistener_assets.download.jurisdictions import jurisdictions
+from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream
 from courtlistener_assets.logs import JSON, TEXT
 from courtlistener_assets.vectors.names import checked_embed, checked_vector_store
@@ -31,6 +32,7 @@ from resources.courtlistener.token import TokenFile
 from resources.errors import SettingError
 from resources.legacy import airflow_connection
 from resources.quota.permits import Window
+from resources.records.model import Scope
 
 # ruff: noqa: RUF009 -- `_setting` makes a dataclass's field, which is what that rule requires.
 
@@ -301,6 +303,12 @@ class Settings:
     def last_day(self, today: date) -> date:
         """A day of the last month that has a partition: `today`, unless the months end before."""
         return min(today, self.last_month or today)
+
+    @property
+    def scope(self) -> Scope:
+        """The courts and months whose objects are stored."""
+        end = CourtMonth("", self.last_month).next_month if self.last_month else None
+        return Scope(frozenset(self.courts), self.first_month, end)
 
     @property
     def chosen_streams(self) -> tuple[Stream, ...]:

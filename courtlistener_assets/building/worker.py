@@ -27,16 +27,24 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with Connection(int(sys.argv[1])) as parent:
-        job = parent.recv()
-        logs.configure(job.log_format)
-        builder = job.builder()
-        while True:
-            try:
-                partition = parent.recv()
-            except EOFError:
-                return
-            parent.send_bytes(_pickled(_outcome(builder, partition)))
+    try:
+        with Connection(int(sys.argv[1])) as parent:
+            _build(parent)
+    finally:
+        # The interpreter ends now, where nobody takes notice of an exception but to print it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _build(parent: Connection) -> None:
+    job = parent.recv()
+    logs.configure(job.log_format)
+    builder = job.builder()
+    while True:
+        try:
+            partition = parent.recv()
+        except EOFError:
+            return
+        parent.send_bytes(_pickled(_outcome(builder, partition)))
 
 
 def _outcome(builder: Builder, partition: Partition) -> Built | Exception:
@@ -61,7 +69,8 @@ def _pickled(outcome: Built | Exception) -> bytes:
 
 
 def _leave(*_: object) -> NoReturn:
-    """Roll back and delete what is not finished."""
+    """Roll back and delete what is not finished, undisturbed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(1)
 
 

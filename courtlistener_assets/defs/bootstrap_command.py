@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -19,6 +19,7 @@ from courtlistener_assets.download.bulk.bootstrap import Outcome, Reached
 from courtlistener_assets.download.choice import known_tables
 from courtlistener_assets.operations.bootstrap import Plan, carry_out
 from courtlistener_assets.operations.completion import complete
+from courtlistener_assets.operations.dagster_instance import dagster_instance
 from courtlistener_assets.operations.pace import Pace
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
@@ -30,7 +31,10 @@ _SAY_SECONDS = 5.0
 
 
 def fill(plan: Plan, settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> str:
-    """Carry out a plan; returns what became of it, in sentences."""
+    """Carry out a plan; returns what became of it, in sentences.
+
+    Raises SettingError before anything is done if the instance of DAGSTER_HOME cannot be opened.
+    """
     pace, last = Pace(plan.bytes_a_second), [0.0]
 
     def told(reached: Reached) -> None:
@@ -38,12 +42,12 @@ def fill(plan: Plan, settings: Settings, environ: Mapping[str, str], say: Callab
             last[0] = time.monotonic()
             say(pace.line(reached))
 
-    with closing(Database(settings.postgres_url)) as database:
+    with _dagster(environ) as instance, closing(Database(settings.postgres_url)) as database:
         store = RecordStore(database, known_tables())
         store.prepare([table.name for table in known_tables()])
         outcome = carry_out(plan, settings, store, f"bootstrap-{datetime.now(UTC):%Y%m%dT%H%M%S}", told)
         completion = complete(outcome.months, settings, database)
-        green = _tell_dagster(outcome, plan, settings, database) if environ.get("DAGSTER_HOME") else 0
+        green = _tell_dagster(instance, outcome, plan, settings, database) if instance else 0
     stored = {**outcome.stored, "citations": outcome.citations}
     counts = ", ".join(f"{count:,} {name}" for name, count in stored.items() if count) or "nothing new"
     shown = f"; {green:,} months turned green" if green else ""
@@ -51,10 +55,19 @@ def fill(plan: Plan, settings: Settings, environ: Mapping[str, str], say: Callab
     return f"Stored: {counts}, as of {plan.dump.watermark:%Y-%m-%d}{shown}{left_out}. {completion}"
 
 
-def _tell_dagster(outcome: Outcome, plan: Plan, settings: Settings, database: Database) -> int:
-    """Tell the instance of DAGSTER_HOME which months are complete; returns how many it was told of."""
+@contextmanager
+def _dagster(environ: Mapping[str, str]) -> Iterator[dg.DagsterInstance | None]:
+    home = environ.get("DAGSTER_HOME", "").strip()
+    with dagster_instance(home, environ) if home else nullcontext() as instance:
+        yield instance
+
+
+def _tell_dagster(
+    instance: dg.DagsterInstance, outcome: Outcome, plan: Plan, settings: Settings, database: Database
+) -> int:
+    """Tell an instance which months are complete; returns how many it was told of."""
     count = 0
-    with warnings.catch_warnings(), dg.DagsterInstance.get() as instance:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for event in green_months(outcome, plan.dump.day, RecordAudit(database), settings, Names()):
             instance.report_runless_asset_event(event)

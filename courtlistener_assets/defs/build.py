@@ -53,7 +53,6 @@ from resources.dagster_resources import (
     RedisResource,
 )
 from resources.errors import SettingError
-from resources.records.model import Scope
 from resources.records.tables import Members
 from resources.telemetry import tracing
 
@@ -104,7 +103,7 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     cron, every = catch_up_times(settings.catch_up)
     by_month = [stream for stream in streams if stream.by_month]
     jobs = asset_jobs(streams, names, corpus=bool(settings.corpus_courts))
-    scope = Scope(frozenset(courts), settings.first_month)
+    scope = settings.scope
     for dockets in (stream for stream in streams if stream.name == DOCKETS):
         jobs = {**jobs, LOOK_UP_FAILED_DOCKETS: look_up_failed_dockets_job(dockets, scope, names)}
     assets = [download_asset(stream, streams, scope, months, settings, names) for stream in streams]
@@ -113,9 +112,7 @@ def _definitions(settings: Settings, names: Names) -> dict[str, Any]:
     schedules = [quota_usage_schedule(names)]
     if by_month:
         of_courts = courts_and_groups(courts, settings.grouped)
-        assets.append(
-            court_changes_asset(of_courts, courts, settings.grouped, settings.first_month, by_month, names, every=every)
-        )
+        assets.append(court_changes_asset(of_courts, courts, settings.grouped, scope, by_month, names, every=every))
         sweeps = [sweep.name for stream in by_month for sweep in stream.changes]
         checked.append(Checked(COURT_CHANGES, of_courts, sweeps, all_tables(by_month)))
         schedules.append(current_months_schedule(names, jobs, courts, months))

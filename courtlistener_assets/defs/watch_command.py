@@ -20,7 +20,7 @@ from dagster import DagsterInstance
 from courtlistener_assets.defs.active_runs import PARTITION_TAG
 from courtlistener_assets.defs.backfills import Backfill, running_backfills
 from courtlistener_assets.defs.names import VECTOR_INPUTS
-from courtlistener_assets.operations.dagster_variables import known_to_dagster
+from courtlistener_assets.operations.dagster_instance import dagster_instance
 from courtlistener_assets.operations.remaining import remaining_of
 from courtlistener_assets.operations.watch.reading import Reader
 from courtlistener_assets.operations.watch.view import BackfillView, Bar, Downloads, Runs, Trouble, View
@@ -78,7 +78,7 @@ class Watcher:
                 reader.account.account if reader.account else None,
                 reader.outlook,
                 now,
-                reader.settings.last_day(now.date()),
+                reader.settings.last_month,
             )
         return BackfillView(backfill.id, backfill.job, backfill.begun_at, bars, left)
 
@@ -124,12 +124,12 @@ def _reason(event: dg.DagsterEvent | None) -> str:
 
 @contextmanager
 def instance_of(environ: Mapping[str, str]) -> Iterator[DagsterInstance | None]:
-    """The instance of DAGSTER_HOME; None if there is none."""
+    """The instance of DAGSTER_HOME; None if there is none. Raises SettingError if it cannot be opened."""
     home = environ.get("DAGSTER_HOME", "").strip()
     if not home or not (Path(home) / "dagster.yaml").exists():
         yield None
         return
-    with known_to_dagster(environ), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with dg.DagsterInstance.from_config(home) as instance:
+        with dagster_instance(home, environ) as instance:
             yield instance

@@ -25,11 +25,12 @@ class Courts:
     """What is caught up by one walk: a court (`ca9`), or all courts of a `jurisdiction` (`FD`).
 
     Of the courts of a jurisdiction only those that are configured are stored, and nothing of months before
-    `first_month`.
+    `first_month` or, if there is an `end`, from that day on.
     """
 
     id: str
     first_month: date
+    end: date | None = None
     jurisdiction: bool = False
 
     def __str__(self) -> str:
@@ -42,8 +43,13 @@ class Courts:
 
     @property
     def filter_values(self) -> dict[str, str]:
-        """The values of {court}, which may be a jurisdiction, and {first_day}."""
-        return {"court": self.id, "first_day": self.first_month.isoformat()}
+        """The values of {court}, which may be a jurisdiction, {first_day} and {end}."""
+        end = self.end.isoformat() if self.end else ""
+        return {"court": self.id, "first_day": self.first_month.isoformat(), "end": end}
+
+    def scope(self, courts: Sequence[str]) -> Scope:
+        """What is stored; `courts` are the configured ones of the selection."""
+        return Scope(frozenset(courts), self.first_month, self.end)
 
     def sweeps(self, stream: Stream) -> tuple[Sweep, ...]:
         """The sweeps of a stream."""
@@ -64,7 +70,7 @@ def catch_up(
     what has none that is stored belongs to no month that is stored, and is left out. Streams that the account may not
     use are `refused`; once it may, they are asked for what was modified since their own last pass.
     """
-    scoped = replace(sweeper, scope=Scope(frozenset(courts), selection.first_month))
+    scoped = replace(sweeper, scope=selection.scope(courts))
     walks = _Walks(scoped, selection, since, {stream.name for stream in streams})
     for stream in streams:
         try:

@@ -28,13 +28,14 @@ _MOST_NESTED = 64
 
 @dataclass(frozen=True)
 class Sweep:
-    """One walk by id over an endpoint; the values of `filters` may use {court}, {first_day} and {next_month}.
+    """One walk by id over an endpoint; the values of `filters` may use {court}, {first_day}, {next_month} and {end}.
 
-    It begins behind the id `after_id`. `by` is the table of the children whose dates it goes by, if not by the
-    objects' own or their parents'. `status_filter` is its way to the precedential status of decisions. `modified` is
-    the date by which a pass finds what changed; `beside` the sweep beside whose increments this one is walked, if it
-    exists for them only. `any_month`: what it brings is stored whatever its own date, since that of a child counts.
-    `parents_of`: it brings the parents of what was modified of a stream, which list these.
+    A filter with {end} is left out where there is none. The walk begins behind the id `after_id`. `by` is the table of
+    the children whose dates it goes by, if not by the objects' own or their parents'. `status_filter` is its way to the
+    precedential status of decisions. `modified` is the date by which a pass finds what changed; `beside` the sweep
+    beside whose increments this one is walked, if it exists for them only. `any_month`: what it brings is stored
+    whatever its own date, since that of a child counts. `parents_of`: it brings the parents of what was modified of a
+    stream, which list these.
     """
 
     name: str
@@ -58,7 +59,11 @@ class Sweep:
 
     def params(self, partition: Selection) -> dict[str, str]:
         """The query parameters that select this sweep's objects for a partition."""
-        return {name: template.format(**partition.filter_values) for name, template in self.filters.items()}
+        values = partition.filter_values
+        wanted = {
+            name: template for name, template in self.filters.items() if "{end}" not in template or values.get("end")
+        }
+        return {name: template.format(**values) for name, template in wanted.items()}
 
     def month_of(self, partition: Selection) -> date | None:
         """The month by whose dates the sweep selects, if it does."""
@@ -80,6 +85,12 @@ def month_sweep(
     return Sweep(name, filters, by=by, status_filter=status_filter)
 
 
+def months_filters(court: str, day: str, *, moments: bool = False) -> dict[str, str]:
+    """The filters of a sweep over all months of a court that are stored, as of `month_sweep` over one."""
+    midnight = "T00:00:00Z" if moments else ""
+    return {court: "{court}", f"{day}__gte": "{first_day}" + midnight, f"{day}__lt": "{end}" + midnight}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stream:
     """One endpoint whose objects become one asset, and everything that is said about it anywhere.
@@ -90,7 +101,7 @@ class Stream:
 
     `increments` are walked besides when a partition is brought up to date: what neither an object's own date shows nor
     a list of children that is stored. `changes` are what a catch-up of a court walks, the first one named like the
-    stream; their filters may use {first_day} of the first month that is stored.
+    stream; their filters may use {first_day} of the first month that is stored, and {end}, the day after the last one.
 
     `undated` is the sweep over a court's objects in dockets without a date, where no other finds these.
 

@@ -26,6 +26,7 @@ from courtlistener_assets.download.stream import (
     mapping,
     moment_in,
     month_sweep,
+    months_filters,
     objects_in,
 )
 from courtlistener_assets.text.cleaning import OPINION_FIELDS, clean, opinion_text, recap_document_text
@@ -61,7 +62,7 @@ DOCKETS = Stream(
         Sweep("dockets", {"court": "{court}"}),
         Sweep(
             "dockets+clusters",
-            {"court": "{court}", "clusters__date_filed__gte": "{first_day}"},
+            months_filters("court", "clusters__date_filed"),
             modified="clusters__date_modified",
             any_month=True,
             parents_of="clusters",
@@ -94,7 +95,7 @@ CLUSTERS = Stream(
         Sweep("clusters", {"docket__court": "{court}"}),
         Sweep(
             "clusters+sub_opinions",
-            {"docket__court": "{court}", "date_filed__gte": "{first_day}"},
+            months_filters("docket__court", "date_filed"),
             modified="sub_opinions__date_modified",
             parents_of="opinions",
         ),
@@ -164,7 +165,7 @@ OPINIONS = Stream(
     read=_opinion,
     tables=(_OPINIONS,),
     sweeps=(month_sweep("dated", "cluster__docket__court", "cluster__date_filed"),),
-    changes=(Sweep("opinions", {"cluster__docket__court": "{court}", "cluster__date_filed__gte": "{first_day}"}),),
+    changes=(Sweep("opinions", months_filters("cluster__docket__court", "cluster__date_filed")),),
     docket_filter="cluster__docket",
     kinds=(OPINION,),
     needs=("id", "cluster_id", "date_modified", "main_version", "sha1", "type"),
@@ -282,7 +283,7 @@ ORAL_ARGUMENTS = Stream(
     read=_oral_argument,
     tables=(_ORAL_ARGUMENTS,),
     sweeps=(month_sweep("created", "docket__court", "date_created", moments=True),),
-    changes=(Sweep("oral_arguments", {"docket__court": "{court}", "date_created__gte": "{first_day}T00:00:00Z"}),),
+    changes=(Sweep("oral_arguments", months_filters("docket__court", "date_created", moments=True)),),
     docket_filter="docket",
     parent_sweeps=(month_sweep("argued", "court", "audio_files__date_created", moments=True, by=_ORAL_ARGUMENTS),),
     kinds=(

@@ -74,7 +74,7 @@ class Unplaced:
 
     def _checked(self, docket: Record) -> tuple[str, date | None]:
         court, filed = docket.court_id or "", docket.date_filed
-        if court not in self.scope.courts or (filed and filed < self.scope.first_month):
+        if court not in self.scope.courts or (filed and not self.scope.has(filed)):
             raise Outside(
                 f"docket {docket.id} of the court {court}, filed {filed or 'without a date'}, is outside the courts "
                 "and months of this location: add them and requeue it, or drop it"

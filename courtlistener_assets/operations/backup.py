@@ -104,8 +104,7 @@ def _dump(settings: Settings, part: Path, say: Callable[[str], None]) -> dict[st
     database = Database(settings.postgres_url)
     try:
         # The same snapshot for what is counted here and for what pg_dump reads.
-        with database.transaction(patient=True) as connection:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with database.transaction(patient=True, snapshot=True) as connection:
             [(snapshot, now)] = connection.execute("SELECT pg_export_snapshot(), now()").fetchall()
             rows = rows_of(connection)
             if not rows.get(f"{OURS}.migrations"):

@@ -18,7 +18,6 @@ from courtlistener_assets.settings import Settings
 from resources.courtlistener.client import CourtListenerClient
 from resources.errors import QuotaDeferred, ServerDown
 from resources.records.differences import KINDS, Count, Difference
-from resources.records.model import Scope
 from resources.records.store import RecordStore
 
 #: Requests for lookups of one run, of the 125 that a free account has a day.
@@ -67,8 +66,7 @@ def look_up(
 
     Raises what the client raises, but not for want of quota or of a server: what is left waits.
     """
-    scope = Scope(frozenset(settings.courts), settings.first_month)
-    sweeper = Sweeper(client, store, run_id, scope=scope)
+    sweeper = Sweeper(client, store, run_id, scope=settings.scope)
     streams = [stream for stream in settings.chosen_streams if stream.name in STREAMS]
     counts: dict[str, int] = dict.fromkeys(("found", "gone", "failed"), 0)
     try:

@@ -14,17 +14,23 @@ from courtlistener_assets.download.stream import Stream
 from resources.backlog.progress import Plan
 
 
-def months_from(first_month: date, today: date) -> list[date]:
-    """Return the first days of all months from the first one up to the present one."""
-    return [_later(first_month, number) for number in range(number_of_months(first_month, today))]
+def months_from(first_month: date, last_day: date) -> list[date]:
+    """Return the first days of all months from the first one up to that of a day."""
+    return [_later(first_month, number) for number in range(number_of_months(first_month, last_day))]
 
 
-def plan_for(streams: Sequence[Stream], courts: Sequence[str], first_month: date, today: date) -> Plan:
-    """Return all court months from the first month up to the present one, and the streams that have no partitions."""
-    months = [each.isoformat() for each in months_from(first_month, today)]
+def plan_for(
+    streams: Sequence[Stream], courts: Sequence[str], first_month: date, last_month: date | None, today: date
+) -> Plan:
+    """Return all court months from the first one up to the last, and the streams that have no partitions.
+
+    The last one is the present one, unless `last_month` comes before.
+    """
+    months = [each.isoformat() for each in months_from(first_month, min(today, last_month or today))]
     return Plan(
         courts=courts,
         first_month=first_month,
+        last_month=last_month,
         months=months,
         whole=Everything.KEY,
         partitions={each.name: len(months) * len(courts) if each.by_month else 1 for each in streams},

@@ -88,8 +88,7 @@ def export(
     database: Database, folder: Location, wish: Wish, say: Callable[[str], None] = lambda line: None
 ) -> Exported:
     """Write the files; returns what was written. Raises SettingError for a court of which nothing is stored."""
-    with database.transaction(patient=True) as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with database.transaction(patient=True, snapshot=True) as connection:
         [(as_of,)] = connection.execute("SELECT now()").fetchall()
         done = Exported(as_of.astimezone(UTC))
         parts = {view: _parts(connection, view) for view in VIEWS}

@@ -41,9 +41,15 @@ class Question:
 
     courts: Sequence[str]
     first_month: date
-    last_day: date
+    last_month: date | None
+    today: date
     streams: Sequence[Stream]
     uncounted: Mapping[str, Sequence[tuple[Stream, Sweep]]]
+
+    @property
+    def last_day(self) -> date:
+        """A day of the last month."""
+        return min(self.today, self.last_month or self.today)
 
     @property
     def requests(self) -> int:
@@ -98,12 +104,14 @@ def question(
         why = "is yet to come" if first > today else f"is after COURTLISTENER_LAST_MONTH={last:%Y-%m}"
         raise SettingError(f"--from {first:%Y-%m} {why}")
     streams = [each for each in settings.chosen_streams if each.by_month]
-    fresh = CourtCounts(database).known(courts, first, not_before=datetime.now(UTC) - FRESH)
+    fresh = CourtCounts(database).known(courts, first, settings.last_month, not_before=datetime.now(UTC) - FRESH)
     wanted = {
         court: [pair for pair in _counted(streams) if (court, pair[0].name, pair[1].name) not in fresh]
         for court in courts
     }
-    return Question(courts, first, last, streams, {court: pairs for court, pairs in wanted.items() if pairs})
+    return Question(
+        courts, first, settings.last_month, today, streams, {court: pairs for court, pairs in wanted.items() if pairs}
+    )
 
 
 def count(question: Question, settings: Settings, database: Database, say: Callable[[str], None]) -> None:
@@ -126,7 +134,8 @@ def count(question: Question, settings: Settings, database: Database, say: Calla
                 except NoSuchReference as error:
                     raise SettingError(f"CourtListener has no court {court!r}{meant(court, offline())}") from error
                 say(f"{court}: {found:,} {stream.name.replace('_', ' ')}")
-                counts.note(court, question.first_month, dict.fromkeys(_keys(stream, sweep, question.streams), found))
+                found_by_sweep = dict.fromkeys(_keys(stream, sweep, question.streams), found)
+                counts.note(court, question.first_month, question.last_month, found_by_sweep)
 
 
 def estimate(question: Question, settings: Settings, database: Database) -> Estimate:
@@ -134,8 +143,8 @@ def estimate(question: Question, settings: Settings, database: Database) -> Esti
 
     Of bulk files it reads the beginning of the largest, to see how fast that is.
     """
-    plan = plan_for(question.streams, question.courts, question.first_month, question.last_day)
-    known = CourtCounts(database).known(question.courts, question.first_month)
+    plan = plan_for(question.streams, question.courts, question.first_month, question.last_month, question.today)
+    known = CourtCounts(database).known(question.courts, question.first_month, question.last_month)
     months = len(months_from(question.first_month, question.last_day))
     objects = {
         stream.name: sum(known.get((court, stream.name, stream.sweeps[0].name), 0) for court in question.courts)

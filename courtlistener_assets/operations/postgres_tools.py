@@ -10,16 +10,23 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO, Any
 
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from resources.errors import BackupError
 
 _ADDRESS = "--dbname"
+#: How long a program may take to roll back when it is told to end.
+_ENDS_SECONDS = 10.0
+_SERVICE = "courtlistener"
+#: What stands for a password, and is not marked as one by libpq.
+_KEYS = {"scram_client_key", "scram_server_key"}
 #: In the head of a script, which ends with the last one.
 _UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_security"
 
@@ -27,57 +34,113 @@ _UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_secur
 def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
     """Run a program, on the database of a conninfo string; returns what it prints. Raises BackupError.
 
-    `server` is the major version of that server; a program of the same version is preferred. A password is passed in
-    the environment: a list of processes shows arguments to everybody.
+    `server` is the major version of that server; a program of the same version is preferred. No secret is among the
+    arguments: a list of processes shows them to everybody.
     """
-    where, environ = _place_of(address)
-    done = subprocess.run(
-        [_found(name, server), *where, *arguments], capture_output=True, text=True, check=False, env=environ
-    )
-    _check(name, done.returncode, done.stderr)
-    return done.stdout
+    with _place_of(address) as (where, environ):
+        command = [_found(name, server), *where, *arguments]
+        with _started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as running:
+            printed, said = running.communicate()
+    _check(name, running.returncode, said)
+    return printed.decode()
 
 
 def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
     """Let pg_restore write a script, and psql run it in one transaction on a database; raises BackupError.
 
-    pg_restore by itself sets parameters that a server of an older version does not know, and fails.
+    pg_restore by itself sets parameters that a server of an older version does not know, and fails. What ends before
+    the script does, for whatever reason, leaves the database as it was.
     """
-    where, environ = _place_of(address)
     options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    with tempfile.TemporaryFile("w+") as said_of_writing, tempfile.TemporaryFile("w+") as said_of_running:
-        writing = subprocess.Popen(
-            [_found("pg_restore", server), "--file=-", *arguments], stdout=subprocess.PIPE, stderr=said_of_writing
-        )
-        running = subprocess.Popen(
-            [_found("psql", server), *options, *where], stdin=subprocess.PIPE, stderr=said_of_running, env=environ
-        )
+    with _place_of(address) as (where, environ), ExitStack() as ended:
+        said_of_writing, said_of_running = (ended.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+        write = [_found("pg_restore", server), "--file=-", *arguments]
+        writing = ended.enter_context(_started(write, stdout=subprocess.PIPE, stderr=said_of_writing))
+        run = [_found("psql", server), *options, *where]
+        running = ended.enter_context(_started(run, stdin=subprocess.PIPE, stderr=said_of_running, env=environ))
         assert writing.stdout
         assert running.stdin
-        with suppress(BrokenPipeError), running.stdin as script:
-            for line in writing.stdout:
-                if not line.startswith(_UNKNOWN_TO_OLDER):
-                    script.write(line)
-                if line.startswith(_LAST_PARAMETER):
-                    shutil.copyfileobj(writing.stdout, script)
+        try:
+            _pass_on(writing.stdout, running.stdin)
+        except BrokenPipeError:
+            _check("psql", running.wait(), _all_of(said_of_running))
         writing.stdout.close()
-        for name, process, said in ("psql", running, said_of_running), ("pg_restore", writing, said_of_writing):
-            status = process.wait()
-            said.seek(0)
-            _check(name, status, said.read())
+        _check("pg_restore", writing.wait(), _all_of(said_of_writing))
+        # Not before: psql commits when the script ends.
+        with suppress(BrokenPipeError):
+            running.stdin.close()
+        _check("psql", running.wait(), _all_of(said_of_running))
 
 
-def _place_of(address: str) -> tuple[list[str], dict[str, str]]:
-    """The arguments and the environment by which a program finds a database."""
-    said = conninfo_to_dict(address)
-    password = str(said.pop("password", "") or "")
+def _pass_on(lines: IO[bytes], script: IO[bytes]) -> None:
+    for line in lines:
+        if not line.startswith(_UNKNOWN_TO_OLDER):
+            script.write(line)
+        if line.startswith(_LAST_PARAMETER):
+            shutil.copyfileobj(lines, script)
+    script.flush()
+
+
+@contextmanager
+def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that does not outlive the block, which an interruption may leave: it would go on in the database."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_ENDS_SECONDS)
+                process.kill()
+                process.wait()
+            # What is still to be written to it is lost; later that would be an error.
+            with suppress(OSError):
+                if process.stdin:
+                    process.stdin.close()
+
+
+@contextmanager
+def _place_of(address: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The arguments and the environment by which a program finds a database, while the block lasts.
+
+    A password goes by PGPASSWORD. No variable takes the other secrets: they stand in a service file, which only its
+    owner can read, and which adds what the arguments do not say. Raises BackupError for one that cannot stand there.
+    """
+    said = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    secrets = {name: said.pop(name) for name in _secret_names() & said.keys()}
+    password = secrets.pop("password", "")
+    environ = {**os.environ, **({"PGPASSWORD": password} if password else {})}
     where = [_ADDRESS, make_conninfo("", **said)] if address else []
-    return where, {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    if not secrets:
+        yield where, environ
+        return
+    if said.get("service") or environ.get("PGSERVICE"):
+        raise BackupError(f"{', '.join(sorted(secrets))} beside a service: write it into the file of the service")
+    for name, value in secrets.items():
+        if value != value.rstrip() or "\n" in value:
+            raise BackupError(f"{name} ends with a blank or has a line break, with which it cannot stand in a file")
+    lines = [f"[{_SERVICE}]", *(f"{name}={value}" for name, value in secrets.items())]
+    with tempfile.NamedTemporaryFile("w", prefix="courtlistener-", encoding="utf-8") as file:  # With mode 0600.
+        file.write("\n".join([*lines, ""]))
+        file.flush()
+        yield where, {**environ, "PGSERVICEFILE": file.name, "PGSERVICE": _SERVICE}
 
 
-def _check(name: str, status: int, said: str) -> None:
+def _secret_names() -> set[str]:
+    """The parameters that libpq itself would not show on a screen, and keys that are as good as a password."""
+    return {each.keyword.decode() for each in pq.Conninfo.get_defaults() if each.dispchar == b"*"} | _KEYS
+
+
+def _all_of(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _check(name: str, status: int, said: bytes) -> None:
     if status:
-        raise BackupError(f"{name} failed: {' '.join(said.split())[-1000:] or f'it ended with {status}'}")
+        words = " ".join(said.decode(errors="replace").split())
+        raise BackupError(f"{name} failed: {words[-1000:] or f'it ended with {status}'}")
 
 
 def _found(name: str, server: int) -> str:

@@ -61,20 +61,20 @@ def remaining_of(
     account: str | None,
     outlook: Outlook,
     now: datetime,
-    last_day: date,
+    last_month: date | None,
 ) -> Remaining | None:
     """What is left of some partitions by the name of their asset; None if none of them is downloaded by month.
 
-    `last_day` is in the last month that there is to download, as when the server counted (`Settings.last_day`).
-    What else the server has counted of their courts is taken into account. Raises StoreUnavailable.
+    `last_month` is the last one that there is to download, as when the server counted (`Settings.last_month`). What
+    else the server has counted of their courts is taken into account. Raises StoreUnavailable.
     """
     chosen = [each for each in streams if each.by_month and targets.get(each.name)]
     months = {month for each in chosen for key in targets[each.name] if (month := _month_of(key))}
     if not months:
         return None
     courts, first = sorted({each.court for each in months}), min(each.month for each in months)
-    counted = CourtCounts(database).first_month(courts, first)
-    plan = plan_for(chosen, courts, counted or first, last_day)
+    counted = CourtCounts(database).first_month(courts, first, last_month)
+    plan = plan_for(chosen, courts, counted or first, last_month, now.date())
     return Remaining.of(what_is_left(database, plan, account).within(targets), outlook, now)
 
 

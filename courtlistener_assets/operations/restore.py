@@ -1,8 +1,9 @@
 """`courtlistener restore`: a backup into a database without data, so that no run can begin on half of it.
 
-The last transaction makes the schema usable: it journals as many permits as can have been granted since the backup
-(`resources/quota/restored.py`), and writes down which migrations there are. Until then a worker that looks finds tables
-that are not its own, and refuses. A restore that is killed before that is done again, with `replace`.
+One transaction keeps out all others of this project from before the first look until the end. It makes the schema
+usable: it journals as many permits as can have been granted since the backup (`resources/quota/restored.py`), and
+writes down which migrations there are. After a restore that is killed before that, a worker that looks finds tables
+that are not its own, and refuses; it is done again, with `replace`.
 
 Belongs here: the order of it. Does not belong here: what a backup is (`backup.py`).
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,9 @@ from courtlistener_assets.operations.backup import DUMP, OURS, Backup, rows_of
 from courtlistener_assets.operations.dagster_schema import SCHEMA as DAGSTER
 from courtlistener_assets.operations.postgres_tools import run_script, run_tool
 from courtlistener_assets.settings import Settings
-from resources.connections.postgres import Connection, Database
+from resources.connections.postgres import Connection, Database, keep_others_out
 from resources.connections.postgres_address import conninfo_of
-from resources.connections.schema import MIGRATIONS
+from resources.connections.schema import MIGRATIONS, migrate
 from resources.errors import BackupError, SettingError
 from resources.quota.restored import fill_windows
 
@@ -67,16 +69,13 @@ def restore(
         raise BackupError(f"the backup was made by a newer version of this project ({', '.join(newer)}): install that")
     database = Database(settings.postgres_url)
     try:
-        with database.transaction(patient=True) as connection:
-            _check_nobody_is_there(connection)
-            server = connection.info.server_version // 10_000
-            _make_room(connection, replace=replace)
-        say(f"Restoring {sum(manifest['rows'].values()):,} rows")
-        _run_pg_restore(backup, conninfo_of(settings.postgres_url), server)
-        with database.transaction(patient=True) as connection:
+        with _alone(database) as connection:
+            with database.transaction(patient=True, restores=True) as emptying:
+                _make_room(emptying, replace=replace)
+            say(f"Restoring {sum(manifest['rows'].values()):,} rows")
+            _run_pg_restore(backup, conninfo_of(settings.postgres_url), connection.info.server_version // 10_000)
             _check_rows(connection, manifest)
             permits = _make_usable(connection, manifest["migrations"])
-        database.migrate()
         with database.transaction(patient=True) as connection:
             connection.commit()
             connection.execute("ANALYZE")
@@ -89,24 +88,32 @@ def make_quota_safe(settings: Settings) -> int:
     """Fill the windows after a restore by other means; returns the permits. Raises BackupError if it is in use."""
     database = Database(settings.postgres_url)
     try:
-        with database.transaction(patient=True) as connection:
-            _check_nobody_is_there(connection)
-        database.migrate()
-        with database.transaction(patient=True) as connection:
+        with _alone(database) as connection:
+            migrate(connection)
             return fill_windows(connection)
     finally:
         database.close()
 
 
-def _check_nobody_is_there(connection: Connection) -> None:
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """The transaction that keeps the others out; raises BackupError if somebody is there."""
+    with database.transaction(patient=True, restores=True) as connection:
+        _check_nobody_is_there(connection, alone=keep_others_out(connection))
+        yield connection
+
+
+def _check_nobody_is_there(connection: Connection, *, alone: bool) -> None:
+    # Of other roles' sessions only a superuser sees what they are; those without a role are Postgres' own.
     others = connection.execute(
         "SELECT DISTINCT coalesce(nullif(application_name, ''), 'a program') || ' of ' || usename "
-        "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
-        "AND pid <> pg_backend_pid()"
+        "FROM pg_stat_activity WHERE datname = current_database() AND usename IS NOT NULL "
+        "AND coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_backend_pid()"
     ).fetchall()
-    if others:
+    if others or not alone:
+        names = ", ".join(sorted(name for (name,) in others)) or "another program of this project"
         raise BackupError(
-            f"the database is in use by {', '.join(sorted(name for (name,) in others))}: stop all runs, the daemon, "
+            f"the database is in use by {names}: stop all runs, the daemon, "
             "the webserver and `courtlistener metrics`; for the database of `make dev`, stop that and use "
             "`courtlistener run courtlistener restore DIR`"
         )
@@ -161,11 +168,11 @@ def _check_rows(connection: Connection, manifest: dict[str, Any]) -> None:
 
 
 def _make_usable(connection: Connection, migrations: list[dict[str, Any]]) -> int:
-    permits = fill_windows(connection)
     for row in migrations:
         connection.execute(
             "INSERT INTO courtlistener.migrations "
             "SELECT * FROM jsonb_populate_record(NULL::courtlistener.migrations, %s)",
             (Jsonb(row),),
         )
-    return permits
+    migrate(connection)
+    return fill_windows(connection)

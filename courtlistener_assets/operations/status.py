@@ -85,7 +85,7 @@ class Status:
 
 def plan_of(settings: Settings, today: date) -> Plan:
     """Return what a location with these settings downloads."""
-    return plan_for(settings.chosen_streams, settings.courts, settings.first_month, settings.last_day(today))
+    return plan_for(settings.chosen_streams, settings.courts, settings.first_month, settings.last_month, today)
 
 
 def own_account(settings: Settings) -> str | None:

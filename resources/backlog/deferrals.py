@@ -74,15 +74,6 @@ ON CONFLICT (asset, partition) DO UPDATE SET
     times = kept.times + 1, deferred_at = now(), requested_at = NULL, request = NULL, attempts = 0
 """
 
-_ACCOUNT_BEFORE = (
-    "SELECT account FROM courtlistener.deferrals WHERE account < %(account)s ORDER BY account DESC LIMIT 1"
-)
-_ACCOUNT_BEHIND = "SELECT account FROM courtlistener.deferrals WHERE account > %(account)s ORDER BY account LIMIT 1"
-_FORGET_TIMES = (
-    "UPDATE courtlistener.deferrals SET deferred_until = least(deferred_until, now()), account = NULL "
-    "WHERE account = %(account)s"
-)
-
 _NEAR = 200
 _ESTIMATE = f"""
 WITH near AS (
@@ -152,15 +143,14 @@ class Deferrals:
                 {"partitions": list(partitions)},
             ).rowcount
 
-    def forget_times_of_other_accounts(self, account: str) -> int:
-        """Let what waited for the quota of another account, whose token was replaced, be due now; returns how many."""
-        forgotten = 0
+    def forget_times(self, accounts: Sequence[str]) -> int:
+        """Let what waits for the quota of these accounts, whose tokens were replaced, be due now; returns how many."""
         with self._database.transaction() as connection:
-            # By index: a sensor asks often, and there hardly ever is one.
-            for query in (_ACCOUNT_BEFORE, _ACCOUNT_BEHIND):
-                while other := connection.execute(query.encode(), {"account": account}).fetchone():
-                    forgotten += connection.execute(_FORGET_TIMES.encode(), {"account": other[0]}).rowcount
-        return forgotten
+            return connection.execute(
+                "UPDATE courtlistener.deferrals SET deferred_until = least(deferred_until, now()), account = NULL "
+                "WHERE account = ANY(%(accounts)s)",
+                {"accounts": list(accounts)},
+            ).rowcount
 
     def due(self, *, limit: int = 1000) -> list[Deferral]:
         """What may be resumed now and is not waiting for a run, by partition; not what is stuck."""

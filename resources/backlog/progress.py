@@ -29,6 +29,7 @@ PROGRESS = """
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
         WHERE partition = %(whole)s
             OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+               AND split_part(partition, '|', 2) <= %(last_month)s
         GROUP BY asset, partition, needed
     )
     SELECT asset, split_part(partition, '|', 1), array_agg(split_part(partition, '|', 2)), array_agg(complete),
@@ -88,7 +89,8 @@ FULL_WALKS = """
     ), complete AS (
         SELECT sum(walked_pages) AS pages FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
         WHERE walked_at IS NOT NULL AND (partition = %(whole)s
-            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s)
+            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+               AND split_part(partition, '|', 2) <= %(last_month)s)
         GROUP BY asset, partition, needed HAVING count(*) = needed
     )
     SELECT count(*), coalesce(sum(pages), 0)::bigint FROM complete
@@ -99,12 +101,14 @@ FULL_WALKS = """
 class Plan:
     """What there is to download: how many partitions each asset has, and the names of its sweeps.
 
-    `months` are the keys of all months; `whole` is the key of an asset without partitions, as `unpartitioned` are. What
-    pages of `nested` bring is more than their objects.
+    The months end with `last_month`, or, if that is None, with the present one. `months` are the keys of all months;
+    `whole` is the key of an asset without partitions, as `unpartitioned` are. What pages of `nested` bring is more than
+    their objects.
     """
 
     courts: Sequence[str]
     first_month: date
+    last_month: date | None
     months: Sequence[str]
     whole: str
     partitions: Mapping[str, int]
@@ -147,6 +151,7 @@ def plan_parameters(plan: Plan) -> dict[str, object]:
         "sweeps": [sweep for _, sweep in planned],
         "courts": list(plan.courts),
         "first_month": plan.first_month.isoformat(),
+        "last_month": (plan.last_month or date.max).isoformat(),
         "whole": plan.whole,
     }
 
@@ -174,7 +179,7 @@ def what_is_left(database: Database, plan: Plan, account: str | None = None) -> 
 
 
 def _forecast(database: Database, plan: Plan, rows: Sequence[_Row], account: str | None) -> Forecast:
-    counts = CourtCounts(database).known(plan.courts, plan.first_month)
+    counts = CourtCounts(database).known(plan.courts, plan.first_month, plan.last_month)
     return forecast(_series(plan, rows, counts), _cost(database, account))
 
 

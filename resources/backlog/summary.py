@@ -32,6 +32,7 @@ IDLE = """
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
         WHERE partition = %(whole)s
             OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
+               AND split_part(partition, '|', 2) <= %(last_month)s
         GROUP BY asset, partition, needed
         HAVING bool_or(finished_at IS NULL) OR count(walked_at) < needed
     )

@@ -31,10 +31,14 @@ SEARCH_PATH = "pg_catalog, pg_temp"
 #: reach us, and nothing of ours stays in a session that a pooler gives to somebody else. A worker that is stopped in
 #: the middle of a transaction must not hold up all others.
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
+    "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
     "SET LOCAL search_path = {search_path}; "
     "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
 )
+_LATEST, _SNAPSHOT = "READ COMMITTED", "REPEATABLE READ, READ ONLY"
+#: Held by every transaction to its end, and alone by a restore; any constant will do, as long as it stays.
+_IN_USE_LOCK = 7_411_215_024
+_TOGETHER = f"; SELECT pg_advisory_xact_lock_shared({_IN_USE_LOCK})"
 _LOCK_MS, _IDLE_MS = 5_000, 2_000
 #: How long to wait for a connection, where a caller does not say otherwise.
 CONNECTION_SECONDS = 10.0
@@ -98,17 +102,29 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, *, timeout_seconds: float | None = None, answer_seconds: float | None = None, patient: bool = False
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        answer_seconds: float | None = None,
+        patient: bool = False,
+        snapshot: bool = False,
+        restores: bool = False,
     ) -> Iterator[Connection]:
         """One transaction: committed at the end, rolled back when an exception leaves the block.
 
-        READ COMMITTED and in UTC, whatever the role's sessions are. `timeout_seconds` is how long to wait for a
-        connection, if not as long as usual, `answer_seconds` for each answer. A `patient` transaction may wait for
-        locks, and keep Postgres waiting, as long as it likes. Raises StoreUnavailable if Postgres cannot be reached,
-        goes away, is read-only, or ends the transaction, and SettingError if the role may not do it.
+        READ COMMITTED and in UTC, whatever the role's sessions are; as a `snapshot` it only reads, all of one moment.
+        `timeout_seconds` is how long to wait for a connection, if not as long as usual, `answer_seconds` for each
+        answer. A `patient` transaction may wait for locks, and keep Postgres waiting, as long as it likes. One that
+        `restores` is not kept out by `keep_others_out`. Raises StoreUnavailable if Postgres cannot be reached, goes
+        away, is read-only, is being restored, or ends the transaction, and SettingError if the role may not do it.
         """
         answer_seconds = self._answer_seconds if answer_seconds is None else answer_seconds
-        begin = _begin(lock_ms=0 if patient else _LOCK_MS, idle_ms=0 if patient else _IDLE_MS)
+        begin = _begin(
+            lock_ms=0 if patient else _LOCK_MS,
+            idle_ms=0 if patient else _IDLE_MS,
+            isolation=_SNAPSHOT if snapshot else _LATEST,
+            together="" if restores else _TOGETHER,
+        )
         with _translated(self), self._begun(begin, timeout_seconds, None if patient else answer_seconds) as connection:
             yield connection
 
@@ -137,6 +153,12 @@ class Database:
                 connection.answer_seconds = answer_seconds
                 try:
                     connection.send(message, params)
+                except psycopg.errors.LockNotAvailable as error:
+                    if params is None:  # Nothing has asked for any other lock yet.
+                        raise StoreUnavailable(
+                            "Postgres is being restored: nothing is read or written until then"
+                        ) from error
+                    raise
                 except psycopg.OperationalError:
                     if last or connection.gave_up or not connection.broken:
                         raise
@@ -199,8 +221,18 @@ class Database:
         self._last_refusal = "; ".join(line.strip() for line in str(error or "").splitlines())
 
 
-def _begin(*, lock_ms: int, idle_ms: int) -> str:
-    return _BEGIN.format(search_path=SEARCH_PATH, lock_ms=lock_ms, idle_ms=idle_ms)
+def keep_others_out(connection: Connection) -> bool:
+    """Let no other transaction of this project begin on the database until this one ends; False if there are some now.
+
+    It must be one that `restores`. Others wait as they do for any lock, and are then told that a restore goes on.
+    """
+    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_IN_USE_LOCK,)).fetchone()
+    return row == (True,)
+
+
+def _begin(*, lock_ms: int, idle_ms: int, isolation: str = _LATEST, together: str = _TOGETHER) -> str:
+    begin = _BEGIN.format(isolation=isolation, search_path=SEARCH_PATH, lock_ms=lock_ms, idle_ms=idle_ms)
+    return begin + together
 
 
 def _start_afresh() -> None:

@@ -46,7 +46,8 @@ _ANSWER_TIMEOUT_SECONDS = 3.0
 
 _READ = """
     SELECT epoch, holder, changed_at, cool_down_seconds, windows, held_until, blocked, observed_at, throttled_at,
-           others, clock_offset_us, clock_tolerance_us, clock_corrected_us, seen_from, seen_steady_us, seen_clock_us
+           others, clock_offset_us, clock_tolerance_us, clock_corrected_us, seen_from, seen_steady_us, seen_took_us,
+           seen_clock_us
     FROM courtlistener.ledgers WHERE account = %(account)s
 """
 _LOCK = _READ + " FOR UPDATE"
@@ -125,6 +126,7 @@ class Lease:
     clock_corrected_us: int
     seen_from: str
     seen_steady_us: int
+    seen_took_us: int
     seen_clock_us: int
     now: datetime
     #: The moments of our own clock between which `now` was read.
@@ -255,24 +257,30 @@ class LeaseStore:
         lease = self._get(connection, _LOCK)
         if not _are_usable(lease.windows):
             lease.windows, lease.observed_at, lease.outdated = self.fallback_rows, EPOCH, True
-        machine, steady_us = clocks.boot_id(), round(lease.read_between[0] * 1e6)
+        machine, [steady_us, answered_us] = clocks.boot_id(), [round(moment * 1e6) for moment in lease.read_between]
         if machine and lease.seen_from == machine and lease.seen_steady_us <= steady_us:
-            seen_at = lease.seen_steady_us / 1e6
-            self._watch.jump_us(lease.seen_clock_us, seen_at, seen_at, lease.tolerance_us)
-        shown = us(lease.now) - lease.clock_corrected_us, *lease.read_between, lease.tolerance_us
-        jump_us = self._watch.jump_us(*shown)
+            seen = lease.seen_steady_us / 1e6, (lease.seen_steady_us + lease.seen_took_us) / 1e6
+            self._watch.jump_us(lease.seen_clock_us, *seen, lease.tolerance_us)
+        jump_us = self._jump_us(lease)
         if jump_us < 0 and self._corrected_us is not None and lease.clock_corrected_us > self._corrected_us:
             self._watch = ClockWatch()
-            jump_us = self._watch.jump_us(*shown)
+            jump_us = self._jump_us(lease)
         if jump_us:
             self.correct(connection, lease, jump_us)
+            # It is written down as more than it was, if the answers took their time: that is no jump back.
+            self._watch = ClockWatch()
+            self._jump_us(lease)
         self._corrected_us = lease.clock_corrected_us
         connection.execute(
-            "UPDATE courtlistener.ledgers SET seen_from = %s, seen_steady_us = %s, seen_clock_us = %s "
-            "WHERE account = %s",
-            (machine, steady_us, us(lease.now) - lease.clock_corrected_us, self.account),
+            "UPDATE courtlistener.ledgers SET seen_from = %s, seen_steady_us = %s, seen_took_us = %s, "
+            "seen_clock_us = %s WHERE account = %s",
+            (machine, steady_us, answered_us - steady_us, us(lease.now) - lease.clock_corrected_us, self.account),
         )
         return lease
+
+    def _jump_us(self, lease: Lease) -> int:
+        shown_us = us(lease.now) - lease.clock_corrected_us
+        return self._watch.jump_us(shown_us, *lease.read_between, lease.tolerance_us)
 
     def has_jumped(self, now_us: int, corrected_us: int, asked: float, answered: float, tolerance_us: int) -> bool:
         """Whether Postgres' clock has jumped, and nobody has written so yet: `lock` will.

@@ -28,7 +28,7 @@ _FILL = """
     FROM courtlistener.ledgers;
     UPDATE courtlistener.ledgers
     SET observed_at = 'epoch'::timestamptz + interval '1 second', observation_claimed_at = 'epoch', seen_from = '',
-        seen_steady_us = 0, seen_clock_us = 0;
+        seen_steady_us = 0, seen_took_us = 0, seen_clock_us = 0;
     INSERT INTO courtlistener.permits
         (account, request_id, epoch, holder, granted_at, settled_at, ages_from, outcome)
     SELECT account, 'restore-' || gen_random_uuid(), epoch, '{holder}', clock.now, clock.now, clock.now, 'counted'

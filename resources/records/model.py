@@ -55,11 +55,17 @@ class Failure:
 class Scope:
     """What is stored of the objects that a pass over whole courts meets, if it is not stored already.
 
-    Only those of `courts` and of months from `first_month` on; children only if their parent is stored.
+    Only those of `courts` and of months from `first_month` on, before the day `end` if there is one; children only if
+    their parent is stored.
     """
 
     courts: frozenset[str]
     first_month: date
+    end: date | None = None
+
+    def has(self, day: date) -> bool:
+        """Whether a day is in one of the months."""
+        return self.first_month <= day and (self.end is None or day < self.end)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Origin:
     `partition` is whose page it is, `court` the only court that it is of ("": there may be several), `month` the one by
     whose dates it was selected, if it was, `since` the date_modified from which the pass asks (None: everything). Dates
     of modification are trusted to be in order but for `tolerance`; a row that was last stored before `asked_at` is
-    replaced whatever its date. What `scope` excludes is not stored; a month before its first one is no reason in a pass
+    replaced whatever its date. What `scope` excludes is not stored; another month than its own is no reason in a pass
     that goes by the dates of children (`any_month`). `looked_up`: they were asked for because they were missing.
     """
 

@@ -113,7 +113,7 @@ class PageWriter:
             fits = id in before or self._in_scope(table, record, parents.get(id))
             if fits or self._is_needed(table, record):
                 wanted[id] = _with_place_of(parents.get(id), record)
-                if not fits or (id not in before and self._is_too_old(table, record)):
+                if not fits or (id not in before and self._is_of_another_month(table, record)):
                     self._leaving.note_needed(wanted[id], self.origin)
         changed = self._upsert(list(wanted.values()))
         stored = {id: record for id, record in wanted.items() if id in changed}
@@ -155,14 +155,12 @@ class PageWriter:
         if (parent.court_id if parent else record.court_id) not in scope.courts:
             return False
         dated = record.date_filed if table.dated else parent.date_filed if parent else None
-        return dated is None or dated >= scope.first_month or (self.origin.any_month and table.dated)
+        return dated is None or scope.has(dated) or (self.origin.any_month and table.dated)
 
-    def _is_too_old(self, table: Table, record: Record) -> bool:
-        """Whether a decision is of a month before the first one; an old docket may have a decision that is not."""
-        scope = self.origin.scope
-        return bool(
-            scope and table.dated and table.parent and record.date_filed and record.date_filed < scope.first_month
-        )
+    def _is_of_another_month(self, table: Table, record: Record) -> bool:
+        """Whether a decision is of no month of the scope; a docket of none may have a decision that is."""
+        scope, day = self.origin.scope, record.date_filed
+        return bool(scope and table.dated and table.parent and day and not scope.has(day))
 
     def _upsert(self, records: Sequence[Record]) -> dict[int, bool]:
         """Return the ids that were stored, and whether anything about them is new."""

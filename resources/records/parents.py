@@ -17,7 +17,7 @@ from resources.records.tables import Relations, Table
 def fit_under_parents(connection: Connection, relations: Relations, records: Sequence[Record], scope: Scope) -> bool:
     """Whether each of these records of one table has a parent that is stored in a court of the scope and lists it.
 
-    What is of a month before the first one needs none. Records without any parent fit.
+    What is of no month of the scope needs none. Records without any parent fit.
     """
     table = relations[records[0].stream] if records else Table("")
     if table.parent is None:
@@ -27,7 +27,7 @@ def fit_under_parents(connection: Connection, relations: Relations, records: Seq
 
 
 def _fits(table: Table, record: Record, parent: Row | None, scope: Scope) -> bool:
-    if table.dated and record.date_filed and record.date_filed < scope.first_month:
+    if table.dated and record.date_filed and not scope.has(record.date_filed):
         return True
     if parent is None or parent.gone or parent.court_id not in scope.courts:
         return False

@@ -101,7 +101,7 @@ class Strays:
         values = {
             "court": stray.court,
             "first_day": scope.first_month,
-            "next_month": tomorrow,
+            "next_month": min(tomorrow, scope.end or tomorrow),
             "docket": stray.docket_id,
         }
         of_docket = "docket_id = %(docket)s"

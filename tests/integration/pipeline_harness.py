@@ -42,14 +42,18 @@ class CodeLocation:
     environ: dict[str, str]
     #: What a sensor said when it last requested nothing.
     skipped: str = field(default="", init=False)
+    #: What each sensor left for its next tick.
+    cursors: dict[str, str | None] = field(default_factory=dict, init=False)
 
     def tick(self, sensor: str, **context: Any) -> list[dg.RunRequest]:
         """What a sensor requests now."""
         definition = self.defs.get_repository_def().get_sensor_def(sensor)
+        given = {"cursor": self.cursors.get(sensor), **context}
         with dg.build_sensor_context(
-            instance=self.instance, resources=self.resources(), definitions=self.defs, sensor_name=sensor, **context
+            instance=self.instance, resources=self.resources(), definitions=self.defs, sensor_name=sensor, **given
         ) as built:
             tick = definition.evaluate_tick(built)
+            self.cursors[sensor] = tick.cursor
             self.skipped = tick.skip_message or ""
             return list(tick.run_requests or [])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -25,11 +24,11 @@ from courtlistener_assets.operations.backup import DUMP, MANIFEST, Backup, back_
 from courtlistener_assets.operations.restore import restore
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.vectors.pgvector_store import PgvectorStore
-from resources.connections import pools
+from resources.connections import pools, postgres
 from resources.connections.postgres import Database
 from resources.connections.schema import verify_views
 from resources.dagster_resources import RedisRateLimitResource
-from resources.errors import BackupError, QuotaDeferred, SettingError
+from resources.errors import BackupError, QuotaDeferred, SettingError, StoreUnavailable
 from resources.quota.permits import ServerWindow, Window
 from tests.integration.ledger_harness import take
 from tests.integration.pipeline_harness import MONTH, Pipeline
@@ -260,14 +259,39 @@ def test_a_restore_refuses_what_would_do_harm(
         back_up(settings_of(database_url), tmp_path / "nothing")
 
 
-def test_no_password_is_among_the_arguments_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
+@pytest.mark.parametrize("otherwise", [False, True])
+def test_a_worker_that_comes_during_a_restore_gets_no_permit(
+    database: Database, database_url: str, empty_url: str, redis_server: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, *, otherwise: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(postgres, "_LOCK_MS", 50)
+    take(limiter_at(database_url, redis_server.url), 1)
+    database.close()
+    pools.close_all()
+    url, tried = database_url if otherwise else empty_url, []
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        seen.append((command, options.get("env", {}).get("PGPASSWORD")))
-        return subprocess.CompletedProcess(command, 0, "pg_dump (PostgreSQL) 18.1", "")
+    def late(work: Any) -> Any:
+        def after(*args: Any, **options: Any) -> Any:
+            done = work(*args, **options)
+            tried.append(work.__name__)
+            # One that was there before and knows the schema, and one that looks for it.
+            for attempt in (lambda: late_comer.call("SELECT 1", {}, timeout_seconds=2, answer_seconds=0.1),
+                            late_comer.ensure_schema, lambda: take(limiter_at(url, redis_server.url), 1)):  # fmt: skip
+                with pytest.raises(StoreUnavailable):
+                    attempt()
+            return done
 
-    monkeypatch.setattr(subprocess, "run", run)
-    postgres_tools.run_tool("pg_dump", ["--version"], "host=127.0.0.1 user=u password=s3cret")
-    assert "s3cret" not in " ".join(seen[-1][0])
-    assert seen[-1][1] == "s3cret"
+        return after
+
+    with closing(Database(url)) as late_comer:
+        for name in ("_run_pg_restore", "migrate", "fill_windows"):
+            monkeypatch.setattr(restoring, name, late(getattr(restoring, name)))
+        if otherwise:
+            restoring.make_quota_safe(settings_of(url))
+        else:
+            back_up(settings_of(database_url), tmp_path / "backup")
+            restore(settings_of(url), tmp_path / "backup")
+        late_comer.ensure_schema()
+    assert tried[-2:] == ["migrate", "fill_windows"]
+    with pytest.raises(QuotaDeferred):
+        take(limiter_at(url, redis_server.url), 1)

@@ -14,6 +14,7 @@ import redis
 from courtlistener_assets.defs.sensors.requested_runs import LAUNCH_GRACE
 from courtlistener_assets.defs.sensors.resume_deferred import release_ended_requests
 from courtlistener_assets.devkit.simulator.accounts import Account
+from resources.dagster_resources import CourtListenerResource
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 FEBRUARY = "scotus|2024-02-01"
@@ -134,14 +135,39 @@ def test_the_sensor_names_no_time_that_has_passed(pipeline: Pipeline, redis_clie
     assert pipeline.skipped == "1 wait for runs that were requested to resume them."
 
 
+def account(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the token be that of an account of this name."""
+    monkeypatch.setattr(CourtListenerResource, "account_name", lambda resource: name)
+
+
 def test_what_waited_for_the_quota_of_another_token_is_due_at_once(
-    pipeline: Pipeline, redis_client: redis.Redis
+    pipeline: Pipeline, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(pipeline)
     give_quota(pipeline, redis_client, 100)
     assert pipeline.tick("resume_deferred") == []
-    pipeline.database.rows("UPDATE courtlistener.deferrals SET account = 'that of the old token' RETURNING 1")
+    account(monkeypatch, "the next")
     assert len(pipeline.tick("resume_deferred")) == 1
+
+
+def test_two_locations_with_accounts_of_their_own_leave_the_deferrals_of_each_other_alone(
+    pipeline: Pipeline, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    theirs, here = "theirs|2024-01-01", dict(pipeline.cursors)
+    pipeline.backlog.deferrals.record(
+        "dockets", [theirs], wait_seconds=-1, reason="", run_id="", account="that of the other location"
+    )
+    for name, cursors in ("own", here), ("that of the other location", {}), ("own", here):
+        account(monkeypatch, name)
+        pipeline.cursors = dict(cursors)
+        assert pipeline.tick("resume_deferred") == []
+    seconds = "extract(epoch FROM deferred_until - now())"
+    waits = dict(pipeline.rows(f"SELECT partition, {seconds} FROM courtlistener.deferrals"))
+    assert waits[MONTH] > 0
+    # It is no partition here; that location may take it soon, if it has it.
+    assert 0 < waits[theirs] <= 600
 
 
 def test_it_goes_on_until_it_is_complete_without_asking_for_a_page_twice(

@@ -150,6 +150,30 @@ def test_months_before_the_first_one_are_not_stored(pipeline: Pipeline) -> None:
     assert pipeline.rows(f"SELECT count(*) FROM courtlistener.dockets WHERE id = {docket['id']}") == [(0,)]
 
 
+@pytest.mark.parametrize("pipeline_settings", [{"COURTLISTENER_LAST_MONTH": "2024-02"}])
+def test_nor_are_months_after_the_last_one(pipeline: Pipeline) -> None:
+    corpus = pipeline.simulator.corpus
+    within = clusters_of_month(pipeline)[0]
+    assert pipeline.run("downloads", MONTH).success
+    later = {each["id"] for each in corpus.clusters if each["date_filed"][:7] == "2024-03"}
+    opinions = [each["id"] for each in corpus.opinions if each["cluster_id"] in later]
+    corpus.touch("clusters", within["id"], case_name="within")
+    for stream, ids in ("clusters", later), ("opinions", opinions):
+        for id in sorted(ids):
+            corpus.touch(stream, id)
+    sent = len(asked(pipeline))
+    catch_up(pipeline)
+    assert name_of(pipeline, within) == "within"
+    for table in ("dockets", "clusters"):
+        assert pipeline.rows(f"SELECT id FROM courtlistener.{table} WHERE date_filed >= '2024-03-01'") == []
+    assert opinions
+    assert not {id for (id,) in pipeline.rows("SELECT id FROM courtlistener.opinions")} & set(opinions)
+    # What goes by the dates of decisions does not even ask for them.
+    by_decisions = [path for path in asked(pipeline, sent) if "date_filed__gte" in path]
+    assert by_decisions
+    assert all("date_filed__lt=2024-03-01" in path for path in by_decisions)
+
+
 def test_a_catch_up_knows_no_full_refresh(pipeline: Pipeline) -> None:
     config = {"ops": {"court_changes": {"config": {"full_refresh": True}}}}
     result = pipeline.run("catch_up", COURT, run_config=config)

@@ -43,6 +43,15 @@ class World:
     windows: str = "3/hour"
     clocks: Clocks = field(default_factory=Clocks)
     redis_is_away: bool = False
+    #: Seconds that a question takes to Postgres, and its answer back.
+    there: float = 0.0
+    back: float = 0.0
+
+    def read_postgres(self) -> int:
+        self.clocks.advance(self.there)
+        read = self.clocks.us + self.clocks.postgres
+        self.clocks.advance(self.back)
+        return read
 
     def worker(self) -> FailoverLedger:
         world = self
@@ -58,7 +67,7 @@ class World:
             self.database,
             "account",
             fallback_windows=Window.parse_all(self.windows),
-            clock_us=lambda: clocks.us + clocks.postgres,
+            clock_us=self.read_postgres,
             steady=lambda: clocks.us / 1e6,
         )
         ledger = Redis(
@@ -221,6 +230,49 @@ def test_postgres_that_goes_back_and_comes_again_before_another_worker_asks(worl
     use(one, "c")
     world.clocks.postgres += 2 * HOURS
     assert waits(other, "d") > 3590
+
+
+@pytest.mark.parametrize("slow", [(0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_server_that_answers_slowly_to_one_worker_has_not_jumped_for_the_next(
+    world: World, caplog: pytest.LogCaptureFixture, slow: tuple[float, float], first: bool
+) -> None:
+    world.windows = "100/hour"
+    for name, (world.there, world.back) in zip("abcd", [slow, (0.0, 0.0), slow, (0.0, 0.0)][not first :], strict=False):
+        use(world.worker(), name)
+    assert world.column("clock_corrected_us") == 0
+    assert "jumped" not in caplog.text
+
+
+def test_a_jump_is_seen_between_slow_answers_and_written_down_once(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "boot_id", lambda: "")  # It has no more than what it has seen itself.
+    world.redis_is_away = True
+    world.there = world.back = 0.4
+    worker = world.worker()
+    use(worker, "abc")
+    world.clocks.postgres += 2 * HOURS
+    with worker._leases.transaction() as connection:
+        worker._leases.lock(connection)
+    corrected = world.column("clock_corrected_us")
+    # At most by what the two readings took, and no less than it was.
+    assert isinstance(corrected, int)
+    assert 2 * HOURS <= corrected <= 2 * HOURS + 2_000_000
+    world.there = world.back = 0.0
+    for other in (worker, world.worker()):
+        assert waits(other, "d") > 3580
+    assert world.column("clock_corrected_us") == corrected
+    assert caplog.text.count("has jumped") == 1
+
+
+def test_a_worker_that_begins_after_slow_answers_sees_a_jump_as_well(world: World) -> None:
+    world.there, world.back = 0.6, 0.2
+    use(world.worker(), "abc")
+    world.there = world.back = 0.0
+    world.clocks.postgres += 2 * HOURS
+    flush(world)
+    assert waits(world.worker(), "d") == pytest.approx(3600, abs=10)
 
 
 def test_a_hold_and_the_use_by_others_end_no_earlier_for_a_jump(world: World) -> None:

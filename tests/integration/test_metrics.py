@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import redis
 import yaml  # type: ignore[import-untyped]
@@ -27,7 +26,7 @@ from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.sweep import Sweeper
-from courtlistener_assets.operations.dagster_variables import known_to_dagster
+from courtlistener_assets.operations.dagster_instance import dagster_instance
 from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.operations.exporter.dagster_part import DagsterPart
 from courtlistener_assets.operations.exporter.gauges import COUNTERS, GAUGES
@@ -283,7 +282,7 @@ def test_a_daemon_that_has_died_is_known_by_its_heartbeats(tmp_path: Path) -> No
     """In the storage that a session's variable names, which this process does not have."""
     (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: {env: DAGSTER_TABLES}}}\n")
     environ = {"DAGSTER_HOME": str(tmp_path), "DAGSTER_TABLES": str(tmp_path / "tables")}
-    with known_to_dagster(environ), dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    with dagster_instance(str(tmp_path), environ) as instance:
         instance.add_daemon_heartbeat(DaemonHeartbeat(1000.0, "SENSOR", "a daemon"))
     with closing(DagsterPart(environ, clock=lambda: 1400.0)) as part:
         [metric] = part.read()

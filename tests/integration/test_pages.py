@@ -288,11 +288,12 @@ def test_a_document_is_taken_out_of_an_entry_that_no_longer_has_it_but_not_of_on
     assert (found["recap_documents", 4], found["recap_documents", 5]) == ((None, None), ("scotus", 7))
 
 
-def test_a_decision_of_before_the_first_month_that_a_lookup_brings_is_looked_after(
-    store: RecordStore, database: Database
+@pytest.mark.parametrize("day", [date(1999, 5, 1), date(2024, 3, 1)], ids=["before the first month", "after the last"])
+def test_a_decision_of_no_month_of_the_scope_that_a_lookup_brings_is_looked_after(
+    store: RecordStore, database: Database, day: date
 ) -> None:
     page(store, "dockets", [docket(7, filed=None)])
-    scope = Scope(frozenset({"scotus"}), date(2024, 1, 1))
-    old, other = cluster(1, 7), cluster(2, 8)
-    store.store_found(JANUARY, [Record(**{**vars(old), "date_filed": date(1999, 5, 1)}), other], scope=scope)
+    scope = Scope(frozenset({"scotus"}), date(2024, 1, 1), end=date(2024, 3, 1))
+    outside, other = cluster(1, 7), cluster(2, 8)
+    store.store_found(JANUARY, [Record(**{**vars(outside), "date_filed": day}), other], scope=scope)
     assert database.rows("SELECT docket_id, partition FROM courtlistener.strays") == [(7, JANUARY)]

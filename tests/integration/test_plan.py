@@ -92,10 +92,15 @@ def test_it_ends_with_the_last_month_that_is_configured_as_the_partitions_do(pip
     assert (estimate.months, estimate.partitions) == (2, 4)
     # The whole quarter has more.
     whole = planning.question(settings_of(pipeline), pipeline.database, COURTS, FIRST, TODAY)
-    everything = replace(whole, uncounted=question.uncounted)
-    planning.count(everything, settings, pipeline.database, lambda line: None)
+    assert whole.requests == question.requests
+    planning.count(whole, settings, pipeline.database, lambda line: None)
     more = planning.estimate(whole, settings, pipeline.database).objects
     assert all(more[asset] > count for asset, count in estimate.objects.items())
+    # Each is known, for who goes back to it.
+    again = planning.question(settings, pipeline.database, COURTS, FIRST, TODAY)
+    assert again.requests == 0
+    found = planning.estimate(again, settings, pipeline.database)
+    assert (found.objects, found.requests_left) == (estimate.objects, estimate.requests_left)
     with pytest.raises(SettingError, match="is after COURTLISTENER_LAST_MONTH=2024-02"):
         planning.question(settings, pipeline.database, COURTS, date(2024, 3, 1), TODAY)
 

@@ -278,6 +278,7 @@ def live_through_deferrals(store: Store) -> None:
     backlog.deferrals.record(due[0].asset, [due[0].partition], wait_seconds=60, reason="", run_id="r")
     backlog.deferrals.clear(due[0].asset, due[0].partition, some_dockets=False)
     backlog.deferrals.forget([due[1].partition])
+    backlog.deferrals.forget_times(["former", "account"])
     backlog.deferrals.all(limit=1)
 
 

@@ -27,6 +27,7 @@ from courtlistener_assets.download.sweep import Sweeper
 from courtlistener_assets.operations.status import Status, as_json, plan_of, read_status, show
 from courtlistener_assets.settings import Settings
 from resources.backlog.deferrals import Deferrals
+from resources.backlog.progress import full_walks
 from resources.connections.postgres import Database
 from resources.dagster_resources import (
     CourtListenerResource,
@@ -73,6 +74,21 @@ def test_a_stream_without_partitions_counts_as_one(database: Database) -> None:
     store.store_page(at, PageOfRecords([]), after_id=3, watermark=NOW, finished=True)
     people = status_of(database, **streams).pipeline.assets[1]
     assert (people.complete, people.not_begun, people.pages) == (1, 0, 1)
+
+
+def test_months_after_the_last_one_count_nowhere(database: Database) -> None:
+    store, plan = RecordStore(database), plan_of(Settings.from_environ(ENVIRON), NOW.date())
+    store.prepare(["clusters"])
+    for month in (1, 3):
+        for sweep in plan.sweeps["clusters"]:
+            key = SweepKey("clusters", f"scotus|2024-{month:02}-01", sweep)
+            at = store.begin_pass(key, run_id="run", full_refresh=False, overlap=timedelta())
+            store.store_page(at, PageOfRecords([]), after_id=3, watermark=NOW, finished=True)
+    ending = {"COURTLISTENER_LAST_MONTH": "2024-02"}
+    clusters = {asset.asset: asset for asset in status_of(database, **ending).pipeline.assets}["clusters"]
+    assert (clusters.expected, clusters.complete, clusters.not_begun) == (4, 1, 3)
+    ends = plan_of(Settings.from_environ({**ENVIRON, **ending}), NOW.date())
+    assert [full_walks(database, each)[0] for each in (ends, plan)] == [1, 2]
 
 
 def test_before_anything_ran_nothing_is_used_and_all_is_left(database: Database) -> None:

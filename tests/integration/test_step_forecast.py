@@ -94,7 +94,8 @@ def test_counts_of_the_server_are_used_for_what_is_left_of_a_run(pipeline: Pipel
     pipeline.run("downloads", MONTHS[1], asset_selection=[dg.AssetKey("dockets")])
     database = pools.database(pipeline.environ["POSTGRES_URL"])
     counted = {("dockets", "filed"): 8000, ("dockets", "decided"): 2000}
-    CourtCounts(database).note("scotus", date(2024, 1, 1), counted)
+    CourtCounts(database).note("scotus", date(2024, 1, 1), None, counted)
+    CourtCounts(database).note("scotus", date(2024, 1, 1), date(2024, 2, 1), {each: 0 for each in counted})
     result = pipeline.run("downloads", MONTHS[0], asset_selection=[dg.AssetKey("dockets")])
     event = pipeline.instance.get_latest_materialization_event(dg.AssetKey("dockets"))
     assert result.success

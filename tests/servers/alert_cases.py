@@ -56,9 +56,9 @@ CASES = [
     Case("CourtListenerRedisFailures", 20, *_share("redis_operations_total", "result", 5, 6, rest=100)),
     Case("CourtListenerStateUpdateFailures", 20, *_share("state_updates_total", "result", 1, 2, rest=100)),
     Case(
-        "CourtListenerQuotaNearlyFull", 16, {_QUOTA % 86400: constant(0.96)},
-        # A full minute is nothing.
-        {_QUOTA % 3600: constant(0.95), _QUOTA % 60: constant(1)},
+        "CourtListenerQuotaNearlyFull", 16, {_QUOTA % 900: constant(0.96)},
+        # What is full for less than a quarter of an hour is nothing.
+        {_QUOTA % 3600: constant(0.95), _QUOTA % 899: constant(1), _QUOTA % 60: constant(1)},
     ),
     Case(
         "CourtListenerRedisMemory", 6,

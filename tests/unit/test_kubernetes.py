@@ -5,7 +5,9 @@ Without Dagster's chart, which is not in this repository: `test_helm_chart.py` r
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +97,8 @@ def test_all_of_our_processes_run_one_image_and_one_set_of_settings() -> None:
             CODE["env"],
             [{"secretRef": secret} for secret in CODE["envSecrets"]],
         )
-        assert container["command"][0] == "courtlistener"
-        assert container["command"][1] in getattr(command_line, "commands", {})
+        [subcommand] = re.findall(r"\bcourtlistener (\w+)", " ".join(container["command"]))
+        assert subcommand in getattr(command_line, "commands", {})
 
 
 def test_no_process_may_do_more_than_it_must() -> None:
@@ -178,9 +180,30 @@ def test_the_service_of_the_exporter_finds_its_pod() -> None:
     assert service["spec"]["ports"][0]["targetPort"] == port["name"]
 
 
+def exporter() -> dict[str, Any]:
+    [pod] = [each for each in pod_templates() if each["spec"]["containers"][0]["name"] == "metrics"]
+    return pod
+
+
+def test_the_exporter_takes_the_password_of_dagsters_tables_from_where_dagster_has_it(tmp_path: Path) -> None:
+    """One secret has it, and nobody has to write it down twice."""
+    [container] = exporter()["spec"]["containers"]
+    [volume] = [each for each in exporter()["spec"]["volumes"] if "secret" in each]
+    assert volume["secret"]["secretName"] == VALUES["global"]["postgresqlSecretName"]
+    [place] = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == volume["name"]]
+    # As Kubernetes mounts it, and with a program that tells how it was called.
+    (tmp_path / "postgresql-password").write_text("it's $ecret", encoding="utf-8")
+    (tmp_path / "courtlistener").write_text('#!/bin/sh\nprintf "%s|" "$DAGSTER_PG_PASSWORD" "$@"', encoding="utf-8")
+    (tmp_path / "courtlistener").chmod(0o755)
+    command = [part.replace(place, str(tmp_path)) for part in container["command"]]
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
+    assert said == "it's $ecret|metrics|--host|0.0.0.0|--port|9464|"
+
+
 def test_the_exporter_has_the_settings_of_the_instance_whose_daemon_it_watches() -> None:
     """In place of those in the image, which are for Docker Compose."""
-    [pod] = [each for each in pod_templates() if each["spec"]["containers"][0]["name"] == "metrics"]
+    pod = exporter()
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     mounts = {mount["mountPath"]: mount for mount in pod["spec"]["containers"][0]["volumeMounts"]}
     home = re.findall(r"DAGSTER_HOME=(\S+)", (ROOT / "deploy" / "docker" / "Dockerfile").read_text(encoding="utf-8"))[0]

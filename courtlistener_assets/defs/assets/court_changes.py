@@ -8,7 +8,7 @@ months that it touches (`sensors/`).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -40,7 +40,7 @@ def court_changes_asset(
     partitions_def: dg.PartitionsDefinition,
     courts: Sequence[str],
     grouped: Sequence[str],
-    first_month: date,
+    scope: Scope,
     streams: Sequence[Stream],
     names: Names,
     *,
@@ -48,14 +48,15 @@ def court_changes_asset(
 ) -> dg.AssetsDefinition:
     """Make the asset that catches up with a court, or a group of `courts`, in streams that are partitioned by month.
 
-    It counts as overdue if it was not materialized within twice the time `every`.
+    Only what is of the months of `scope` is stored. It counts as overdue if it was not materialized within twice the
+    time `every`.
     """
 
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Changes:
         keys = selected_keys(context, partitions_def)
         return _Changes(
             context=context,
-            partitions=[Courts(key, first_month, jurisdiction=key in grouped) for key in keys],
+            partitions=[Courts(key, scope.first_month, scope.end, jurisdiction=key in grouped) for key in keys],
             sweeps=[sweep.name for stream in streams for sweep in stream.changes],
             tables=all_tables(streams),
             streams=streams,
@@ -171,7 +172,7 @@ class _Changes(DownloadStep[Courts]):
         return membership.settle(sweeper, streams, courts, scope=sweeper.scope, due_only=due_only)
 
     def _sweeper(self, selection: Courts, courts: Sequence[str]) -> Sweeper:
-        scope = Scope(frozenset(courts), selection.first_month)
+        scope = selection.scope(courts)
         return Sweeper(self.client, self.store, self.run_id, asset=self.asset, scope=scope)
 
     def _counted(self, passes: dict[str, SweepPass]) -> dict[str, int]:

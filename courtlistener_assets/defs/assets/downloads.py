@@ -101,8 +101,8 @@ class _Downloads(DownloadStep[CourtMonth | Everything]):
         """When it will be complete what the run works on."""
         months = [each for each in self.partitions if isinstance(each, CourtMonth)]
         by_month = [stream for stream in self.streams if stream.by_month]
-        last_day = self.settings.last_day
-        return StepForecast(self.context, self.database, self.account, self.outlook, by_month, months, last_day)
+        last_month = self.settings.last_month
+        return StepForecast(self.context, self.database, self.account, self.outlook, by_month, months, last_month)
 
     def download(self) -> bool:
         """Walk all partitions; return whether every one is complete, or the account may not use the stream.

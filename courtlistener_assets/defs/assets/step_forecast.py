@@ -36,7 +36,7 @@ _EVERY_SECONDS = 60.0
 class StepForecast:
     """The forecast of one step over months of courts; `streams` are those that the location downloads by month.
 
-    `last_day` is `Settings.last_day`.
+    `last_month` is `Settings.last_month`.
     """
 
     context: dg.AssetExecutionContext
@@ -45,7 +45,7 @@ class StepForecast:
     outlook: Callable[[], Outlook | None]
     streams: Sequence[Stream]
     months: Sequence[CourtMonth]
-    last_day: Callable[[date], date]
+    last_month: date | None
     clock: Callable[[], float] = time.monotonic
     _last: Remaining | None = None
     _found_at: float = field(default=-math.inf)
@@ -76,8 +76,7 @@ class StepForecast:
         outlook, (_, targets), now = self.outlook(), self._targets, datetime.now(UTC)
         if outlook is None:
             return None
-        last_day = self.last_day(now.date())
-        return remaining_of(targets, self.streams, self.database, self.account, outlook, now, last_day)
+        return remaining_of(targets, self.streams, self.database, self.account, outlook, now, self.last_month)
 
     def _tell(self, remaining: Remaining) -> None:
         extra = {"event": "run_forecast", "requests_left": remaining.requests, "seconds_left": remaining.seconds}

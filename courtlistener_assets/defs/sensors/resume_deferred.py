@@ -5,10 +5,12 @@ gone. Does not belong here: what is deferred and until when (`resources/backlog/
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 
 import dagster as dg
 from dagster import DagsterInstance
@@ -32,7 +34,9 @@ from resources.dagster_resources import BacklogResource, CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
 
 RESUME_TAG = "courtlistener/resume"
-#: When a resumed run ended without progress, the next one waits this long.
+#: Accounts that a location is remembered to have had: what ran when the token changed may still defer for the last.
+_MOST_ACCOUNTS = 20
+#: When a resumed run ended without progress, the next one waits this long; so does what another location is to resume.
 RESUME_PAUSE_SECONDS = 600.0
 
 
@@ -108,6 +112,19 @@ def _outage(courtlistener: CourtListenerResource) -> Outage | None:
     return None
 
 
+def _accounts(context: dg.SensorEvaluationContext, courtlistener: CourtListenerResource) -> list[str]:
+    """The accounts that this location has had, the present one last; the cursor remembers them.
+
+    Another location on the same database, which has another account, has a sensor and a cursor of its own.
+    """
+    accounts: list[str] = json.loads(context.cursor or "[]")
+    with suppress(SettingError):  # Which says itself why nothing can be resumed.
+        present = courtlistener.account_name()
+        accounts = [*(each for each in accounts if each != present), present][-_MOST_ACCOUNTS:]
+        context.update_cursor(json.dumps(accounts))
+    return accounts
+
+
 def _next_deferral(backlog: Backlog) -> str:
     """What there is while nothing can be resumed: what waits for its time, for its run, or for a person."""
     deferrals = backlog.deferrals.all()
@@ -128,6 +145,30 @@ def _by_partition(due: Sequence[Deferral]) -> list[list[Deferral]]:
     return list(groups.values())
 
 
+def _requests(
+    context: dg.SensorEvaluationContext,
+    backlog: Backlog,
+    due: Sequence[Deferral],
+    names: Names,
+    is_partition: IsPartition,
+    accounts: Sequence[str],
+) -> Iterator[dg.RunRequest]:
+    """Request the runs that resume what is due, one after the other; what has no partition here is put off."""
+    for group in _by_partition(due):
+        known = [each for each in group if is_partition(each.asset, each.partition)]
+        unknown = [each for each in group if each not in known]
+        for each in unknown:
+            context.log.warning(f"{each.asset} has no partition {each.partition} here: its deferral waits")
+        theirs = [each for each in unknown if each.account and each.account not in accounts]
+        ours = [each for each in unknown if each not in theirs]
+        backlog.deferrals.defer_again(ours, wait_seconds=UNKNOWN_PARTITION_SECONDS)
+        backlog.deferrals.defer_again(theirs, wait_seconds=RESUME_PAUSE_SECONDS)
+        if known:
+            request = resume_request(known, names, is_partition)
+            backlog.deferrals.mark_requested(known, str(request.run_key))
+            yield request
+
+
 def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) -> dg.SensorDefinition:
     """Make the sensor; `is_partition` says which partitions still exist, `jobs` are those of the location."""
 
@@ -145,30 +186,15 @@ def resume_deferred_sensor(names: Names, jobs: Jobs, is_partition: IsPartition) 
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         backlog = courtlistener_backlog.open()
         release_ended_requests(context.instance, backlog)
-        with suppress(SettingError):  # Which says itself why nothing can be resumed.
-            backlog.deferrals.forget_times_of_other_accounts(courtlistener.account_name())
+        accounts = _accounts(context, courtlistener)
+        backlog.deferrals.forget_times(accounts[:-1])
         due = backlog.deferrals.due()
         down = _outage(courtlistener) if due else None
         if reason := _no_room(courtlistener, down) if due else _next_deferral(backlog):
             yield dg.SkipReason(reason)
             return
-        requested, most = (
-            0,
-            1 if down else MOST_RUNS,
-        )  # While the server is down the first run asks whether it still is.
-        for group in _by_partition(due):
-            known = [each for each in group if is_partition(each.asset, each.partition)]
-            unknown = [each for each in group if each not in known]
-            for each in unknown:
-                context.log.warning(f"{each.asset} no longer has a partition {each.partition}: its deferral waits")
-            backlog.deferrals.defer_again(unknown, wait_seconds=UNKNOWN_PARTITION_SECONDS)
-            if not known:
-                continue
-            request = resume_request(known, names, is_partition)
-            backlog.deferrals.mark_requested(known, str(request.run_key))
-            yield request
-            requested += 1
-            if requested == most:
-                break
+        # While the server is down the first run asks whether it still is.
+        wanted = _requests(context, backlog, due, names, is_partition, accounts)
+        yield from islice(wanted, 1 if down else MOST_RUNS)
 
     return resume_deferred

@@ -97,7 +97,7 @@ class Bootstrap:
         self._by_name = {stream.name: stream for stream in self.streams}
         if not fills_from_bulk(self.streams):
             raise SettingError(f"a bootstrap fills {', '.join(STREAMS)}: COURTLISTENER_STREAMS lacks one of them")
-        self._scope = Scope(self.wanted.courts, self.wanted.first_day)
+        self._scope = Scope(self.wanted.courts, self.wanted.first_day, self.wanted.end)
         self._comparing = Comparing(
             self.dump.day,
             comparison.different,

@@ -6,13 +6,12 @@ Belongs here: what the instance in DAGSTER_HOME tells. Does not belong here: whe
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from courtlistener_assets.operations.dagster_variables import known_to_dagster
+from courtlistener_assets.operations.dagster_instance import dagster_instance, in_words
 from courtlistener_assets.operations.doctor.findings import Finding, error, ok, warning
 
 if TYPE_CHECKING:
@@ -34,26 +33,15 @@ def check_dagster(environ: Mapping[str, str], watch_seconds: float) -> Iterator[
     home = environ.get("DAGSTER_HOME", "").strip()
     if not home or not (Path(home) / "dagster.yaml").exists():
         return
-    import dagster as dg  # Two seconds, which only this check needs.
-
     try:
-        with known_to_dagster(environ), dg.DagsterInstance.from_config(home) as instance:
+        with dagster_instance(home, environ) as instance:
             yield _storage(instance)
             yield from _retries(instance)
             yield from _places(instance)
             yield _daemons(instance, watch_seconds)
     except Exception as problem:  # Dagster, SQLAlchemy and the driver each raise their own.
-        text = _in_words(problem)
         remedy = "Correct dagster.yaml and the variables that it names (DAGSTER_POSTGRES_URL)."
-        yield error("dagster", f"The instance in {home} cannot be opened: {text}", remedy)
-
-
-def _in_words(problem: Exception) -> str:
-    """What is wrong, without the Python of an error that Dagster makes of a list of errors."""
-    text = " ".join(str(problem).split())
-    if missing := re.search(r"environment variable \W*(\w+)\W* which is not set", text):
-        return f"dagster.yaml names the variable {missing[1]}, which is not set"
-    return text[:500]
+        yield error("dagster", in_words(problem), remedy)
 
 
 def _storage(instance: dg.DagsterInstance) -> Finding:

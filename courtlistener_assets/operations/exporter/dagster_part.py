@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric
 
-from courtlistener_assets.operations.dagster_variables import known_to_dagster
+from courtlistener_assets.operations.dagster_instance import dagster_instance
 from courtlistener_assets.operations.exporter.gauges import gauges
 
 if TYPE_CHECKING:
@@ -30,13 +30,11 @@ class DagsterPart:
         self._instance: dg.DagsterInstance | None = None
 
     def read(self) -> list[Metric]:
-        """Return the age of the last heartbeat of each part that the daemon has; raises what Dagster raises."""
+        """Return the age of the last heartbeat of each part of the daemon; raises SettingError, and as Dagster."""
         if self._instance is None:
-            import dagster as dg  # Two seconds, which only this part needs.
-
             with ExitStack() as opening:
-                opening.enter_context(known_to_dagster(self._environ))
-                self._instance = opening.enter_context(dg.DagsterInstance.from_config(self._environ["DAGSTER_HOME"]))
+                found = dagster_instance(self._environ["DAGSTER_HOME"], self._environ)
+                self._instance = opening.enter_context(found)
                 self._open = opening.pop_all()
         beats = self._instance.get_daemon_heartbeats()
         now = self._clock()

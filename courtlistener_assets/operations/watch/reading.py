@@ -67,7 +67,7 @@ class Reader:
             refused=round(metrics.totals(self.database).get(("courtlistener_requests_refused_total", ()), 0.0)),
             bars=[*bars, self._chunks([(court, month) for court in plan.courts for month in plan.months])],
             left=Remaining.of(pipeline.forecast, self.outlook, now) if self.outlook else None,
-            counted=bool(CourtCounts(self.database).known(plan.courts, plan.first_month)),
+            counted=bool(CourtCounts(self.database).known(plan.courts, plan.first_month, plan.last_month)),
             failures=pipeline.failures,
             deferred=sum(deferral_summary(self.database)[0].values()),  # Of many the report has the first ones.
             next_deferral=pipeline.deferrals[0].deferred_until if pipeline.deferrals else None,

@@ -309,15 +309,17 @@ CREATE TABLE courtlistener.server_counts (
     PRIMARY KEY (asset, partition, sweep)
 );
 
--- How many objects of a sweep the server counted in all months of a court from a first one on, and when.
+-- How many objects of a sweep the server counted in all months of a court from a first one to a last one, and when.
 CREATE TABLE courtlistener.court_counts (
     court_id    text        NOT NULL,
     asset       text        NOT NULL,
     sweep       text        NOT NULL,
     first_month date        NOT NULL,
+    -- Infinite: it was the present one.
+    last_month  date        NOT NULL DEFAULT 'infinity',
     objects     bigint      NOT NULL,
     counted_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (court_id, asset, sweep, first_month)
+    PRIMARY KEY (court_id, asset, sweep, first_month, last_month)
 );
 
 -- Partitions that a run left incomplete because it had to stop, and when to resume them.
@@ -364,10 +366,12 @@ CREATE TABLE courtlistener.ledgers (
     clock_tolerance_us bigint NOT NULL DEFAULT 0,
     -- By how much Postgres' clock has jumped ahead so far, as the ages of the permits have been corrected.
     clock_corrected_us bigint NOT NULL DEFAULT 0,
-    -- The machine (its boot) on which a worker last locked this row, that machine's steady clock then, and Postgres' clock
-    -- without the corrections, microseconds: by these a worker that begins there knows whether Postgres' has jumped since.
+    -- The machine (its boot) on which a worker last locked this row, that machine's steady clock when the worker asked for
+    -- Postgres' clock, how long it had to wait for it, and what it showed, without the corrections, microseconds: by these
+    -- a worker that begins there knows whether Postgres' has jumped since.
     seen_from text NOT NULL DEFAULT '',
     seen_steady_us bigint NOT NULL DEFAULT 0,
+    seen_took_us bigint NOT NULL DEFAULT 0,
     seen_clock_us bigint NOT NULL DEFAULT 0,
     -- [{"limit": 5, "seconds": 60, "foreign": 0, "foreign_until_us": 0}, ..], Unix microseconds.
     windows jsonb NOT NULL,
