@@ -135,7 +135,7 @@ def test_pictures_of_what_the_walk_does_not_meet(ui: Ui, checkout: Path, strange
     ui.picture("completeness", height=900)
     ui.button("Close")
     ui.asset("dockets", "Events")
-    ui.event_with("deferred_until", "scotus|2024-03-01")
+    ui.page.get_by_text("scotus|2024-03-01").first.click()
     ui.picture("deferred", height=760)
     ui.graph("downloads", "vector_inputs")
     ui.expect("docket_entries")

@@ -7,7 +7,6 @@ belong here: what is expected of us (`test_walk.py`), and what goes on behind th
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 #: Milliseconds until something is on the screen. The daemon begins backfills and looks at sensors every half minute.
 SOON, LATER = 60_000, 180_000
 _RELOAD = 15_000
-_DETAILS = 5_000
 
 
 @dataclass
@@ -77,17 +75,6 @@ class Ui:
     def partition(self, asset: str, key: str) -> None:
         """A partition of an asset, by its address: the list of months holds only those that are in sight."""
         self.page.goto(f"{self.url}/assets/{asset}?view=partitions&partition={quote(key, safe='')}")
-
-    def event_with(self, metadata: str, partition: str) -> None:
-        """Among the events of a partition, the newest that has a metadata entry."""
-        shown = self.page.get_by_text(metadata, exact=True)
-        for event in self.page.get_by_text(partition, exact=True).all():
-            event.click()
-            # The details of an event that has other ones are there as soon.
-            with suppress(TimeoutError):
-                shown.wait_for(timeout=_DETAILS)
-                return
-        raise AssertionError(f"no event of {partition} has {metadata}")
 
     # --- launching and watching --------------------------------------------------------------------------------------
 
