@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from copy import copy
 from functools import cached_property
 from itertools import compress
 from operator import itemgetter
@@ -39,16 +38,16 @@ def places_of(line: str, lines: list[str]) -> list[int]:
 class PageLines:
     """`bare` has the lines without marks and without space around, `seen` the places of those with text.
 
-    A line's rank is its place among those: blank lines make no page longer.
+    A line's rank is its place among those: blank lines make no page longer. `bare` and `breaks`, the lines that are
+    page breaks, are found in the lines unless they are known.
     """
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], bare: list[str] | None = None, breaks: list[int] | None = None) -> None:
         self.lines = lines
-        self.bare = list(map(str.strip, all_visible(lines)))
+        self.bare = list(map(str.strip, all_visible(lines))) if bare is None else bare
         self.seen = list(compress(range(len(lines)), self.bare))
         self.texts = list(filter(None, self.bare))
-        #: The lines that are page breaks.
-        self.breaks = places_of(PAGE_BREAK, lines)
+        self.breaks = places_of(PAGE_BREAK, lines) if breaks is None else breaks
 
     @cached_property
     def first_characters(self) -> str:
@@ -78,16 +77,10 @@ class PageLines:
         """The same lines, but for those that are page breaks now."""
         if not breaks:
             return self
-        page = copy(self)
-        for known in ("ranks", "first_characters", "last_characters", "numbered"):
-            page.__dict__.pop(known, None)
-        page.lines, page.bare = list(self.lines), list(self.bare)
+        lines, bare = list(self.lines), list(self.bare)
         for index, line in breaks.items():
-            page.lines[index], page.bare[index] = line, ""
-        page.seen = list(compress(range(len(page.bare)), page.bare))
-        page.texts = list(filter(None, page.bare))
-        page.breaks = sorted({*self.breaks, *breaks})
-        return page
+            lines[index], bare[index] = line, ""
+        return PageLines(lines, bare, sorted({*self.breaks, *breaks}))
 
     def beside(self, index: int, step: int, others: Collection[int] = ()) -> str:
         """The next line with text above (`step` -1) or below (1) that is not one of `others`; "" if there is none."""
