@@ -27,7 +27,7 @@ from courtlistener_assets.operations.backup import DUMP, MANIFEST, Backup, back_
 from courtlistener_assets.operations.restore import restore
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.vectors.pgvector_store import PgvectorStore
-from resources.connections import pools, postgres
+from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.connections.schema import verify_views
 from resources.dagster_resources import RedisRateLimitResource
@@ -323,7 +323,6 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
     database: Database, database_url: str, empty_url: str, redis_server: Any, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, *, otherwise: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(postgres, "_LOCK_MS", 50)
     take(limiter_at(database_url, redis_server.url), 1)
     database.close()
     pools.close_all()
