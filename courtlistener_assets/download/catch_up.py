@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.stream import Stream, Sweep
 from courtlistener_assets.download.sweep import OVERLAP, Sweeper
 from resources.errors import PermissionDenied
@@ -50,6 +51,17 @@ class Courts:
     def scope(self, courts: Sequence[str]) -> Scope:
         """What is stored; `courts` are the configured ones of the selection."""
         return Scope(frozenset(courts), self.first_month, self.end)
+
+    def reaching(self, months: tuple[date, date] | None) -> Courts:
+        """The same with the months from one to another: what was downloaded stays current also while it is left out.
+
+        Else a month that is in the settings again would be green, though what has come meanwhile is missing.
+        """
+        if months is None:
+            return self
+        first, last = months
+        end = self.end and max(self.end, CourtMonth("", last).next_month)
+        return replace(self, first_month=min(self.first_month, first), end=end)
 
     def sweeps(self, stream: Stream) -> tuple[Sweep, ...]:
         """The sweeps of a stream."""

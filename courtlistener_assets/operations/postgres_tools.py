@@ -49,9 +49,10 @@ def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
     """Let pg_restore write a script, and psql run it in one transaction on a database; raises BackupError.
 
     pg_restore by itself sets parameters that a server of an older version does not know, and fails. What ends before
-    the script does, for whatever reason, leaves the database as it was.
+    the script does, for whatever reason, leaves the database as it was: only its last line commits. With the option
+    --single-transaction psql would commit when its input ends, also when we are killed in the middle.
     """
-    options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     with _place_of(address) as (where, environ), ExitStack() as ended:
         said_of_writing, said_of_running = (ended.enter_context(tempfile.TemporaryFile()) for _ in range(2))
         write = [_found("pg_restore", server), "--file=-", *arguments]
@@ -66,13 +67,14 @@ def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
             _check("psql", running.wait(), _all_of(said_of_running))
         writing.stdout.close()
         _check("pg_restore", writing.wait(), _all_of(said_of_writing))
-        # Not before: psql commits when the script ends.
         with suppress(BrokenPipeError):
+            running.stdin.write(b"COMMIT;\n")
             running.stdin.close()
         _check("psql", running.wait(), _all_of(said_of_running))
 
 
 def _pass_on(lines: IO[bytes], script: IO[bytes]) -> None:
+    script.write(b"BEGIN;\n")
     for line in lines:
         if not line.startswith(_UNKNOWN_TO_OLDER):
             script.write(line)

@@ -1,9 +1,9 @@
 """`courtlistener restore`: a backup into a database without data, so that no run can begin on half of it.
 
 One transaction keeps out all others of this project from before the first look until the end. It makes the schema
-usable: it journals as many permits as can have been granted since the backup (`resources/quota/restored.py`), and
-writes down which migrations there are. After a restore that is killed before that, a worker that looks finds tables
-that are not its own, and refuses; it is done again, with `replace`.
+usable: it writes down which migrations there are, and journals as many permits as can have been granted since the
+backup (`resources/quota/restored.py`). A restore that ends before that has left a sign in the place of the migrations,
+at which every worker refuses (`resources/connections/schema.py`); it is done again, with `replace`.
 
 Belongs here: the order of it. Does not belong here: what a backup is (`backup.py`).
 """
@@ -20,7 +20,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from courtlistener_assets.download.streams import STREAMS
 from courtlistener_assets.operations.backup import DUMP, OURS, Backup, rows_of
@@ -29,13 +28,14 @@ from courtlistener_assets.operations.postgres_tools import run_script, run_tool
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Connection, Database, keep_others_out
 from resources.connections.postgres_address import conninfo_of
-from resources.connections.schema import MIGRATIONS, migrate
+from resources.connections.schema import MIGRATIONS, begin_restore, finish_restore, is_unfinished, migrate
 from resources.errors import BackupError, SettingError
 from resources.quota.restored import fill_windows
 
 #: What a dump has that is made here, or written last, or only the owner of an extension may do.
 _NOT_NOW = re.compile(
-    rf"^\d+; \d+ \d+ (SCHEMA - \w+|TABLE DATA {OURS} migrations|COMMENT - EXTENSION \S+) ", re.MULTILINE
+    rf"^\d+; \d+ \d+ (SCHEMA - \w+|(TABLE|TABLE DATA|CONSTRAINT) {OURS} migrations|COMMENT - EXTENSION \S+) ",
+    re.MULTILINE,
 )
 #: Tables that say that a database is in use.
 _IN_USE = ("records", "sweeps", "failures", "permits", "citation_map")
@@ -75,7 +75,8 @@ def restore(
             say(f"Restoring {sum(manifest['rows'].values()):,} rows")
             _run_pg_restore(backup, conninfo_of(settings.postgres_url), connection.info.server_version // 10_000)
             _check_rows(connection, manifest)
-            permits = _make_usable(connection, manifest["migrations"])
+            finish_restore(connection, manifest["migrations"])
+            permits = fill_windows(connection)
         with database.transaction(patient=True) as connection:
             connection.commit()
             connection.execute("ANALYZE")
@@ -129,6 +130,7 @@ def _make_room(connection: Connection, *, replace: bool) -> None:
         for name in (OURS, DAGSTER):
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        begin_restore(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SettingError(f"POSTGRES_URL: a restore takes a role that may create schemas: {error}") from error
 
@@ -138,7 +140,7 @@ def _counts(connection: Connection) -> dict[str, int]:
     rows = rows_of(connection)
     runs = {name: rows.get(name, 0) for name in ("dagster.runs", "dagster.event_logs")}
     tables = [name for name in rows if name.startswith(f"{OURS}.")]
-    unfinished = bool(tables) and not rows.get(f"{OURS}.migrations")
+    unfinished = is_unfinished(connection) if rows.get(f"{OURS}.migrations") else bool(tables)
     vectors = {name for (name,) in connection.execute(_VECTORS, {"schema": OURS})}
     in_use = {*_IN_USE, *vectors}
     ours = {name: count for name, count in rows.items() if name.partition(".")[2] in in_use or _holds_records(name)}
@@ -165,14 +167,3 @@ def _check_rows(connection: Connection, manifest: dict[str, Any]) -> None:
         raise BackupError(
             f"not all was restored: {', '.join(different)} have other numbers of rows than when backed up"
         )
-
-
-def _make_usable(connection: Connection, migrations: list[dict[str, Any]]) -> int:
-    for row in migrations:
-        connection.execute(
-            "INSERT INTO courtlistener.migrations "
-            "SELECT * FROM jsonb_populate_record(NULL::courtlistener.migrations, %s)",
-            (Jsonb(row),),
-        )
-    migrate(connection)
-    return fill_windows(connection)

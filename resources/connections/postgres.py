@@ -32,13 +32,14 @@ SEARCH_PATH = "pg_catalog, pg_temp"
 #: the middle of a transaction must not hold up all others.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
-    "SET LOCAL search_path = {search_path}; "
+    "SET LOCAL search_path = {search_path}; {together}"
     "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
 )
 _LATEST, _SNAPSHOT = "READ COMMITTED", "REPEATABLE READ, READ ONLY"
 #: Held by every transaction to its end, and alone by a restore; any constant will do, as long as it stays.
 _IN_USE_LOCK = 7_411_215_024
-_TOGETHER = f"; SELECT pg_advisory_xact_lock_shared({_IN_USE_LOCK})"
+#: Whoever has to wait for it has met a restore, which takes its time. A snapshot would even be older than its end.
+_TOGETHER = f"SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock_shared({_IN_USE_LOCK}); "
 _LOCK_MS, _IDLE_MS = 5_000, 2_000
 #: How long to wait for a connection, where a caller does not say otherwise.
 CONNECTION_SECONDS = 10.0
@@ -114,9 +115,10 @@ class Database:
 
         READ COMMITTED and in UTC, whatever the role's sessions are; as a `snapshot` it only reads, all of one moment.
         `timeout_seconds` is how long to wait for a connection, if not as long as usual, `answer_seconds` for each
-        answer. A `patient` transaction may wait for locks, and keep Postgres waiting, as long as it likes. One that
-        `restores` is not kept out by `keep_others_out`. Raises StoreUnavailable if Postgres cannot be reached, goes
-        away, is read-only, is being restored, or ends the transaction, and SettingError if the role may not do it.
+        answer. A `patient` transaction may wait for locks, and keep Postgres waiting, as long as it likes, but for no
+        restore. One that `restores` is not kept out by `keep_others_out`. Raises StoreUnavailable if Postgres cannot be
+        reached, goes away, is read-only, is being restored, or ends the transaction, and SettingError if the role may
+        not do it.
         """
         answer_seconds = self._answer_seconds if answer_seconds is None else answer_seconds
         begin = _begin(
@@ -224,15 +226,16 @@ class Database:
 def keep_others_out(connection: Connection) -> bool:
     """Let no other transaction of this project begin on the database until this one ends; False if there are some now.
 
-    It must be one that `restores`. Others wait as they do for any lock, and are then told that a restore goes on.
+    It must be one that `restores`. Others are told that a restore goes on.
     """
     row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_IN_USE_LOCK,)).fetchone()
     return row == (True,)
 
 
 def _begin(*, lock_ms: int, idle_ms: int, isolation: str = _LATEST, together: str = _TOGETHER) -> str:
-    begin = _BEGIN.format(isolation=isolation, search_path=SEARCH_PATH, lock_ms=lock_ms, idle_ms=idle_ms)
-    return begin + together
+    return _BEGIN.format(
+        isolation=isolation, search_path=SEARCH_PATH, together=together, lock_ms=lock_ms, idle_ms=idle_ms
+    )
 
 
 def _start_afresh() -> None:

@@ -8,13 +8,14 @@ views, so those of another version are no reason to refuse a database. Does not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from resources.errors import SchemaMismatch
 
@@ -22,6 +23,12 @@ MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
 VIEWS = MIGRATIONS.with_name("views.sql")
 #: Serialises migrations of processes that start together; any constant will do, as long as it stays.
 _MIGRATION_LOCK = 7_411_215_023
+#: Stands among the migrations until a restore has come to its end: no worker begins on half of one, or on nothing.
+UNFINISHED_RESTORE = "a restore that was not finished"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
+    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text)"
+)
 #: As JSON, since a database of an earlier version lacks a column or two.
 _APPLIED = "SELECT to_jsonb(m) FROM courtlistener.migrations AS m ORDER BY name"
 _PRESENT = "SELECT to_regclass('courtlistener.{table}') IS NOT NULL"
@@ -41,8 +48,14 @@ class SchemaState:
     def verify(self) -> None:
         """Raise SchemaMismatch if a newer version has been here, or an older one whose tables were not migrated.
 
-        A database without any migration passes: there is nothing yet that could be mistaken.
+        So does a restore that was not finished. A database without any migration passes: there is nothing yet that
+        could be mistaken.
         """
+        if UNFINISHED_RESTORE in self.unknown:
+            raise SchemaMismatch(
+                "POSTGRES_URL: a restore into this database was not finished. Do it again: `courtlistener restore "
+                "--replace DIRECTORY`"
+            )
         if self.unknown:
             by = self.applied[self.unknown[-1]] or "a newer version"
             raise SchemaMismatch(
@@ -96,10 +109,7 @@ def migrate(connection: psycopg.Connection[Any]) -> list[str]:
     [(missing,)] = connection.execute("SELECT to_regnamespace('courtlistener') IS NULL")
     if missing:
         connection.execute("CREATE SCHEMA courtlistener")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
-        "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text)"
-    )
+    connection.execute(_TABLE.encode())
     found = state(lambda query: connection.execute(query.encode()).fetchall())
     if found.unknown:
         found.verify()
@@ -112,6 +122,30 @@ def migrate(connection: psycopg.Connection[Any]) -> list[str]:
                 "INSERT INTO courtlistener.migrations (name, applied_by) VALUES (%s, %s)", (path.stem, this_version())
             )
     return [*found.pending, *_define_views(connection)]
+
+
+def begin_restore(connection: psycopg.Connection[Any]) -> None:
+    """Let nobody use the empty schema, whatever becomes of the restore, until `finish_restore`."""
+    connection.execute(_TABLE.encode())
+    connection.execute("INSERT INTO courtlistener.migrations (name) VALUES (%s)", (UNFINISHED_RESTORE,))
+
+
+def is_unfinished(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a restore has begun and not come to its end; the table of migrations must be there."""
+    query = "SELECT EXISTS (SELECT FROM courtlistener.migrations WHERE name = %s)"
+    return connection.execute(query, (UNFINISHED_RESTORE,)).fetchone() == (True,)
+
+
+def finish_restore(connection: psycopg.Connection[Any], migrations: Sequence[Mapping[str, Any]]) -> None:
+    """Write down the migrations that a restored schema has, as rows of a backup, and apply what it lacks."""
+    connection.execute("DELETE FROM courtlistener.migrations WHERE name = %s", (UNFINISHED_RESTORE,))
+    for row in migrations:
+        connection.execute(
+            "INSERT INTO courtlistener.migrations "
+            "SELECT * FROM jsonb_populate_record(NULL::courtlistener.migrations, %s)",
+            (Jsonb(row),),
+        )
+    migrate(connection)
 
 
 def _define_views(connection: psycopg.Connection[Any]) -> list[str]:

@@ -7,7 +7,7 @@ Belongs here: what is known of whole partitions and courts. Does not belong here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from resources.connections.postgres import Database
 
@@ -36,6 +36,12 @@ class Freshness:
         [(since,)] = self._database.rows(_CATCH_UP_FROM, {"courts": list(courts)})
         return since
 
+    def months(self, courts: Sequence[str]) -> tuple[date, date] | None:
+        """The first and the last month of which anything of some courts was ever walked; None if there is none."""
+        first: date | None
+        [(first, last)] = self._database.rows(_MONTHS, {"courts": list(courts)})
+        return (first, last) if first else None
+
     def set_current(self, courts: Sequence[str], as_of: datetime) -> None:
         """Note until when courts are caught up."""
         with self._database.transaction() as connection:
@@ -55,6 +61,15 @@ class Freshness:
         )
         return int(count) == len(set(sweeps))
 
+
+# Without OFFSET it would be a join, for which Postgres may read all sweeps. What has no month is named by a word, and
+# letters come behind the colon.
+_MONTHS = r"""
+SELECT min(month)::date, max(month)::date FROM unnest(%(courts)s::text[]) AS wanted (court_id), LATERAL (
+    SELECT split_part(partition, '|', 2) AS month FROM courtlistener.sweeps
+    WHERE partition ~>=~ (court_id || '|') AND partition ~<~ (court_id || '|:') OFFSET 0
+) AS walked
+"""
 
 # A pass whose last page is not stored yet has its own watermark, too.
 _CATCH_UP_FROM = r"""

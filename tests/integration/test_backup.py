@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -24,11 +27,11 @@ from courtlistener_assets.operations.backup import DUMP, MANIFEST, Backup, back_
 from courtlistener_assets.operations.restore import restore
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.vectors.pgvector_store import PgvectorStore
-from resources.connections import pools, postgres
+from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.connections.schema import verify_views
 from resources.dagster_resources import RedisRateLimitResource
-from resources.errors import BackupError, QuotaDeferred, SettingError, StoreUnavailable
+from resources.errors import BackupError, QuotaDeferred, SchemaMismatch, StoreUnavailable
 from resources.quota.permits import ServerWindow, Window
 from tests.integration.ledger_harness import take
 from tests.integration.pipeline_harness import MONTH, Pipeline
@@ -207,14 +210,70 @@ def test_a_restore_that_is_killed_leaves_nothing_that_a_worker_would_use(
         patch.setattr(restoring, "fill_windows", killed)
         with pytest.raises(KeyboardInterrupt):
             restore(settings_of(empty_url), tmp_path / "backup")
-    with pytest.raises(SettingError, match="cannot be brought up to date"), closing(Database(empty_url)) as database:
-        database.ensure_schema()
-    with pytest.raises(BackupError, match="not finished"):
-        restore(settings_of(empty_url), tmp_path / "backup")
+    refuse_what_is_unfinished(empty_url, tmp_path)
     assert restore(settings_of(empty_url), tmp_path / "backup", replace=True).permits == 40
     with closing(Database(empty_url)) as database:
         assert not database.schema_state().pending
         verify_views(database.rows)
+
+
+def refuse_what_is_unfinished(url: str, tmp_path: Path) -> None:
+    """Nobody uses a database whose restore has ended before its time, but another one that replaces all."""
+    with closing(Database(url)) as database:
+        for attempt in (database.ensure_schema, database.migrate):
+            with pytest.raises(SchemaMismatch, match="restore --replace"):
+                attempt()
+    for attempt in (
+        lambda: restore(settings_of(url), tmp_path / "backup"),
+        lambda: back_up(settings_of(url), tmp_path / "none"),
+    ):
+        with pytest.raises(BackupError, match="not finished"):
+            attempt()
+
+
+def test_nor_is_a_database_used_that_a_failed_restore_has_left_empty(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.close()
+    back_up(settings_of(database_url), tmp_path / "backup")
+
+    def failed(*_: Any) -> None:
+        raise BackupError("psql failed: the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_run_pg_restore", failed)
+        with pytest.raises(BackupError, match="the disk is full"):
+            restore(settings_of(database_url), tmp_path / "backup", replace=True)
+    refuse_what_is_unfinished(database_url, tmp_path)
+    restore(settings_of(database_url), tmp_path / "backup", replace=True)
+    database.ensure_schema()
+
+
+#: `run_script` with a pg_restore that kills it when a whole statement, and more than a pipe holds, has passed on.
+_KILLED = """
+import sys
+from courtlistener_assets.operations import postgres_tools
+found = postgres_tools._found
+postgres_tools._found = lambda name, server: sys.argv[1] if name == "pg_restore" else found(name, server)
+postgres_tools.run_script([], sys.argv[2], server=0)
+"""
+_KILLS = """#!/bin/sh
+echo 'SET row_security = off;'
+echo 'CREATE TABLE public.half ();'
+head -c 1000000 /dev/zero | tr '\\0' '\\n'
+kill -KILL $PPID
+"""
+
+
+def test_what_is_killed_in_the_middle_of_a_script_commits_nothing(empty_url: str, tmp_path: Path) -> None:
+    kills = tmp_path / "pg_restore"
+    kills.write_text(_KILLS, encoding="utf-8")
+    kills.chmod(0o700)
+    # It returns when psql has ended, too, which has its output.
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(kills), empty_url], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
 
 
 def test_a_restore_refuses_what_would_do_harm(
@@ -264,7 +323,6 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
     database: Database, database_url: str, empty_url: str, redis_server: Any, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, *, otherwise: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(postgres, "_LOCK_MS", 50)
     take(limiter_at(database_url, redis_server.url), 1)
     database.close()
     pools.close_all()
@@ -284,7 +342,7 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
         return after
 
     with closing(Database(url)) as late_comer:
-        for name in ("_run_pg_restore", "migrate", "fill_windows"):
+        for name in ("_run_pg_restore", "finish_restore", "migrate", "fill_windows"):
             monkeypatch.setattr(restoring, name, late(getattr(restoring, name)))
         if otherwise:
             restoring.make_quota_safe(settings_of(url))
@@ -292,6 +350,6 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
             back_up(settings_of(database_url), tmp_path / "backup")
             restore(settings_of(url), tmp_path / "backup")
         late_comer.ensure_schema()
-    assert tried[-2:] == ["migrate", "fill_windows"]
+    assert tried[-2:] == ["migrate" if otherwise else "finish_restore", "fill_windows"]
     with pytest.raises(QuotaDeferred):
         take(limiter_at(url, redis_server.url), 1)

@@ -18,7 +18,7 @@ from courtlistener_assets.chunks.table import made_by
 from courtlistener_assets.defs.sensors import rebuild_touched_months
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.download.sweep import OVERLAP
-from tests.integration.pipeline_harness import MONTH, Pipeline
+from tests.integration.pipeline_harness import MONTH, Pipeline, location
 
 COURT = "scotus"
 FEBRUARY, MARCH = "scotus|2024-02-01", "scotus|2024-03-01"
@@ -172,6 +172,32 @@ def test_nor_are_months_after_the_last_one(pipeline: Pipeline) -> None:
     by_decisions = [path for path in asked(pipeline, sent) if "date_filed__gte" in path]
     assert by_decisions
     assert all("date_filed__lt=2024-03-01" in path for path in by_decisions)
+
+
+@pytest.mark.parametrize(
+    ("setting", "meanwhile", "month"),
+    [("COURTLISTENER_LAST_MONTH", "2024-02", "2024-03"), ("COURTLISTENER_FIRST_MONTH", "2024-03", "2024-01")],
+)
+def test_but_a_month_that_was_downloaded_stays_current_while_it_is_left_out(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, setting: str, meanwhile: str, month: str
+) -> None:
+    """It is green again as soon as it is in the settings again, and nothing asks for what was before."""
+    corpus = pipeline.simulator.corpus
+    assert pipeline.run("downloads", f"{COURT}|{month}-01").success
+    dockets = {each["id"]: each for each in corpus.dockets if each["court_id"] == COURT}
+    decisions = {c["id"] for c in corpus.clusters if c["date_filed"][:7] == month and c["docket_id"] in dockets}
+    opinion = next(each for each in corpus.opinions if each["cluster_id"] in decisions)
+    corpus.touch("opinions", opinion["id"], plain_text="as amended")
+    docket = next(
+        each for each in dockets.values() if not each["clusters"] and (each["date_filed"] or month)[:7] != month
+    )
+    corpus.touch("dockets", docket["id"], date_filed=f"{month}-15")
+    monkeypatch.setenv(setting, meanwhile)
+    pipeline.defs = location({**pipeline.environ, setting: meanwhile})
+    catch_up(pipeline)
+    [(text,)] = pipeline.rows(f"SELECT body->>'plain_text' FROM courtlistener.opinions WHERE id = {opinion['id']}")
+    assert text == "as amended"
+    assert pipeline.rows(f"SELECT count(*) FROM courtlistener.dockets WHERE id = {docket['id']}") == [(1,)]
 
 
 def test_a_catch_up_knows_no_full_refresh(pipeline: Pipeline) -> None:

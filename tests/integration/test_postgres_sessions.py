@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
-from resources.connections.postgres import Database
+from resources.connections.postgres import Database, keep_others_out
 from resources.errors import SettingError, StoreUnavailable
 
 #: What people set for roles and databases, for reasons of their own.
@@ -62,6 +62,24 @@ def test_a_transaction_is_what_it_is_for_everybody(odd_database: Database) -> No
         assert connection.execute(SHOW).fetchone() == ("read committed", "UTC", "ISO, DMY", "5s", "2s")
     [row] = odd_database.call(SHOW, {}, timeout_seconds=2.0, answer_seconds=3.0)
     assert row == ("read committed", "UTC", "ISO, DMY", "1500ms", "2s")
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+@pytest.mark.parametrize("patient", [False, True])
+def test_nobody_waits_for_a_restore_however_patient(database: Database, *, snapshot: bool, patient: bool) -> None:
+    """What has waited would go on in another database than it began in; a snapshot would show half of it."""
+    with database.transaction(patient=True, restores=True) as connection:
+        assert keep_others_out(connection)
+        begun = time.monotonic()
+        transaction = database.transaction(patient=patient, snapshot=snapshot, answer_seconds=2.0)
+        with pytest.raises(StoreUnavailable, match="being restored"), transaction:
+            pass
+        assert time.monotonic() - begun < 1
+    with database.transaction(patient=patient, snapshot=snapshot) as connection:
+        isolation = "repeatable read" if snapshot else "read committed"
+        assert connection.execute(SHOW).fetchall()[0][0] == isolation
+        with database.transaction(restores=True) as other:
+            assert not keep_others_out(other)
 
 
 def test_nothing_of_ours_stays_in_a_session_that_a_pooler_gives_to_another(odd_database: Database) -> None:

@@ -77,11 +77,10 @@ head -c 1000000 /dev/zero
 kill -{signal} $PPID
 exec sleep 300
 """
-#: A program that says so if it came to the end of what it was told, where psql commits.
+#: A program that says so if it is told to commit.
 _COMMITS = """#!/bin/sh
 echo $$ > "$0.pid"
-cat > /dev/null
-touch "$0.committed"
+grep -aq '^COMMIT' && touch "$0.committed"
 """
 
 

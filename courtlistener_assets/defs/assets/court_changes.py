@@ -48,8 +48,8 @@ def court_changes_asset(
 ) -> dg.AssetsDefinition:
     """Make the asset that catches up with a court, or a group of `courts`, in streams that are partitioned by month.
 
-    Only what is of the months of `scope` is stored. It counts as overdue if it was not materialized within twice the
-    time `every`.
+    Only what is of the months of `scope`, or of such as were ever downloaded, is stored. It counts as overdue if it was
+    not materialized within twice the time `every`.
     """
 
     def step(context: dg.AssetExecutionContext, **opened: Any) -> _Changes:
@@ -106,6 +106,7 @@ class _Changes(DownloadStep[Courts]):
     def _catch_up(self, selection: Courts) -> dict[str, Any]:
         """Bring all that was modified since the last time; return what to tell of it."""
         sent, courts = self.client.quota_requests, self._served(selection)
+        selection = selection.reaching(self.store.freshness.months(courts))
         since = self.store.freshness.catch_up_from(courts) or datetime.now(UTC)
         sweeper = self._sweeper(selection, courts)
         refusals: list[PermissionDenied] = []
@@ -136,6 +137,7 @@ class _Changes(DownloadStep[Courts]):
     def _retry(self, selection: Courts) -> dict[str, Any]:
         """Ask for the ranges of ids that had failed, whatever their dates."""
         courts = self._served(selection)
+        selection = selection.reaching(self.store.freshness.months(courts))
         sweeper = replace(self._sweeper(selection, courts), full_refresh=True)
         sweeps = {sweep.name: (stream, sweep) for stream in self.streams for sweep in selection.sweeps(stream)}
         nested = {table: stream.name for stream in self.streams for table in stream.stores[1:]}
