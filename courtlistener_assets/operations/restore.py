@@ -28,7 +28,7 @@ from courtlistener_assets.operations.postgres_tools import run_script, run_tool
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Connection, Database, keep_others_out
 from resources.connections.postgres_address import conninfo_of
-from resources.connections.schema import MIGRATIONS, begin_restore, finish_restore, is_unfinished, migrate
+from resources.connections.schema import begin_restore, compared, finish_restore, is_unfinished, migrate
 from resources.errors import BackupError, SettingError
 from resources.quota.restored import fill_windows
 
@@ -64,9 +64,13 @@ def restore(
     backup = Backup(folder)
     say("Verifying the backup")
     manifest = backup.verify()
-    known = {path.stem for path in MIGRATIONS.glob("*.sql")}
-    if newer := sorted({row["name"] for row in manifest["migrations"]} - known):
-        raise BackupError(f"the backup was made by a newer version of this project ({', '.join(newer)}): install that")
+    found = compared(manifest["migrations"])
+    if found.unknown:
+        newer = ", ".join(found.unknown)
+        raise BackupError(f"the backup was made by a newer version of this project ({newer}): install that")
+    if found.changed:
+        other = ", ".join(found.changed)
+        raise BackupError(f"the backup's tables are not those of this version, whose {other} is another one")
     database = Database(settings.postgres_url)
     try:
         with _alone(database) as connection:

@@ -48,6 +48,8 @@ _ANSWER_SECONDS = 300.0
 #: Classes of SQLSTATE in which the server could not do now what it will do another time: connection, transaction state
 #: (a read-only server), rollback, resources, state of objects (locks), intervention, system, internal.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
+#: What a table that was made by another script shows, if its digest does not.
+_MISSING = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable)
 _databases: WeakSet[Database] = WeakSet()
 
 
@@ -117,8 +119,8 @@ class Database:
         `timeout_seconds` is how long to wait for a connection, if not as long as usual, `answer_seconds` for each
         answer. A `patient` transaction may wait for locks, and keep Postgres waiting, as long as it likes, but for no
         restore. One that `restores` is not kept out by `keep_others_out`. Raises StoreUnavailable if Postgres cannot be
-        reached, goes away, is read-only, is being restored, or ends the transaction, and SettingError if the role may
-        not do it.
+        reached, goes away, is read-only, is being restored, or ends the transaction, SettingError if the role may not
+        do it, and SchemaMismatch if a statement names what is not there.
         """
         answer_seconds = self._answer_seconds if answer_seconds is None else answer_seconds
         begin = _begin(
@@ -318,6 +320,8 @@ def _translated(database: Database) -> Iterator[None]:
         raise SettingError(f"POSTGRES_URL: the role may not do it: {error}") from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise StoreUnavailable(f"Postgres is read-only: {error}") from error
+    except _MISSING as error:
+        raise schema.mismatch(f"the schema courtlistener lacks what is needed: {str(error).splitlines()[0]}") from error
     except psycopg.Error as error:
         # Of a worker that was stopped for too long, psycopg says that it is an internal error; as it does of answers
         # that a pooler makes up then.

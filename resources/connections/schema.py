@@ -8,8 +8,9 @@ views, so those of another version are no reason to refuse a database. Does not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ _MIGRATION_LOCK = 7_411_215_023
 UNFINISHED_RESTORE = "a restore that was not finished"
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
-    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text)"
+    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text, digest text)"
 )
 #: As JSON, since a database of an earlier version lacks a column or two.
 _APPLIED = "SELECT to_jsonb(m) FROM courtlistener.migrations AS m ORDER BY name"
 _PRESENT = "SELECT to_regclass('courtlistener.{table}') IS NOT NULL"
 _DEFINED = "SELECT digest FROM courtlistener.definitions WHERE name = 'views'"
+#: What changes nothing in a database.
+_COMMENT = re.compile("--.*")
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class SchemaState:
     pending: tuple[str, ...]
     #: What the database has and this version does not know.
     unknown: tuple[str, ...]
+    #: What both have, made by another script. Of what was applied before digests were noted nobody knows.
+    changed: tuple[str, ...] = ()
 
     def verify(self) -> None:
         """Raise SchemaMismatch if a newer version has been here, or an older one whose tables were not migrated.
 
-        So does a restore that was not finished. A database without any migration passes: there is nothing yet that
-        could be mistaken.
+        So does a restore that was not finished, and a script that was changed since it was applied. A database without
+        any migration passes: there is nothing yet that could be mistaken.
         """
         if UNFINISHED_RESTORE in self.unknown:
             raise SchemaMismatch(
@@ -62,6 +67,8 @@ class SchemaState:
                 f"POSTGRES_URL: the schema courtlistener was migrated by {by} ({', '.join(self.unknown)}), which "
                 f"{this_version()} does not know. Run that version here, or restore a backup of the schema from before."
             )
+        if self.changed:
+            raise mismatch(f"the schema courtlistener was made by another {', '.join(self.changed)} than it is now")
         if self.applied and self.pending:
             raise SchemaMismatch(
                 f"POSTGRES_URL: the schema courtlistener is at {max(self.applied)}, and {this_version()} needs "
@@ -77,15 +84,32 @@ def this_version() -> str:
         return "this version of courtlistener-assets"
 
 
+def mismatch(problem: str) -> SchemaMismatch:
+    """The error where tables are not those of this version, though no number of a migration shows it."""
+    return SchemaMismatch(
+        f"POSTGRES_URL: {problem}. No migration leads from there to {this_version()}: run here what made the schema, "
+        "or begin with an empty database; `courtlistener restore --replace DIRECTORY` takes a backup that this version "
+        "has made."
+    )
+
+
 def state(rows: Callable[[str], list[tuple[Any, ...]]]) -> SchemaState:
     """The state of the database that `rows` reads from; changes nothing and takes no lock."""
     [(present,)] = rows(_PRESENT.format(table="migrations"))
-    applied = {row["name"]: row.get("applied_by") or "" for (row,) in rows(_APPLIED)} if present else {}
-    known = [path.stem for path in _files()]
+    return compared([row for (row,) in rows(_APPLIED)] if present else [])
+
+
+def compared(migrations: Iterable[Mapping[str, Any]]) -> SchemaState:
+    """The state of a database, or of a backup, that has these migrations."""
+    applied = {row["name"]: row for row in migrations}
+    known = {path.stem: _digest_of_script(path) for path in _files()}
     return SchemaState(
-        applied,
+        {name: row.get("applied_by") or "" for name, row in applied.items()},
         pending=tuple(name for name in known if name not in applied),
         unknown=tuple(name for name in applied if name not in known),
+        changed=tuple(
+            name for name, row in applied.items() if name in known and row.get("digest") not in (None, known[name])
+        ),
     )
 
 
@@ -111,15 +135,18 @@ def migrate(connection: psycopg.Connection[Any]) -> list[str]:
         connection.execute("CREATE SCHEMA courtlistener")
     connection.execute(_TABLE.encode())
     found = state(lambda query: connection.execute(query.encode()).fetchall())
-    if found.unknown:
-        found.verify()
+    replace(found, pending=()).verify()
     if found.pending:
-        connection.execute("ALTER TABLE courtlistener.migrations ADD COLUMN IF NOT EXISTS applied_by text")
+        connection.execute(
+            "ALTER TABLE courtlistener.migrations ADD COLUMN IF NOT EXISTS applied_by text, "
+            "ADD COLUMN IF NOT EXISTS digest text"
+        )
     for path in _files():
         if path.stem in found.pending:
             connection.execute(path.read_text(encoding="utf-8").encode())
             connection.execute(
-                "INSERT INTO courtlistener.migrations (name, applied_by) VALUES (%s, %s)", (path.stem, this_version())
+                "INSERT INTO courtlistener.migrations (name, applied_by, digest) VALUES (%s, %s, %s)",
+                (path.stem, this_version(), _digest_of_script(path)),
             )
     return [*found.pending, *_define_views(connection)]
 
@@ -167,6 +194,12 @@ def _define_views(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _files() -> list[Path]:
     return sorted(MIGRATIONS.glob("*.sql"))
+
+
+def _digest_of_script(path: Path) -> str:
+    """Of what a script does: its comments and line breaks are left out."""
+    statements = _COMMENT.sub("", path.read_text(encoding="utf-8")).split()
+    return hashlib.sha256(" ".join(statements).encode()).hexdigest()
 
 
 def _digest_of_views() -> str:

@@ -294,6 +294,11 @@ def test_a_restore_refuses_what_would_do_harm(
     (folder / MANIFEST).write_text(json.dumps(manifest | {"migrations": [{"name": "9999_later"}]}))
     with pytest.raises(BackupError, match=r"newer version.*9999_later"):
         restore(settings_of(empty_url), folder)
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest | {"migrations": [{"name": "0001_schema", "digest": "another"}]})
+    )
+    with pytest.raises(BackupError, match="whose 0001_schema is another one"):
+        restore(settings_of(empty_url), folder)
     (folder / MANIFEST).write_text(json.dumps(manifest))
     torn = folder / DUMP
     torn.write_bytes(torn.read_bytes()[:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -188,9 +189,8 @@ def postgres_elsewhere_without_tls(world: World) -> None:
 
 def pending_migration(world: World) -> None:
     folder = world.home / "migrations"
-    folder.mkdir()
-    for path in (*schema.MIGRATIONS.glob("*.sql"), folder / "9998_pending.sql"):
-        (folder / path.name).touch()
+    shutil.copytree(schema.MIGRATIONS, folder)
+    (folder / "9998_pending.sql").touch()
     world.stack.enter_context(mock.patch.object(schema, "MIGRATIONS", folder))
 
 

@@ -19,7 +19,7 @@ from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from resources.connections.postgres import Database
 from resources.connections.redis_address import connect
-from resources.errors import LedgerUnavailable, QuotaDeferred, SettingError
+from resources.errors import LedgerUnavailable, QuotaDeferred, SchemaMismatch, SettingError
 from resources.quota.failover import FailoverLedger
 from resources.quota.lease import LeaseStore
 from resources.quota.limiter import RateLimiter
@@ -123,7 +123,7 @@ def test_a_permit_that_was_not_journaled_is_given_back_whatever_is_wrong(
         admin.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))
         database._pool.drain()
         admin.execute("ALTER FUNCTION courtlistener.journal_permits RENAME TO journal")
-        with pytest.raises(psycopg.errors.UndefinedFunction):
+        with pytest.raises(SchemaMismatch, match="journal_permits"):
             worker.acquire(["undefined"], Lane.BACKFILL)
         admin.execute("ALTER FUNCTION courtlistener.journal RENAME TO journal_permits")
     use(worker, "bc")

@@ -63,3 +63,37 @@ def test_a_database_from_before_versions_were_noted_is_read_and_migrated(
     assert database.schema_state().applied == {"0001_schema": ""}
     assert database.migrate() == ["0099_next"]
     assert database.schema_state().applied["0099_next"] == schema.this_version()
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    script = folder / "0001_schema.sql"
+    text = script.read_text(encoding="utf-8")
+    assert old in text
+    script.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_script_that_was_changed_since_it_was_applied_is_a_mismatch(
+    database_url: str, database: Database, next_version: Path
+) -> None:
+    change(next_version, "gone_reason     text,", "gone_reason     text,  -- Why.\n")
+    assert not database.schema_state().changed
+    change(next_version, "gone_reason     text,", "gone_for text,")
+    for attempt in (worker_of(database_url).database, database.migrate):
+        with pytest.raises(SchemaMismatch, match=r"made by another 0001_schema than .* empty database"):
+            attempt()
+    assert database.rows("SELECT to_regclass('courtlistener.next')") == [(None,)]
+
+
+def test_tables_from_before_scripts_were_digested_are_used_until_one_lacks_what_is_needed(
+    database_url: str, database: Database
+) -> None:
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE courtlistener.migrations DROP COLUMN digest")
+    assert database.migrate() == []
+    worker = worker_of(database_url).database()
+    worker.rows("SELECT gone_reason FROM courtlistener.records")
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE courtlistener.records RENAME gone_reason TO gone_for")
+    for what in ("gone_reason FROM courtlistener.records", "courtlistener.later()", "1 FROM courtlistener.later"):
+        with pytest.raises(SchemaMismatch, match=r"lacks what is needed: .* does not exist\. .* empty database"):
+            worker.rows(f"SELECT {what}")

@@ -26,7 +26,7 @@ from courtlistener_assets.operations.exporter.quota_part import read_quota
 from courtlistener_assets.operations.exporter.redis_part import read_redis
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
-from resources.errors import NothingYet
+from resources.errors import NothingYet, SchemaMismatch
 
 
 class PipelineCollector(Collector):
@@ -70,8 +70,10 @@ def _migrated(read: Callable[[], Sequence[Metric]]) -> Sequence[Metric]:
     """Read from our tables; raises NothingYet if they are not there."""
     try:
         return read()
-    except psycopg.errors.UndefinedTable:
-        raise NothingYet from None
+    except SchemaMismatch as mismatch:
+        if isinstance(mismatch.__cause__, psycopg.errors.UndefinedTable):
+            raise NothingYet from None
+        raise
 
 
 def registry_of(
