@@ -29,12 +29,14 @@ _Result = TypeVar("_Result")
 SEARCH_PATH = "pg_catalog, pg_temp"
 #: How every transaction begins, in one message. What a role, a database or a pooler has set for its sessions does not
 #: reach us, and nothing of ours stays in a session that a pooler gives to somebody else. A worker that is stopped in
-#: the middle of a transaction must not hold up all others.
+#: the middle of a transaction must not hold up all others; how long answers may take is not for the server to say.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
-    "SET LOCAL search_path = {search_path}; {together}"
+    "SET LOCAL search_path = {search_path}; SET LOCAL statement_timeout = 0; {together}"
     "SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
 )
+#: What follows where the server has it, from this version on.
+_NO_TRANSACTION_TIMEOUT, _HAS_TRANSACTION_TIMEOUT = "; SET LOCAL transaction_timeout = 0", 170_000
 _LATEST, _SNAPSHOT = "READ COMMITTED", "REPEATABLE READ, READ ONLY"
 #: Held by every transaction to its end, and alone by a restore; any constant will do, as long as it stays.
 _IN_USE_LOCK = 7_411_215_024
@@ -141,13 +143,18 @@ class Database:
         waited for half of `answer_seconds`. Raises as `transaction` does.
         """
         lock_ms = round(answer_seconds * 500)
-        message = f"{_begin(lock_ms=lock_ms, idle_ms=_IDLE_MS)}; {query}; COMMIT"
-        with _translated(self), self._begun(message, timeout_seconds, answer_seconds, params) as connection:
+        begin, rest = _begin(lock_ms=lock_ms, idle_ms=_IDLE_MS), f"; {query}; COMMIT"
+        with _translated(self), self._begun(begin, timeout_seconds, answer_seconds, rest, params) as connection:
             return connection.rows
 
     @contextmanager
     def _begun(
-        self, message: str, timeout_seconds: float | None, answer_seconds: float | None, params: Any = None
+        self,
+        begin: str,
+        timeout_seconds: float | None,
+        answer_seconds: float | None,
+        rest: str = "",
+        params: Mapping[str, Any] | None = None,
     ) -> Iterator[_Connection]:
         """A connection on which a first message was sent: on another one, if the first was dead already."""
         self._pool.open()
@@ -155,8 +162,9 @@ class Database:
             with self._pool.connection(timeout_seconds) as connection:
                 assert isinstance(connection, _Connection)
                 connection.answer_seconds = answer_seconds
+                newer = connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT
                 try:
-                    connection.send(message, params)
+                    connection.send(f"{begin}{_NO_TRANSACTION_TIMEOUT if newer else ''}{rest}", params)
                 except psycopg.errors.LockNotAvailable as error:
                     if params is None:  # Nothing has asked for any other lock yet.
                         raise StoreUnavailable(

@@ -25,6 +25,7 @@ ODD_DEFAULTS = {
     "default_transaction_isolation": "repeatable read",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "20s",
 }
 
 
@@ -164,6 +165,29 @@ def test_a_read_only_server_is_one_that_cannot_store_now(database_url: str) -> N
     with pytest.raises(StoreUnavailable, match="Postgres is read-only"), database.transaction() as connection:
         connection.execute("CREATE TABLE anything ()")
     database.close()
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "transaction_timeout"])
+@pytest.mark.parametrize("patient", [False, True])
+def test_no_answer_is_cut_off_by_a_time_that_was_set_for_the_role(
+    database_url: str, *, setting: str, patient: bool
+) -> None:
+    parts = urlsplit(database_url)
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        if setting == "transaction_timeout" and admin.info.server_version < 170_000:
+            pytest.skip("this Postgres does not have it")
+        admin.execute("CREATE ROLE hurried LOGIN")
+        admin.execute(sql.SQL("ALTER ROLE hurried SET {} = 200").format(sql.Identifier(setting)))
+    role = Database(parts._replace(netloc=f"hurried@{parts.hostname}:{parts.port}").geturl())
+    try:
+        with role.transaction(patient=patient) as connection:
+            connection.execute("SELECT pg_sleep(0.3)")
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert role.call("SELECT 2 FROM pg_sleep(0.3)", {}, timeout_seconds=2.0, answer_seconds=3.0) == [(2,)]
+    finally:
+        role.close()
+        with psycopg.connect(database_url, autocommit=True) as admin:
+            admin.execute("DROP ROLE hurried")
 
 
 def test_a_right_that_the_role_lacks_is_named(database_url: str) -> None:

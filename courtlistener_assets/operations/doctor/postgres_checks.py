@@ -24,14 +24,8 @@ _FACTS = """
            current_setting('max_connections')::int, current_setting('default_transaction_read_only') = 'on',
            CASE WHEN to_regnamespace('courtlistener') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
                 ELSE has_schema_privilege('courtlistener', 'CREATE') END,
-           current_user
+           current_setting('fsync') = 'on', current_user
 """
-# What a transaction cannot set for itself; statement_timeout we leave to those who run the server.
-_SESSION = """
-    SELECT current_setting('fsync') = 'on', extract(epoch FROM current_setting('statement_timeout')::interval)::float
-"""
-#: Storing a page, or building the chunks of a month, may take as long where disks are slow.
-_SHORTEST_STATEMENT_TIMEOUT_SECONDS = 60.0
 _OLDEST = 140_000
 _FEW_CONNECTIONS = 100
 _HANDSHAKE_SECONDS = 3.0
@@ -46,10 +40,7 @@ def check_postgres(url: str) -> Iterator[Finding]:
             assert facts is not None
             yield ok("postgres", f"{address_of(url)} responds")
             yield from check_tls(url, encrypted=bool(connection.pgconn.ssl_in_use))
-            yield from check_facts(*facts[:5], user=facts[5])
-            session = connection.execute(_SESSION).fetchone()
-            assert session is not None
-            yield from check_session(*session)
+            yield from check_facts(*facts[:6], user=facts[6])
             yield _schema(connection)
     except psycopg.Error as problem:
         yield _unreachable(url, problem)
@@ -120,7 +111,14 @@ def check_tls(url: str, *, encrypted: bool) -> list[Finding]:
 
 
 def check_facts(
-    version: int, in_recovery: bool, max_connections: int, read_only: bool, may_create: bool, *, user: str
+    version: int,
+    in_recovery: bool,
+    max_connections: int,
+    read_only: bool,
+    may_create: bool,
+    durable: bool,
+    *,
+    user: str,
 ) -> Iterator[Finding]:
     """Check what the server says about itself."""
     if version < _OLDEST:
@@ -137,16 +135,9 @@ def check_facts(
         message = f"max_connections is {max_connections}: Dagster opens a connection for each event of each process."
         remedy = "Raise max_connections to 200, or put PgBouncer (session mode) between Dagster and Postgres."
         yield warning("postgres connections", message, remedy)
-
-
-def check_session(durable: bool, statement_timeout_seconds: float) -> Iterator[Finding]:
-    """Check what makes the server forget, or end what takes long; our transactions set the rest for themselves."""
     if not durable:
         message = "fsync is off: a crash of its machine may make Postgres forget permits, and grant them again."
         yield warning("postgres durability", message, "Set fsync = on in postgresql.conf, and restart Postgres.")
-    if 0 < statement_timeout_seconds < _SHORTEST_STATEMENT_TIMEOUT_SECONDS:
-        message = f"statement_timeout is {statement_timeout_seconds:g} s: to store a page may take longer."
-        yield warning("postgres limits", message, "ALTER ROLE ... SET statement_timeout = '5min', or 0 for none.")
 
 
 def _schema(connection: psycopg.Connection[Any]) -> Finding:
