@@ -30,7 +30,6 @@ from courtlistener_assets.operations.postgres_tools import run_tool
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Connection, Database
 from resources.connections.postgres_address import conninfo_of
-from resources.connections.schema import is_unfinished
 from resources.errors import BackupError
 
 FORMAT = 1
@@ -110,8 +109,6 @@ def _dump(settings: Settings, part: Path, say: Callable[[str], None]) -> dict[st
             rows = rows_of(connection)
             if not rows.get(f"{OURS}.migrations"):
                 raise BackupError("there is nothing to back up: POSTGRES_URL has no tables of this project")
-            if is_unfinished(connection):
-                raise BackupError("there is nothing to back up: a restore into the database was not finished")
             has_dagster = any(name.startswith(f"{DAGSTER}.") for name in rows)
             say(f"Writing {sum(rows.values()):,} rows of {len(rows)} tables, as of {now:%Y-%m-%d %H:%M:%S} UTC")
             schemas = [OURS, *([DAGSTER] if has_dagster else [])]

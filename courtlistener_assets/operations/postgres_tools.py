@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any
 
+import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -27,8 +29,10 @@ _ENDS_SECONDS = 10.0
 _SERVICE = "courtlistener"
 #: What stands for a password, and is not marked as one by libpq.
 _KEYS = {"scram_client_key", "scram_server_key"}
-#: In the head of a script, which ends with the last one.
-_UNKNOWN_TO_OLDER, _LAST_PARAMETER = b"SET transaction_timeout", b"SET row_security"
+#: Lines of a script that an older server, or any but psql, does not know.
+_NOT_FOR_SERVER = (b"SET transaction_timeout", b"\\restrict ", b"\\unrestrict ")
+#: In a script every row is a line, in which no backslash stands alone.
+_ROWS_FOLLOW, _NO_MORE_ROWS, _ROWS_AT_ONCE = re.compile(rb"COPY .* FROM stdin;$"), b"\\.\n", 256
 
 
 def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
@@ -45,42 +49,46 @@ def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: 
     return printed.decode()
 
 
-def run_script(arguments: Sequence[str], address: str, *, server: int) -> None:
-    """Let pg_restore write a script, and psql run it in one transaction on a database; raises BackupError.
+def run_script(arguments: Sequence[str], connection: psycopg.Connection[Any], *, server: int) -> None:
+    """Let pg_restore write a script, and run it in the transaction of a connection; raises BackupError.
 
-    pg_restore by itself sets parameters that a server of an older version does not know, and fails. What ends before
-    the script does, for whatever reason, leaves the database as it was: only its last line commits. With the option
-    --single-transaction psql would commit when its input ends, also when we are killed in the middle.
+    pg_restore by itself would use a transaction of its own, and set parameters that a server of an older version does
+    not know. What the script sets stays set for the session.
     """
-    options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    with _place_of(address) as (where, environ), ExitStack() as ended:
-        said_of_writing, said_of_running = (ended.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-        write = [_found("pg_restore", server), "--file=-", *arguments]
-        writing = ended.enter_context(_started(write, stdout=subprocess.PIPE, stderr=said_of_writing))
-        run = [_found("psql", server), *options, *where]
-        running = ended.enter_context(_started(run, stdin=subprocess.PIPE, stderr=said_of_running, env=environ))
+    command = [_found("pg_restore", server), "--file=-", *arguments]
+    with (
+        tempfile.TemporaryFile() as said,
+        _started(command, stdout=subprocess.PIPE, stderr=said) as writing,
+        _refusing_of(connection),
+    ):
         assert writing.stdout
-        assert running.stdin
-        try:
-            _pass_on(writing.stdout, running.stdin)
-        except BrokenPipeError:
-            _check("psql", running.wait(), _all_of(said_of_running))
-        writing.stdout.close()
-        _check("pg_restore", writing.wait(), _all_of(said_of_writing))
-        with suppress(BrokenPipeError):
-            running.stdin.write(b"COMMIT;\n")
-            running.stdin.close()
-        _check("psql", running.wait(), _all_of(said_of_running))
+        rest = _run_until_end(iter(writing.stdout), connection)
+        _check("pg_restore", writing.wait(), _all_of(said))
+        connection.execute(rest)
 
 
-def _pass_on(lines: IO[bytes], script: IO[bytes]) -> None:
-    script.write(b"BEGIN;\n")
+@contextmanager
+def _refusing_of(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackupError(f"the database does not take the backup: {' '.join(str(error).split())}") from error
+
+
+def _run_until_end(lines: Iterator[bytes], connection: psycopg.Connection[Any]) -> bytes:
+    """Run a script up to the statements behind the last rows, and return those, which may have been broken off."""
+    statements: list[bytes] = []
     for line in lines:
-        if not line.startswith(_UNKNOWN_TO_OLDER):
-            script.write(line)
-        if line.startswith(_LAST_PARAMETER):
-            shutil.copyfileobj(lines, script)
-    script.flush()
+        if _ROWS_FOLLOW.match(line):
+            connection.execute(b"".join(statements))
+            statements = []
+            rows = takewhile(lambda row: row != _NO_MORE_ROWS, lines)
+            with connection.cursor() as cursor, cursor.copy(line) as copy:
+                while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
+                    copy.write(block)
+        elif not line.startswith(_NOT_FOR_SERVER):
+            statements.append(line)
+    return b"".join(statements)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """`courtlistener restore`: a backup into a database without data, so that no run can begin on half of it.
 
-One transaction keeps out all others of this project from before the first look until the end. It makes the schema
-usable: it writes down which migrations there are, and journals as many permits as can have been granted since the
-backup (`resources/quota/restored.py`). A restore that ends before that has left a sign in the place of the migrations,
-at which every worker refuses (`resources/connections/schema.py`); it is done again, with `replace`.
+One transaction does it all, on one connection: it keeps out all others of this project from before the first look until
+the end, brings the tables, and journals as many permits as can have been granted since the backup
+(`resources/quota/restored.py`). Of a restore that ends before that nothing is left, and what was there before still is.
 
 Belongs here: the order of it. Does not belong here: what a backup is (`backup.py`).
 """
@@ -27,16 +26,12 @@ from courtlistener_assets.operations.dagster_schema import SCHEMA as DAGSTER
 from courtlistener_assets.operations.postgres_tools import run_script, run_tool
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Connection, Database, keep_others_out
-from resources.connections.postgres_address import conninfo_of
-from resources.connections.schema import begin_restore, compared, finish_restore, is_unfinished, migrate
+from resources.connections.schema import compared, migrate
 from resources.errors import BackupError, SettingError
 from resources.quota.restored import fill_windows
 
-#: What a dump has that is made here, or written last, or only the owner of an extension may do.
-_NOT_NOW = re.compile(
-    rf"^\d+; \d+ \d+ (SCHEMA - \w+|(TABLE|TABLE DATA|CONSTRAINT) {OURS} migrations|COMMENT - EXTENSION \S+) ",
-    re.MULTILINE,
-)
+#: What a dump has that is made here, or only the owner of an extension may do.
+_NOT_NOW = re.compile(r"\d+; \d+ \d+ (SCHEMA - \w+|COMMENT - EXTENSION \S+) ")
 #: Tables that say that a database is in use.
 _IN_USE = ("records", "sweeps", "failures", "permits", "citation_map")
 #: Vectors, whose table may have any name: they are made again by a model, which may cost money.
@@ -74,13 +69,13 @@ def restore(
     database = Database(settings.postgres_url)
     try:
         with _alone(database) as connection:
-            with database.transaction(patient=True, restores=True) as emptying:
-                _make_room(emptying, replace=replace)
+            _make_room(connection, replace=replace)
             say(f"Restoring {sum(manifest['rows'].values()):,} rows")
-            _run_pg_restore(backup, conninfo_of(settings.postgres_url), connection.info.server_version // 10_000)
+            _run_pg_restore(backup, connection)
             _check_rows(connection, manifest)
-            finish_restore(connection, manifest["migrations"])
+            migrate(connection)
             permits = fill_windows(connection)
+            connection.execute("RESET ALL")  # What the script has set would stay in the session of a pooler.
         with database.transaction(patient=True) as connection:
             connection.commit()
             connection.execute("ANALYZE")
@@ -120,7 +115,8 @@ def _check_nobody_is_there(connection: Connection, *, alone: bool) -> None:
         raise BackupError(
             f"the database is in use by {names}: stop all runs, the daemon, "
             "the webserver and `courtlistener metrics`; for the database of `make dev`, stop that and use "
-            "`courtlistener run courtlistener restore DIR`"
+            "`courtlistener run courtlistener restore DIR`. A pooler keeps sessions for a while: go around it, or end "
+            "them (RECONNECT in PgBouncer)"
         )
 
 
@@ -134,7 +130,6 @@ def _make_room(connection: Connection, *, replace: bool) -> None:
         for name in (OURS, DAGSTER):
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-        begin_restore(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SettingError(f"POSTGRES_URL: a restore takes a role that may create schemas: {error}") from error
 
@@ -144,30 +139,29 @@ def _counts(connection: Connection) -> dict[str, int]:
     rows = rows_of(connection)
     runs = {name: rows.get(name, 0) for name in ("dagster.runs", "dagster.event_logs")}
     tables = [name for name in rows if name.startswith(f"{OURS}.")]
-    unfinished = is_unfinished(connection) if rows.get(f"{OURS}.migrations") else bool(tables)
+    strange = 0 if rows.get(f"{OURS}.migrations") else len(tables)
     vectors = {name for (name,) in connection.execute(_VECTORS, {"schema": OURS})}
     in_use = {*_IN_USE, *vectors}
     ours = {name: count for name, count in rows.items() if name.partition(".")[2] in in_use or _holds_records(name)}
-    return {**ours, **runs, **({"a restore that was not finished": len(tables)} if unfinished else {})}
+    return {**ours, **runs, "tables that no migration has made": strange}
 
 
 def _holds_records(name: str) -> bool:
     return name in {f"{OURS}.{table}" for stream in STREAMS for table in stream.stores}
 
 
-def _run_pg_restore(backup: Backup, address: str, server: int) -> None:
-    dump = str(backup.root / DUMP)
+def _run_pg_restore(backup: Backup, connection: Connection) -> None:
+    dump, server = str(backup.root / DUMP), connection.info.server_version // 10_000
     listed = run_tool("pg_restore", ["--list", dump], server=server)
     with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
         wanted.write("\n".join(line for line in listed.splitlines() if not _NOT_NOW.match(line)))
         wanted.flush()
-        run_script(["--no-owner", "--no-privileges", f"--use-list={wanted.name}", dump], address, server=server)
+        run_script(["--no-owner", "--no-privileges", f"--use-list={wanted.name}", dump], connection, server=server)
 
 
 def _check_rows(connection: Connection, manifest: dict[str, Any]) -> None:
-    expected = {name: count for name, count in manifest["rows"].items() if name != f"{OURS}.migrations"}
     found = rows_of(connection)
-    if different := [name for name, count in expected.items() if found.get(name) != count]:
+    if different := [name for name, count in manifest["rows"].items() if found.get(name) != count]:
         raise BackupError(
             f"not all was restored: {', '.join(different)} have other numbers of rows than when backed up"
         )

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from resources.errors import SchemaMismatch
 
@@ -24,8 +23,6 @@ MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
 VIEWS = MIGRATIONS.with_name("views.sql")
 #: Serialises migrations of processes that start together; any constant will do, as long as it stays.
 _MIGRATION_LOCK = 7_411_215_023
-#: Stands among the migrations until a restore has come to its end: no worker begins on half of one, or on nothing.
-UNFINISHED_RESTORE = "a restore that was not finished"
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS courtlistener.migrations "
     "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), applied_by text, digest text)"
@@ -53,14 +50,9 @@ class SchemaState:
     def verify(self) -> None:
         """Raise SchemaMismatch if a newer version has been here, or an older one whose tables were not migrated.
 
-        So does a restore that was not finished, and a script that was changed since it was applied. A database without
-        any migration passes: there is nothing yet that could be mistaken.
+        So does a script that was changed since it was applied. A database without any migration passes: there is
+        nothing yet that could be mistaken.
         """
-        if UNFINISHED_RESTORE in self.unknown:
-            raise SchemaMismatch(
-                "POSTGRES_URL: a restore into this database was not finished. Do it again: `courtlistener restore "
-                "--replace DIRECTORY`"
-            )
         if self.unknown:
             by = self.applied[self.unknown[-1]] or "a newer version"
             raise SchemaMismatch(
@@ -149,30 +141,6 @@ def migrate(connection: psycopg.Connection[Any]) -> list[str]:
                 (path.stem, this_version(), _digest_of_script(path)),
             )
     return [*found.pending, *_define_views(connection)]
-
-
-def begin_restore(connection: psycopg.Connection[Any]) -> None:
-    """Let nobody use the empty schema, whatever becomes of the restore, until `finish_restore`."""
-    connection.execute(_TABLE.encode())
-    connection.execute("INSERT INTO courtlistener.migrations (name) VALUES (%s)", (UNFINISHED_RESTORE,))
-
-
-def is_unfinished(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a restore has begun and not come to its end; the table of migrations must be there."""
-    query = "SELECT EXISTS (SELECT FROM courtlistener.migrations WHERE name = %s)"
-    return connection.execute(query, (UNFINISHED_RESTORE,)).fetchone() == (True,)
-
-
-def finish_restore(connection: psycopg.Connection[Any], migrations: Sequence[Mapping[str, Any]]) -> None:
-    """Write down the migrations that a restored schema has, as rows of a backup, and apply what it lacks."""
-    connection.execute("DELETE FROM courtlistener.migrations WHERE name = %s", (UNFINISHED_RESTORE,))
-    for row in migrations:
-        connection.execute(
-            "INSERT INTO courtlistener.migrations "
-            "SELECT * FROM jsonb_populate_record(NULL::courtlistener.migrations, %s)",
-            (Jsonb(row),),
-        )
-    migrate(connection)
 
 
 def _define_views(connection: psycopg.Connection[Any]) -> list[str]:

@@ -31,7 +31,7 @@ from resources.connections import pools
 from resources.connections.postgres import Database
 from resources.connections.schema import verify_views
 from resources.dagster_resources import RedisRateLimitResource
-from resources.errors import BackupError, QuotaDeferred, SchemaMismatch, StoreUnavailable
+from resources.errors import BackupError, QuotaDeferred, StoreUnavailable
 from resources.quota.permits import ServerWindow, Window
 from tests.integration.ledger_harness import take
 from tests.integration.pipeline_harness import MONTH, Pipeline
@@ -197,69 +197,55 @@ def test_a_database_that_was_restored_by_other_means_is_made_safe_by_a_command(
         take(limiter_at(database_url, redis_server.url))
 
 
-def test_a_restore_that_is_killed_leaves_nothing_that_a_worker_would_use(
-    database_url: str, empty_url: str, tmp_path: Path, redis_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    take(limiter_at(database_url, redis_server.url), 1)
-    back_up(settings_of(database_url), tmp_path / "backup")
+def end_connections(url: str) -> None:
+    """End what is connected to a database; the pools of this process connect again when they are used."""
+    administration, _, name = url.rpartition("/")
+    with psycopg.connect(f"{administration}/postgres", autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
 
-    def killed(*_: Any) -> int:
+
+@pytest.mark.parametrize("work", ["_run_pg_restore", "migrate", "fill_windows"])
+def test_a_restore_that_fails_leaves_everything_as_it_was(
+    database_url: str, tmp_path: Path, redis_client: Any, monkeypatch: pytest.MonkeyPatch, *, work: str
+) -> None:
+    worker = limiter_at(database_url, "redis://127.0.0.1:1/0")
+    take(worker, 1)
+    back_up(settings_of(database_url), tmp_path / "backup")
+    take(worker, 4)  # In no backup.
+    before = contents(database_url)
+    end_connections(database_url)
+    whole = getattr(restoring, work)
+
+    def killed(*args: Any, **options: Any) -> None:
+        if work != "fill_windows":
+            whole(*args, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(restoring, "fill_windows", killed)
+        patch.setattr(restoring, work, killed)
         with pytest.raises(KeyboardInterrupt):
-            restore(settings_of(empty_url), tmp_path / "backup")
-    refuse_what_is_unfinished(empty_url, tmp_path)
-    assert restore(settings_of(empty_url), tmp_path / "backup", replace=True).permits == 40
-    with closing(Database(empty_url)) as database:
+            restore(settings_of(database_url), tmp_path / "backup", replace=True)
+    with pytest.raises(QuotaDeferred):  # It has looked at the schema before, and does not look again.
+        take(worker)
+    assert contents(database_url) == before
+    end_connections(database_url)
+    assert restore(settings_of(database_url), tmp_path / "backup", replace=True).permits == 40
+    with closing(Database(database_url)) as database:
         assert not database.schema_state().pending
         verify_views(database.rows)
 
 
-def refuse_what_is_unfinished(url: str, tmp_path: Path) -> None:
-    """Nobody uses a database whose restore has ended before its time, but another one that replaces all."""
-    with closing(Database(url)) as database:
-        for attempt in (database.ensure_schema, database.migrate):
-            with pytest.raises(SchemaMismatch, match="restore --replace"):
-                attempt()
-    for attempt in (
-        lambda: restore(settings_of(url), tmp_path / "backup"),
-        lambda: back_up(settings_of(url), tmp_path / "none"),
-    ):
-        with pytest.raises(BackupError, match="not finished"):
-            attempt()
-
-
-def test_nor_is_a_database_used_that_a_failed_restore_has_left_empty(
-    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database.close()
-    back_up(settings_of(database_url), tmp_path / "backup")
-
-    def failed(*_: Any) -> None:
-        raise BackupError("psql failed: the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(restoring, "_run_pg_restore", failed)
-        with pytest.raises(BackupError, match="the disk is full"):
-            restore(settings_of(database_url), tmp_path / "backup", replace=True)
-    refuse_what_is_unfinished(database_url, tmp_path)
-    restore(settings_of(database_url), tmp_path / "backup", replace=True)
-    database.ensure_schema()
-
-
-#: `run_script` with a pg_restore that kills it when a whole statement, and more than a pipe holds, has passed on.
+#: `run_script` with a pg_restore that kills it in the middle of rows, of which more than a pipe holds have passed.
 _KILLED = """
-import sys
+import sys, psycopg
 from courtlistener_assets.operations import postgres_tools
-found = postgres_tools._found
-postgres_tools._found = lambda name, server: sys.argv[1] if name == "pg_restore" else found(name, server)
-postgres_tools.run_script([], sys.argv[2], server=0)
+postgres_tools._found = lambda name, server: sys.argv[1]
+with psycopg.connect(sys.argv[2]) as connection:
+    postgres_tools.run_script([], connection, server=0)
 """
 _KILLS = """#!/bin/sh
-echo 'SET row_security = off;'
-echo 'CREATE TABLE public.half ();'
+echo 'CREATE TABLE public.half (line text);'
+echo 'COPY public.half (line) FROM stdin;'
 head -c 1000000 /dev/zero | tr '\\0' '\\n'
 kill -KILL $PPID
 """
@@ -269,11 +255,66 @@ def test_what_is_killed_in_the_middle_of_a_script_commits_nothing(empty_url: str
     kills = tmp_path / "pg_restore"
     kills.write_text(_KILLS, encoding="utf-8")
     kills.chmod(0o700)
-    # It returns when psql has ended, too, which has its output.
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(kills), empty_url], stdout=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(kills), empty_url], check=False)
     assert done.returncode == -signal.SIGKILL
     with psycopg.connect(empty_url) as connection:
         assert connection.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
+
+
+#: What pg_restore writes and does, and what is said then.
+_BROKEN = [
+    ("echo 'CREATE TABLE public.'; echo 'the file is damaged' >&2; exit 1", "pg_restore failed: the file is damaged"),
+    (
+        "echo 'CREATE TABLE public.half (n int);'; echo 'COPY public.half (n) FROM stdin;'; echo 1; "
+        "echo 'the file is damaged' >&2; exit 1",
+        "pg_restore failed: the file is damaged",
+    ),
+    ("echo 'CREATE TABLE public.half (); SELECT 1 / 0;'", "does not take the backup: division by zero"),
+    ("echo 'COPY public.half (n) FROM stdin;'; while echo 1; do :; done", "does not take the backup: relation"),
+]
+
+
+@pytest.mark.parametrize(("script", "said"), _BROKEN)
+def test_of_a_script_that_breaks_off_nothing_stays(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    program = tmp_path / "pg_restore"
+    program.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+    program.chmod(0o700)
+    monkeypatch.setattr(postgres_tools, "_found", lambda name, server: str(program))
+    with pytest.raises(BackupError, match=said), database.transaction(patient=True) as connection:
+        postgres_tools.run_script([], connection, server=0)
+    assert database.rows("SELECT to_regclass('public.half')") == [(None,)]
+
+
+#: As the pg_restore of any version may write it, with rows that look like what stands between them.
+_SCRIPT = r"""\restrict key
+SET transaction_timeout = 0;
+SELECT pg_catalog.set_config('search_path', '', false);
+CREATE TABLE public.odd (line text);
+COPY public.odd (line) FROM stdin;
+\\.
+\N
+COPY public.odd (line) FROM stdin;
+\\restrict no key
+\.
+
+
+ALTER TABLE public.odd RENAME line TO row;
+\unrestrict key
+"""
+
+
+def test_a_script_is_run_as_psql_would(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "script").write_text(_SCRIPT, encoding="utf-8")
+    program = tmp_path / "pg_restore"
+    program.write_text(f"#!/bin/sh\ncat {tmp_path / 'script'}", encoding="utf-8")
+    program.chmod(0o700)
+    monkeypatch.setattr(postgres_tools, "_found", lambda name, server: str(program))
+    with database.transaction(patient=True) as connection:
+        postgres_tools.run_script([], connection, server=0)
+    rows = [row for (row,) in database.rows("SELECT row FROM public.odd")]
+    assert rows == ["\\.", None, "COPY public.odd (line) FROM stdin;", "\\restrict no key"]
 
 
 def test_a_restore_refuses_what_would_do_harm(
@@ -347,7 +388,7 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
         return after
 
     with closing(Database(url)) as late_comer:
-        for name in ("_run_pg_restore", "finish_restore", "migrate", "fill_windows"):
+        for name in ("_run_pg_restore", "migrate", "fill_windows"):
             monkeypatch.setattr(restoring, name, late(getattr(restoring, name)))
         if otherwise:
             restoring.make_quota_safe(settings_of(url))
@@ -355,6 +396,6 @@ def test_a_worker_that_comes_during_a_restore_gets_no_permit(
             back_up(settings_of(database_url), tmp_path / "backup")
             restore(settings_of(url), tmp_path / "backup")
         late_comer.ensure_schema()
-    assert tried[-2:] == ["migrate" if otherwise else "finish_restore", "fill_windows"]
+    assert tried[-2:] == ["migrate", "fill_windows"]
     with pytest.raises(QuotaDeferred):
         take(limiter_at(url, redis_server.url), 1)

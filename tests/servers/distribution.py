@@ -281,10 +281,11 @@ class PgBouncer(EmbeddedServer):
 
     name = "pgbouncer"
 
-    def __init__(self, postgres: PostgresServer, mode: str) -> None:
+    def __init__(self, postgres: PostgresServer, mode: str, *, pool_size: int = 8) -> None:
         super().__init__()
         self._postgres = postgres
         self._mode = mode
+        self._pool_size = pool_size
 
     @property
     def url(self) -> str:
@@ -307,7 +308,7 @@ class PgBouncer(EmbeddedServer):
             f"auth_file = {users}",
             f"pool_mode = {self._mode}",
             "max_client_conn = 500",
-            "default_pool_size = 8",
+            f"default_pool_size = {self._pool_size}",
         ]
         self._configuration.write_text("\n".join(lines) + "\n")
 

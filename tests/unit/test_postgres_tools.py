@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from courtlistener_assets.operations import postgres_tools
-from courtlistener_assets.operations.postgres_tools import run_script, run_tool
+from courtlistener_assets.operations.postgres_tools import run_tool
 from resources.errors import BackupError
 
 #: A program that says what its list of processes shows, and what libpq makes of its arguments and environment.
@@ -72,15 +72,9 @@ def test_a_secret_that_can_only_be_shown_is_refused(programs: Callable[..., None
 #: `kill` and a closed terminal do.
 _INTERRUPTS = """#!/bin/sh
 echo $$ > "$0.pid"
-echo 'SET row_security = off;'
 head -c 1000000 /dev/zero
 kill -{signal} $PPID
 exec sleep 300
-"""
-#: A program that says so if it is told to commit.
-_COMMITS = """#!/bin/sh
-echo $$ > "$0.pid"
-grep -aq '^COMMIT' && touch "$0.committed"
 """
 
 
@@ -108,33 +102,3 @@ def test_an_interrupted_command_ends_its_program(programs: Callable[..., None], 
     with pytest.raises(KeyboardInterrupt):
         run_tool("pg_dump", [])
     assert _is_gone(tmp_path / "pg_dump")
-
-
-@pytest.mark.usefixtures("interrupted")
-def test_an_interrupted_restore_ends_both_programs_and_commits_nothing(
-    programs: Callable[..., None], tmp_path: Path
-) -> None:
-    programs(pg_restore=_INTERRUPTS.format(signal="TERM"), psql=_COMMITS)
-    with pytest.raises(KeyboardInterrupt):
-        run_script([], "host=127.0.0.1", server=18)
-    assert _is_gone(tmp_path / "pg_restore")
-    assert _is_gone(tmp_path / "psql")
-    assert not (tmp_path / "psql.committed").exists()
-
-
-def test_a_script_that_was_not_written_to_its_end_is_not_committed(
-    programs: Callable[..., None], tmp_path: Path
-) -> None:
-    programs(
-        pg_restore="#!/bin/sh\necho 'SET row_security = off;'\necho 'the file is damaged' >&2\nexit 1", psql=_COMMITS
-    )
-    with pytest.raises(BackupError, match="pg_restore failed: the file is damaged"):
-        run_script([], "host=127.0.0.1", server=18)
-    assert not (tmp_path / "psql.committed").exists()
-
-
-def test_why_psql_ended_early_is_said(programs: Callable[..., None]) -> None:
-    endless = "#!/bin/sh\nwhile echo 'SELECT 1;'; do :; done"
-    programs(pg_restore=endless, psql="#!/bin/sh\necho 'the disk is full' >&2\nexit 3")
-    with pytest.raises(BackupError, match="psql failed: the disk is full"):
-        run_script([], "host=127.0.0.1", server=18)
