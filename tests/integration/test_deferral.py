@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -148,6 +150,43 @@ def test_what_waited_for_the_quota_of_another_token_is_due_at_once(
     assert pipeline.tick("resume_deferred") == []
     account(monkeypatch, "the next")
     assert len(pipeline.tick("resume_deferred")) == 1
+
+
+@pytest.mark.parametrize(("hours", "is_due"), [(23, True), (25, False)])
+def test_an_account_that_was_left_is_forgotten_after_a_day_as_others_may_still_have_it(
+    pipeline: Pipeline, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, *, hours: int, is_due: bool
+) -> None:
+    give_quota(pipeline, redis_client, 100)
+    for name in ("shared", "its own"):
+        account(monkeypatch, name)
+        assert pipeline.tick("resume_deferred") == []
+    seen = json.loads(pipeline.cursors["resume_deferred"] or "")
+    pipeline.cursors["resume_deferred"] = json.dumps({name: at - hours * 3600 for name, at in seen.items()})
+    pipeline.backlog.deferrals.record("dockets", [MONTH], wait_seconds=60, reason="", run_id="", account="shared")
+    assert len(pipeline.tick("resume_deferred")) == is_due
+    assert ("shared" in json.loads(pipeline.cursors["resume_deferred"] or "")) == is_due
+
+
+@pytest.mark.parametrize(
+    "cursor", ["edited", '["of an earlier version"]', '{"own": "yesterday"}', '{"own": null}', "7", "1" * 5000]
+)
+def test_a_cursor_that_cannot_be_read_is_begun_anew(
+    pipeline: Pipeline,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    cursor: str,
+) -> None:
+    monkeypatch.setattr(dg.SensorEvaluationContext, "log", logging.getLogger("tick"))
+    start(pipeline)
+    give_quota(pipeline, redis_client, 100)
+    pipeline.make_due()
+    pipeline.cursors["resume_deferred"] = cursor
+    assert len(pipeline.tick("resume_deferred")) == 1
+    assert "The cursor cannot be read" in caplog.text
+    caplog.clear()
+    assert pipeline.tick("resume_deferred") == []
+    assert not caplog.messages
 
 
 def test_two_locations_with_accounts_of_their_own_leave_the_deferrals_of_each_other_alone(

@@ -6,6 +6,7 @@ gone. Does not belong here: what is deferred and until when (`resources/backlog/
 
 import hashlib
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -34,8 +35,9 @@ from resources.dagster_resources import BacklogResource, CourtListenerResource
 from resources.errors import LedgerUnavailable, SettingError
 
 RESUME_TAG = "courtlistener/resume"
-#: Accounts that a location is remembered to have had: what ran when the token changed may still defer for the last.
-_MOST_ACCOUNTS = 20
+#: For so long an account that this location has left is remembered: what ran when the token changed may still defer for
+#: it. Longer it is not, as another location may still have it.
+_REMEMBERED_SECONDS = 86_400.0
 #: When a resumed run ended without progress, the next one waits this long; so does what another location is to resume.
 RESUME_PAUSE_SECONDS = 600.0
 
@@ -113,16 +115,27 @@ def _outage(courtlistener: CourtListenerResource) -> Outage | None:
 
 
 def _accounts(context: dg.SensorEvaluationContext, courtlistener: CourtListenerResource) -> list[str]:
-    """The accounts that this location has had, the present one last; the cursor remembers them.
+    """The accounts that this location has had lately, the present one last.
 
-    Another location on the same database, which has another account, has a sensor and a cursor of its own.
+    The cursor remembers when each was the present one. Another location on the same database, which has another
+    account, has a sensor and a cursor of its own.
     """
-    accounts: list[str] = json.loads(context.cursor or "[]")
+    now, seen = time.time(), _seen(context)
+    seen = {name: at for name, at in seen.items() if abs(now - at) < _REMEMBERED_SECONDS}
     with suppress(SettingError):  # Which says itself why nothing can be resumed.
         present = courtlistener.account_name()
-        accounts = [*(each for each in accounts if each != present), present][-_MOST_ACCOUNTS:]
-        context.update_cursor(json.dumps(accounts))
-    return accounts
+        seen.pop(present, None)
+        seen[present] = now
+        context.update_cursor(json.dumps(seen))
+    return list(seen)
+
+
+def _seen(context: dg.SensorEvaluationContext) -> dict[str, float]:
+    try:
+        return {name: float(at) for name, at in json.loads(context.cursor or "{}").items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        context.log.warning(f"The cursor cannot be read ({error}): it is begun anew with the present account.")
+        return {}
 
 
 def _next_deferral(backlog: Backlog) -> str:
