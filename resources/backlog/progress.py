@@ -15,9 +15,16 @@ from resources.backlog.failures import failure_counts
 from resources.backlog.workload import Forecast, Month, Series, cost_of_a_page, forecast
 from resources.connections.postgres import Database
 from resources.records.court_counts import CourtCounts
+from resources.records.misfits import UNDATED
 
+#: The sweeps of partitions whose courts and months are configured. What belongs to no month is named by a word.
+OF_THE_PLAN = """
+    (partition = %(whole)s OR split_part(partition, '|', 1) = ANY (%(courts)s)
+        AND (split_part(partition, '|', 2) BETWEEN %(first_month)s AND %(last_month)s
+             OR split_part(partition, '|', 2) = %(undated)s))
+"""
 # What counts the partitions must look at all their sweeps, so it does that once for all assets and purposes.
-PROGRESS = """
+PROGRESS = f"""
     WITH plan AS (
         SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
         FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
@@ -27,9 +34,7 @@ PROGRESS = """
                bool_and(since IS NULL AND finished_at IS NOT NULL) AS first_pass,
                sum(pages) AS pages, sum(records) AS records, sum(walked_pages) AS walked_pages
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
-        WHERE partition = %(whole)s
-            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
-               AND split_part(partition, '|', 2) <= %(last_month)s
+        WHERE {OF_THE_PLAN}
         GROUP BY asset, partition, needed
     )
     SELECT asset, split_part(partition, '|', 1), array_agg(split_part(partition, '|', 2)), array_agg(complete),
@@ -81,16 +86,14 @@ class AssetProgress:
         return max(0, self.expected - self.complete - self.in_progress)
 
 
-# Of partitions whose courts and months are still configured; looks at all of them, too.
-FULL_WALKS = """
+# Looks at all of them, too.
+FULL_WALKS = f"""
     WITH plan AS (
         SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
         FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
     ), complete AS (
         SELECT sum(walked_pages) AS pages FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
-        WHERE walked_at IS NOT NULL AND (partition = %(whole)s
-            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
-               AND split_part(partition, '|', 2) <= %(last_month)s)
+        WHERE walked_at IS NOT NULL AND {OF_THE_PLAN}
         GROUP BY asset, partition, needed HAVING count(*) = needed
     )
     SELECT count(*), coalesce(sum(pages), 0)::bigint FROM complete
@@ -153,6 +156,7 @@ def plan_parameters(plan: Plan) -> dict[str, object]:
         "first_month": plan.first_month.isoformat(),
         "last_month": (plan.last_month or date.max).isoformat(),
         "whole": plan.whole,
+        "undated": UNDATED,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resources.backlog.progress import Plan, plan_parameters
+from resources.backlog.progress import OF_THE_PLAN, Plan, plan_parameters
 from resources.connections.postgres import Database
 
 #: Of what bulk files have shown.
@@ -23,16 +23,14 @@ DEFERRALS = """
     FROM courtlistener.deferrals GROUP BY asset
 """
 # Looks at all sweeps, as counting the partitions does.
-IDLE = """
+IDLE = f"""
     WITH plan AS (
         SELECT asset, sweep, count(*) OVER (PARTITION BY asset) AS needed
         FROM unnest(%(assets)s::text[], %(sweeps)s::text[]) AS planned (asset, sweep)
     ), in_progress AS (
         SELECT asset, partition, extract(epoch FROM now() - max(stored_at))::double precision AS idle
         FROM courtlistener.sweeps JOIN plan USING (asset, sweep)
-        WHERE partition = %(whole)s
-            OR split_part(partition, '|', 1) = ANY (%(courts)s) AND split_part(partition, '|', 2) >= %(first_month)s
-               AND split_part(partition, '|', 2) <= %(last_month)s
+        WHERE {OF_THE_PLAN}
         GROUP BY asset, partition, needed
         HAVING bool_or(finished_at IS NULL) OR count(walked_at) < needed
     )

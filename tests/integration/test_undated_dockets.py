@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from courtlistener_assets.devkit.simulator.faults import Fault
+from courtlistener_assets.operations.status import read_status
+from courtlistener_assets.settings import Settings
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 PARTITION = "scotus|undated"
@@ -57,6 +59,15 @@ def test_they_are_found_by_their_filings_and_counted(pipeline: Pipeline, undated
     assert metadata["stored_docket_entries"] == len(entries_of(pipeline, *undated))
     assert metadata["requests"] == metadata["requested_pages"] + len(undated)  # The dockets come one by one.
     assert pipeline.materialized("undated_dockets") == {PARTITION}
+
+
+@pytest.mark.parametrize("ends", [{}, {"COURTLISTENER_LAST_MONTH": "2024-01"}])
+def test_the_cost_of_a_full_refresh_counts_them(
+    pipeline: Pipeline, undated: list[int], ends: Mapping[str, str]
+) -> None:
+    pages = find(pipeline)["requested_pages"]
+    settings = Settings.from_environ({**pipeline.environ, **ends})
+    assert read_status(settings, pipeline.database).full_walks == (1, pages)
 
 
 def test_where_nothing_changed_it_costs_two_requests(pipeline: Pipeline, undated: list[int]) -> None:
