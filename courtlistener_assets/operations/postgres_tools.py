@@ -32,7 +32,7 @@ _KEYS = {"scram_client_key", "scram_server_key"}
 #: Lines of a script that an older server, or any but psql, does not know.
 _NOT_FOR_SERVER = (b"SET transaction_timeout", b"\\restrict ", b"\\unrestrict ")
 #: In a script every row is a line, in which no backslash stands alone.
-_ROWS_FOLLOW, _NO_MORE_ROWS, _ROWS_AT_ONCE = re.compile(rb"COPY .* FROM stdin;$"), b"\\.\n", 256
+_ROWS_FOLLOW, _NO_MORE_ROWS, _ROWS_AT_ONCE = re.compile(rb"COPY .* FROM stdin;$"), b"\\.\n", 16
 
 
 def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
@@ -56,23 +56,14 @@ def run_script(arguments: Sequence[str], connection: psycopg.Connection[Any], *,
     not know. What the script sets stays set for the session.
     """
     command = [_found("pg_restore", server), "--file=-", *arguments]
-    with (
-        tempfile.TemporaryFile() as said,
-        _started(command, stdout=subprocess.PIPE, stderr=said) as writing,
-        _refusing_of(connection),
-    ):
+    with tempfile.TemporaryFile() as said, _started(command, stdout=subprocess.PIPE, stderr=said) as writing:
         assert writing.stdout
-        rest = _run_until_end(iter(writing.stdout), connection)
-        _check("pg_restore", writing.wait(), _all_of(said))
-        connection.execute(rest)
-
-
-@contextmanager
-def _refusing_of(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise BackupError(f"the database does not take the backup: {' '.join(str(error).split())}") from error
+        try:
+            rest = _run_until_end(iter(writing.stdout), connection)
+            _check("pg_restore", writing.wait(), _all_of(said))
+            connection.execute(rest)
+        except psycopg.Error as error:
+            raise BackupError(f"the database does not take the backup: {' '.join(str(error).split())}") from error
 
 
 def _run_until_end(lines: Iterator[bytes], connection: psycopg.Connection[Any]) -> bytes:
