@@ -36,6 +36,11 @@ def test_commands_that_start_no_run_load_no_dagster() -> None:
     assert loaded_of(("dagster",), ", ".join(f"courtlistener_assets.operations.{name}" for name in COMMANDS)) == []
 
 
+def test_settings_are_read_without_dagster() -> None:
+    reading = "import sys\nfrom courtlistener_assets.settings import Settings\nSettings.from_environ({})"
+    assert said(f"{reading}\nprint('dagster' in sys.modules)") == ["False"]
+
+
 def test_a_process_that_makes_chunks_loads_no_way_to_ask_for_anything() -> None:
     assert loaded_of(("dagster", "redis"), "courtlistener_assets.building.worker") == []
 
@@ -46,6 +51,12 @@ def test_nobody_looks_for_garbage_in_the_definitions() -> None:
     )
     assert (found, looks) == ([], "True")
     assert int(kept) > 100_000
+
+
+def test_what_a_command_has_loaded_is_not_searched_for_garbage_at_its_end() -> None:
+    ending = "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 0))"
+    command = "from courtlistener_assets.cli import main\nmain(['watch', '--help'])"
+    assert said(f"{ending}\n{command}")[-1] == "True"
 
 
 def test_after_definitions_that_cannot_be_loaded_garbage_is_looked_for() -> None:
