@@ -102,7 +102,11 @@ defs = dg.Definitions.merge(
         ),
         key_prefix="legal",
     ),
-    dg.Definitions([summary], resources={"records": Records(), "io_manager": Shelf()}),
+    dg.Definitions(
+        [summary],
+        resources={"records": Records(), "io_manager": Shelf()},
+        executor=dg.in_process_executor,
+    ),
 )
 """
 
