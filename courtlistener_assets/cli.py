@@ -6,6 +6,8 @@ Belongs here: names, options and help of the subcommands. Does not belong here: 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import shlex
@@ -56,6 +58,9 @@ def main() -> None:
 
     demo, dev and run need the extra `local`, and keep their data in the directory in which they are started.
     """
+    # Most commands load much, do little and end: to look for garbage meanwhile, and once more at the end, takes longer.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
     # A shell that started us with `&` made us ignore Ctrl-C; a closed terminal or `kill` must clean up as Ctrl-C does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,43 +1,33 @@
-"""The code location of this checkout, from the settings in the environment.
+"""What Dagster's processes load: the code location of this checkout, from the environment.
 
-The only module that reads environment variables. Secrets go to the resources as `dg.EnvVar`, which Dagster resolves in
-the run and never stores.
+Belongs here: how it is loaded. Does not belong here: what it consists of (`location.py`).
 """
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
-
-import dagster as dg
-
-from courtlistener_assets.defs.build import build_definitions
-from courtlistener_assets.executor import interruptible_executor
-from courtlistener_assets.settings import Settings, variable_of
-from resources.dagster_resources import account_of
-from resources.sealed import SealedFiles
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def location(environ: Mapping[str, str]) -> dg.Definitions:
-    """Return all definitions for the settings in `environ`; raises SettingError."""
-    settings, found = Settings.from_environ(environ), dict(environ)
-    written = environ.get("REDIS_URL", "").strip()
-    holds_secret = written or environ.get("REDIS_PASSWORD") or environ.get("AIRFLOW_CONN_REDIS_DEFAULT")
-    if holds_secret and settings.redis_url != written:
-        # An address made of parts may hold the password: it goes the way of all secrets too.
-        os.environ["REDIS_URL"] = found["REDIS_URL"] = settings.redis_url
-    secrets = {each.name: variable_of(each) for each in fields(Settings) if each.metadata["secret"]}
-    named: dict[str, Any] = {name: dg.EnvVar(each) for name, each in secrets.items() if found.get(each, "").strip()}
-    account = settings.account
-    if settings.api_token and not settings.api_token_file:  # A token in a file can change: only a run knows it.
-        account = account or account_of(settings.api_token)
-    return dg.Definitions.merge(
-        build_definitions(replace(settings, account=account, **named)),
-        # Steps are short of quota, not of processors; and a run may not choose where Dagster's own files go.
-        dg.Definitions(executor=interruptible_executor, resources={"io_manager": SealedFiles()}),
-    )
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """Keep Python from looking for garbage in what is made meanwhile: modules and definitions stay until the end.
+
+    Looking while they are made, and again when the process ends, is a third of what most processes of Dagster compute.
+    """
+    was_looking = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_looking:
+            gc.enable()
 
 
-defs = location(os.environ)
+with _kept_for_good():
+    from courtlistener_assets.location import location
+
+    defs = location(os.environ)

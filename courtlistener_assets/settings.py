@@ -107,7 +107,8 @@ def _between(kind: Callable[[str], float], low: float, limit: float, what: str) 
 
 
 def _catch_up(value: str) -> str:
-    catch_up_times(value)
+    if value not in CATCH_UPS:
+        catch_up_times(value)
     return value
 
 
@@ -116,7 +117,7 @@ def catch_up_times(value: str) -> tuple[str, timedelta]:
 
     Raises SettingError.
     """
-    import dagster as dg  # A second of start-up; only who asks for the schedule pays for it.
+    import dagster as dg  # A second of start-up: commands need not pay for it, unless they meet a cron expression.
 
     cron = CATCH_UPS.get(value, value)
     form = "%Y-%m-%d %H:%M"

@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from courtlistener_assets.cli import main as command  # noqa: E402  (this checkout, not an installed copy)
-from courtlistener_assets.definitions import location  # noqa: E402
 from courtlistener_assets.download.bulk.corpus.columns import described  # noqa: E402
 from courtlistener_assets.download.streams import STREAMS  # noqa: E402
+from courtlistener_assets.location import location  # noqa: E402
 from courtlistener_assets.settings import Settings  # noqa: E402
 from resources import errors  # noqa: E402
 from resources.connections.redis_keys import RedisKeys  # noqa: E402

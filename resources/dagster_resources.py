@@ -9,7 +9,6 @@ replaced by calling the plain one.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from resources.courtlistener.address import DEFAULT_BASE_URL, checked_base_url
 from resources.courtlistener.client import API_USAGE_WINDOWS, PERMIT_TTL_SECONDS, CourtListenerClient
 from resources.courtlistener.outage import EndpointTrouble, Outage, outages
 from resources.courtlistener.server_state import SharedServerState
-from resources.courtlistener.token import ApiToken, TokenFile
+from resources.courtlistener.token import ApiToken, TokenFile, account_of
 from resources.courtlistener.transport import Timeouts, Transport
 from resources.legacy.pipeline_state import STATE_TTL_HOURS, PipelineState
 from resources.legacy.replaced_pipeline import ReplacedPipeline
@@ -281,8 +280,3 @@ class BacklogResource(SealedResource["BacklogResource"]):
         lists = FailureLists(self.redis.client(), self.redis.key_names())
         failures = Failures(database, lists, base_seconds=self.retry_base_seconds, max_tries=self.max_tries)
         return Backlog(failures, Deferrals(database))
-
-
-def account_of(token: str) -> str:
-    """A name for the account of a token, from which the token cannot be found."""
-    return hashlib.sha256(f"courtlistener account {token}".encode()).hexdigest()[:12]

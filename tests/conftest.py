@@ -9,6 +9,7 @@ its own for each test. `simulator` is a stand-in CourtListener server for one te
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ EmbeddedServer.temporary_root = in_memory()
 
 #: Files that take long, the longest first: one that began near the end would be waited for by idle workers.
 LONG_FILES = (
+    "acceptance/test_demo.py",
     "truth/test_truth.py",
     "chaos/test_chaos.py",
     "acceptance/test_terminate.py",
@@ -57,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first; `--no-loadscope-reorder` keeps this order."""
     rank = {TESTS / name: number for number, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Python looks for garbage a few hundred times from here on; what the tests consist of is none."""
+    gc.collect()
+    gc.freeze()
 
 
 def _started(server: Server) -> Server:

@@ -31,7 +31,8 @@ from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.settings import Settings
 from resources.connections import pools
 from resources.connections.postgres import Database
-from resources.dagster_resources import BacklogResource, PostgresResource, RedisResource, account_of
+from resources.courtlistener.token import account_of
+from resources.dagster_resources import BacklogResource, PostgresResource, RedisResource
 
 WINDOWS = "5000/hour"
 FIGURES_OF_DAGSTER = "figures.json"

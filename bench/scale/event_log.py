@@ -33,7 +33,6 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.defs.run_history import RunHistory
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
@@ -41,6 +40,7 @@ from courtlistener_assets.devkit.session.instance import open_instance, write_in
 from courtlistener_assets.devkit.simulator.expected import months_between
 from courtlistener_assets.devkit.simulator.generator import generate
 from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.location import location
 from courtlistener_assets.operations.dagster_schema import SEARCH_PATH
 
 JOB = "court_month"

@@ -28,7 +28,8 @@ from courtlistener_assets.operations.status import read_status
 from courtlistener_assets.settings import Settings
 from resources.backlog.backlog import Backlog
 from resources.connections.postgres import Database
-from resources.dagster_resources import RedisRateLimitResource, account_of
+from resources.courtlistener.token import account_of
+from resources.dagster_resources import RedisRateLimitResource
 from resources.quota.lease import LeaseStore
 from resources.quota.limiter import RateLimiter
 from resources.quota.permits import Window

@@ -1,6 +1,6 @@
 """The whole location from its settings: assets, checks, jobs, sensors, schedules and resources.
 
-Belongs here: what a location consists of. Does not belong here: where its settings come from (`definitions.py`,
+Belongs here: what a location consists of. Does not belong here: where its settings come from (`location.py`,
 `component.py`), or an executor, which is up to the embedding location.
 """
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from courtlistener_assets.logs import run_log
-from resources.courtlistener.client import MOST_NUMBERED_PAGES, CourtListenerClient
+from resources.courtlistener.answer import MOST_NUMBERED_PAGES
 from resources.errors import (
     NoSuchReference,
     NotFound,
@@ -25,6 +25,9 @@ from resources.errors import (
     UnusableRecord,
 )
 from resources.records.known_courts import Court, KnownCourts
+
+if TYPE_CHECKING:
+    from resources.courtlistener.client import CourtListenerClient  # Settings are read without it.
 
 #: A court that the server did not have is asked about again after this.
 ABSENT_ASKED_AGAIN_AFTER = timedelta(days=1)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from courtlistener_assets.logs import run_log
-from resources.courtlistener.client import CourtListenerClient
 from resources.errors import SettingError, UnusableRecord
 from resources.records.jurisdictions import Grouping, Jurisdictions
+
+if TYPE_CHECKING:
+    from resources.courtlistener.client import CourtListenerClient  # Settings are read without it.
 
 #: As CourtListener has them.
 CODES = {

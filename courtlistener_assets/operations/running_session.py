@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from resources.courtlistener.token import account_of
 from resources.errors import NoSession, UntrustedSession
 
 #: Below the directory in which `courtlistener dev` was started.
@@ -70,7 +71,7 @@ def _logged_in(
     token, file = environ.get(TOKEN, "").strip(), environ.get(_TOKEN_FILE, "").strip()
     if simulated:
         return told, _without(environ, TOKEN, _TOKEN_FILE, ACCOUNT)
-    if token and _account_of(token) == record.get(ACCOUNT_OF_TOKEN):
+    if token and account_of(token) == record.get(ACCOUNT_OF_TOKEN):
         return _without(told, TOKEN, _TOKEN_FILE), dict(environ)
     if token or (file and file != told.get(_TOKEN_FILE)):
         return _without(told, TOKEN, _TOKEN_FILE, ACCOUNT), dict(environ)
@@ -79,12 +80,6 @@ def _logged_in(
 
 def _without(variables: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name not in names}
-
-
-def _account_of(token: str) -> str:
-    from resources.dagster_resources import account_of  # A second of start-up.
-
-    return account_of(token)
 
 
 def _record(root: Path) -> dict[str, str]:

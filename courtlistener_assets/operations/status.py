@@ -28,7 +28,7 @@ from resources.backlog.failure_counts import FailureCount, failure_summary
 from resources.backlog.progress import PipelineReport, Plan, full_walks, pipeline_report
 from resources.connections.postgres import Database
 from resources.courtlistener.outage import Outage, outages
-from resources.dagster_resources import account_of
+from resources.courtlistener.token import account_of
 from resources.errors import NothingYet
 from resources.legacy.pipeline_state import PipelineState
 from resources.quota.eta import Outlook, in_words

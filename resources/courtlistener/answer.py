@@ -16,6 +16,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from resources.errors import ForeignHost
 
+#: The server has no more of a list that is paged by number.
+MOST_NUMBERED_PAGES = 100
+
 
 @dataclass(frozen=True)
 class Response:

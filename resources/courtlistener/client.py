@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import StatusCode
 
 from resources.courtlistener.address import checked_base_url
-from resources.courtlistener.answer import Response, asked_for
+from resources.courtlistener.answer import MOST_NUMBERED_PAGES, Response, asked_for
 from resources.courtlistener.refusals import raise_for_status
 from resources.courtlistener.responses import Page, count_of, object_of, page_of, reading_of
 from resources.courtlistener.server_state import ServerState
@@ -60,8 +60,6 @@ def half_of(window: Window) -> Window:
 #: api-usage costs no quota but has a throttle of its own; these hold until the server names others.
 API_USAGE_WINDOWS = (half_of(Window(10, 60)), half_of(Window(120, 3600)))
 
-#: The server has no more of a list that is paged by number.
-MOST_NUMBERED_PAGES = 100
 #: How old the account's windows may be: rates change during a backfill.
 WINDOWS_MAX_AGE_SECONDS = 600.0
 #: The same while others use the account; a run that begins wants to know what they did meanwhile.

@@ -6,6 +6,7 @@ Belongs here: where the token comes from, and how long to wait for another. Does
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +20,11 @@ _LOOK_SECONDS = 2.0
 #: How long a file may be empty or missing while it is rewritten.
 REWRITE_SECONDS = 5.0
 _REWRITE_LOOK_SECONDS = 0.25
+
+
+def account_of(token: str) -> str:
+    """A name for the account of a token, from which the token cannot be found."""
+    return hashlib.sha256(f"courtlistener account {token}".encode()).hexdigest()[:12]
 
 
 class ApiToken:

@@ -118,28 +118,6 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(checkout: Path, stranger_en
     assert before + figures["requests"] <= figures["fewest_requests"] + 6 + 12
 
 
-def test_the_opinions_of_a_file_become_chunks(checkout: Path, stranger_environ: Mapping[str, str]) -> None:
-    corpus = checkout / "opinions.jsonl"
-    opinions = [
-        {
-            "case_name": f"Doe v. Roe {number}",
-            "court_id": court,
-            "date_filed": f"2019-0{number}-14",
-            "docket_number": f"19-{number}",
-            "citation": f"{number} U.S. 1",
-            "type": "010combined",
-            "field": "plain_text",
-            "text": f"The judgment of the court below is affirmed for reason {number}. It is so ordered.",
-        }
-        for court in ("wash", "cadc")
-        for number in (1, 2)
-    ]
-    corpus.write_text("".join(json.dumps(opinion) + "\n" for opinion in opinions))
-    ended, figures = demo(f"CORPUS={corpus}", FAST, cwd=checkout, environ=stranger_environ)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert (figures["opinions"], figures["clusters"], figures["chunks"]) == (4, 4, 4)
-
-
 def test_a_file_that_does_not_fit_is_named_with_line_and_key(
     checkout: Path, stranger_environ: Mapping[str, str]
 ) -> None:

@@ -26,10 +26,21 @@ _DG_PROJECT = {
     "location/__init__.py": "",
     "location/definitions.py": "from courtlistener_assets.definitions import defs\n",
 }
-_OPINION = {
-    "case_name": "Doe v. Roe", "court_id": "cadc", "date_filed": "2019-01-14", "docket_number": "19-1",
-    "citation": "1 U.S. 1", "type": "010combined", "field": "plain_text", "text": "The judgment is affirmed.",
-}  # fmt: skip
+#: Two months of two courts.
+_OPINIONS = [
+    {
+        "case_name": f"Doe v. Roe {number}",
+        "court_id": court,
+        "date_filed": f"2019-0{number}-14",
+        "docket_number": f"19-{number}",
+        "citation": f"{number} U.S. 1",
+        "type": "010combined",
+        "field": "plain_text",
+        "text": f"The judgment of the court below is affirmed for reason {number}. It is so ordered.",
+    }
+    for court in ("wash", "cadc")
+    for number in (1, 2)
+]
 
 
 @dataclass(frozen=True)
@@ -140,18 +151,19 @@ def test_without_extras_it_is_a_code_location(installed: Installation, tmp_path:
 
 
 @pytest.mark.timeout(600)
-def test_with_the_extra_local_the_demo_and_the_ui_work_in_an_empty_folder(
+def test_with_the_extra_local_the_demo_of_a_file_of_opinions_and_the_ui_work_in_an_empty_folder(
     wheel: Path, installed: Installation, tmp_path: Path
 ) -> None:
     # Compiled by several processes at once, it would take longer.
     installed.install("--compile-bytecode", f"courtlistener-assets[local] @ {wheel.as_uri()}")
     corpus = installed.folder / "opinions.jsonl"
-    corpus.write_text(json.dumps(_OPINION) + "\n")
+    corpus.write_text("".join(json.dumps(opinion) + "\n" for opinion in _OPINIONS))
     demo = installed.run("courtlistener", "demo", "--corpus", corpus.name, "--rates", "20/s,200/20s")
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert json.loads((installed.folder / ".demo" / "summary.json").read_text())["chunks"] == 1
+    figures = json.loads((installed.folder / ".demo" / "summary.json").read_text())
+    assert (figures["opinions"], figures["clusters"], figures["chunks"]) == (4, 4, 4)
     dev = start(installed.folder, installed.environ, tmp_path / "dev.log", "--corpus", corpus.name)
     try:
-        assert eventually(lambda: dev.materialized("vector_inputs") == 1, 60, pause=ASKING)
+        assert eventually(lambda: dev.materialized("vector_inputs") == 4, 60, pause=ASKING)
     finally:
         dev.stop()

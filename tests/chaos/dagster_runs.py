@@ -21,11 +21,11 @@ import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.types import ExecuteRunArgs
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.processes import start_process, stop_processes
 from courtlistener_assets.devkit.session.instance import dagster_variables, open_instance, write_instance
 from courtlistener_assets.download.choice import chosen
 from courtlistener_assets.download.partitions import CourtMonth
+from courtlistener_assets.location import location
 from resources.connections.postgres import Database
 from tests.chaos.backfill import Backfill
 from tests.integration.pipeline_harness import CodeLocation

@@ -16,8 +16,8 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.location import location
 from resources.backlog.backlog import Backlog
 from resources.connections.postgres import Database
 from resources.dagster_resources import (

@@ -13,9 +13,10 @@ import dagster as dg
 import pytest
 import redis
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
-from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource, account_of
+from courtlistener_assets.location import location
+from resources.courtlistener.token import account_of
+from resources.dagster_resources import CourtListenerResource, RedisRateLimitResource
 from resources.errors import SettingError, StoreUnavailable
 from tests.integration.ledger_harness import take
 

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.download.streams import STREAMS
+from courtlistener_assets.location import location
 from tests.integration.pipeline_harness import MONTH, Pipeline
 
 SHOWN = tomllib.loads((Path(__file__).parents[2] / "docs" / "metadata.toml").read_text(encoding="utf-8"))["shown"]

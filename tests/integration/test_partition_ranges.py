@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.defs.assets.partitioning import RANGE_END, RANGE_START
 from courtlistener_assets.download.partitions import number_of_months
+from courtlistener_assets.location import location
 from tests.integration.pipeline_harness import Pipeline
 
 #: Near, since Dagster plans every partition of a range.

@@ -34,7 +34,8 @@ from resources.backlog.failures import Chosen
 from resources.backlog.progress import FULL_WALKS, PROGRESS
 from resources.backlog.summary import DEFERRALS, IDLE
 from resources.connections.postgres import Database
-from resources.dagster_resources import RedisRateLimitResource, account_of
+from resources.courtlistener.token import account_of
+from resources.dagster_resources import RedisRateLimitResource
 from resources.quota.permits import Lane, ServerWindow, Window
 from resources.quota.report import quota_report
 from resources.records.audit import LAST_FULL_WALKS, RecordAudit

@@ -100,7 +100,7 @@ def test_what_it_costs_is_shown_before_it_is_turned_on(pipeline: Pipeline) -> No
 
 
 def test_there_is_none_within_no_days(pipeline: Pipeline) -> None:
-    from courtlistener_assets.definitions import location
+    from courtlistener_assets.location import location
 
     found = location({**pipeline.environ, "COURTLISTENER_REFRESH_DAYS": "0"}).get_repository_def()
     assert not [each.name for each in found.schedule_defs if "refresh" in each.name]

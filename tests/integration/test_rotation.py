@@ -15,11 +15,11 @@ import pytest
 import redis
 from psycopg import sql
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.session.instance import open_instance, write_instance
 from courtlistener_assets.devkit.simulator.server import Simulator
+from courtlistener_assets.location import location
 from courtlistener_assets.operations.doctor.examination import as_json, examine
 from courtlistener_assets.operations.exporter.collector import registry_of
 from courtlistener_assets.settings import Settings

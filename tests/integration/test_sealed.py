@@ -18,8 +18,8 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.serdes import serialize_value
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.server import free_port
+from courtlistener_assets.location import location
 from resources.dagster_resources import (
     BacklogResource,
     CourtListenerResource,

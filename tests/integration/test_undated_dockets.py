@@ -132,7 +132,7 @@ def test_one_that_the_quota_has_no_room_for_is_resumed(pipeline: Pipeline, undat
 
 
 def test_there_are_none_without_docket_entries(pipeline: Pipeline) -> None:
-    from courtlistener_assets.definitions import location
+    from courtlistener_assets.location import location
 
     found = location({**pipeline.environ, "COURTLISTENER_STREAMS": "dockets,clusters,opinions"})
     assert dg.AssetKey("undated_dockets") not in found.resolve_asset_graph().get_all_asset_keys()

@@ -20,13 +20,13 @@ import dagster as dg
 import psycopg
 import redis
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.servers.postgres_server import PostgresServer
 from courtlistener_assets.devkit.servers.redis_server import RedisServer
 from courtlistener_assets.devkit.simulator.corpus import Corpus
 from courtlistener_assets.devkit.simulator.faults import Fault
 from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.devkit.simulator.truth import Entry
+from courtlistener_assets.location import location
 from resources.connections import pools
 from resources.connections.postgres import Database
 from tests.integration.pipeline_harness import CodeLocation, environment

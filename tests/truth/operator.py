@@ -21,9 +21,9 @@ from unittest.mock import patch
 
 import dagster as dg
 
-from courtlistener_assets.definitions import location
 from courtlistener_assets.devkit.simulator.server import Simulator
 from courtlistener_assets.devkit.simulator.truth import Entry
+from courtlistener_assets.location import location
 from resources.connections import pools
 from resources.connections.postgres import Database
 from tests.integration.pipeline_harness import CodeLocation, environment

@@ -11,10 +11,10 @@ import dagster as dg
 import pytest
 
 import courtlistener_assets
-from courtlistener_assets.definitions import location
 from courtlistener_assets.download.choice import chosen, default_streams, without_parents
 from courtlistener_assets.download.partitions import CourtMonth
 from courtlistener_assets.download.streams import OPINIONS
+from courtlistener_assets.location import location
 from courtlistener_assets.operations.doctor.settings_checks import read_settings
 from courtlistener_assets.settings import Settings
 from courtlistener_assets.text.cleaning import OPINION_FIELDS

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from courtlistener_assets.definitions import location
+from courtlistener_assets.location import location
 
 EVERYTHING = {
     "COURTLISTENER_STREAMS": "dockets,clusters,opinions,docket_entries,oral_arguments,people",

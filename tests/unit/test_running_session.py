@@ -22,7 +22,7 @@ from courtlistener_assets.operations.running_session import (
     with_session,
     write_session,
 )
-from resources.dagster_resources import account_of
+from resources.courtlistener.token import account_of
 from resources.errors import NoSession, UntrustedSession
 
 ADDED = {"POSTGRES_URL": "postgresql://127.0.0.1:5/a?b='c'", "REDIS_URL": "redis://127.0.0.1:6/0"}

@@ -1,6 +1,6 @@
 """The Dagster instance of a directory: `dagster.yaml` and `workspace.yaml` in DAGSTER_HOME, and runs left in it.
 
-Belongs here: how Dagster is configured on one machine. Does not belong here: the code location (`definitions.py`).
+Belongs here: how Dagster is configured on one machine. Does not belong here: the code location (`location.py`).
 """
 
 from __future__ import annotations

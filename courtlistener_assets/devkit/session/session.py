@@ -32,6 +32,7 @@ from courtlistener_assets.operations.running_session import (
 )
 from courtlistener_assets.settings import Settings
 from resources.connections.postgres import Database
+from resources.courtlistener.token import account_of
 from resources.errors import SessionRunning
 
 #: Small enough to see the quota at work, large enough not to wait for it all day.
@@ -88,8 +89,6 @@ def _shared(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
 
     The token is not written; the account that it belongs to is.
     """
-    from resources.dagster_resources import account_of  # A second of start-up.
-
     told = {name: value for name, value in environ.items() if is_shared(name) and value}
     told.pop(running_session.TOKEN, None)
     of_token = account_of(settings.token)

@@ -11,7 +11,7 @@ from courtlistener_assets.operations.api import courtlistener
 from courtlistener_assets.operations.doctor.findings import Finding, error, notice, ok, warning
 from courtlistener_assets.settings import Settings
 from resources.connections import pools
-from resources.dagster_resources import account_of
+from resources.courtlistener.token import account_of
 from resources.errors import (
     AuthenticationFailed,
     CourtListenerAssetsError,
