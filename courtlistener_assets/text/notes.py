@@ -83,13 +83,13 @@ class _Feet(PageFeet):
                 continue
             above = self.above(place, start)
             if label == RULE_LABEL:
-                rule = place
-                if self._is_rule_of_notes(place):
+                rule = place if above >= start else -1
+                if rule == place and self._is_rule_of_notes(place):
                     return min(rest, place)
             elif self._is_of_note(label, start, place, above, rule, end) and not self.is_in_columns(place, end):
-                if rule < 0 or (rule != above and not unfinished):
+                if rule < 0 or (rule < above and not unfinished):
                     return min(rest, place)
-                self.rules.add(visible(self.lines[rule]).strip())
+                self.rules.add(self._drawn(rule))
                 return rule
         return rule if rule >= 0 and end < len(self.lines) and unfinished else rest
 
@@ -100,7 +100,12 @@ class _Feet(PageFeet):
 
     def _is_rule_of_notes(self, place: int) -> bool:
         """Whether footnotes began below such a drawn line before."""
-        return visible(self.lines[place]).strip() in self.rules
+        return self._drawn(place) in self.rules
+
+    def _drawn(self, place: int) -> str:
+        """A drawn line, or the spaces that are left of it."""
+        line = visible(self.lines[place])
+        return line.strip() or line
 
     def last(self, first: int, end: int) -> int:
         """The line behind the footnotes. After a page without a number, double-spaced text is on the next one."""
@@ -140,7 +145,7 @@ class _Feet(PageFeet):
     def _is_of_note(self, label: str, start: int, index: int, above: int, rule: int, end: int) -> bool:
         if self.indent(index) - self.margin >= _MAX_NOTE_INDENT:
             return False
-        ruled = start <= rule and (rule == above or self._is_unfinished())
+        ruled = start <= rule and (rule >= above or self._is_unfinished())
         if end == len(self.lines) and not ruled:
             return False
         if not self._follows(label, cited=True):
@@ -157,8 +162,9 @@ class _Feet(PageFeet):
         alone = is_label(self.bare[index])
         if above < 0 or (above == index - 1 and not alone) or is_end(self.lines[above]):
             return False
-        next_one = self.labels[index] == str(self.latest + 1) and index - above > PAGE_GAP
-        return bool(alone and next_one) or self.below(end)[:1].islower()
+        label = self.labels[index]
+        next_one = label == str(self.latest + 1) and index - above > PAGE_GAP
+        return bool(alone and next_one) or (self.below(end)[:1].islower() and (label != "1" or not self.most))
 
     def take(self, first: int, end: int, marks: Marks) -> list[str]:
         """Read the footnotes in the lines from `first` to `end`. Return what is left of them: marks."""
