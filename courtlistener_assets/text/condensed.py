@@ -119,12 +119,14 @@ def _goes_on(before: _Number, after: _Number) -> bool:
 
 
 def _sheets(pairs: list[_Pair]) -> Iterator[list[_Pair]]:
-    """The pairs that are printed one below the other on one sheet."""
+    """The pairs that are printed one below the other on one sheet; the lines between two of them go to the first."""
     sheet: list[_Pair] = []
     for pair in pairs:
         if sheet and pair.start - sheet[-1].end > _MAX_BETWEEN:
             yield sheet
             sheet = []
+        elif sheet:
+            sheet[-1] = sheet[-1]._replace(end=pair.start)
         sheet.append(pair)
     if sheet:
         yield sheet

@@ -23,7 +23,8 @@ _MIN_RULE = 15
 RULE_LABEL = "—"
 #: What follows the number of a volume, a title or a page, not that of a note.
 _REPORTER = re.compile(
-    r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R\. ?(?:\d|D|Serv)|C\. ?F\. ?R)"
+    r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R\. ?(?:\d|D|Serv)"
+    r"|C\. ?F\. ?R)"
 )
 
 

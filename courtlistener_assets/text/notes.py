@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 
 from courtlistener_assets.text.continued_notes import inside_sentence, rest_of_note
-from courtlistener_assets.text.marks import Marks, visible
+from courtlistener_assets.text.marks import MARK_TOKEN, Kind, Marks, visible
 from courtlistener_assets.text.note_labels import RULE_LABEL, is_cited, is_label, is_rule, labels_of
 from courtlistener_assets.text.page_feet import MOST_LINES, PAGE_GAP, SPACED_LINES, PageFeet, is_end
 from courtlistener_assets.text.page_lines import WATERMARK, PageLines
@@ -45,13 +45,18 @@ def without_footnotes(page: PageLines, marks: Marks) -> tuple[list[str], _Notes]
             last = feet.last(first, end)
             while feet.raised:
                 place = feet.raised.pop()
-                lines[place] = marks.mark("footnote_mark", page.bare[place])
+                lines[place] = _as_mark("footnote_mark", lines[place], marks)
             body += lines[start:first]
             body += feet.take(first, last, marks)
             start = last
         body += lines[end : end + 1]
         start = end + 1
     return body, feet.notes
+
+
+def _as_mark(kind: Kind, line: str, marks: Marks) -> str:
+    """A line as a mark, behind the marks that it has, such as its number."""
+    return "".join(MARK_TOKEN.findall(line)) + marks.mark(kind, visible(line).strip())
 
 
 class _Feet(PageFeet):
@@ -175,7 +180,7 @@ class _Feet(PageFeet):
             if not bare:
                 left.append(line)
             elif is_rule(bare):
-                left.append(marks.mark("rule", bare))
+                left.append(_as_mark("rule", line, marks))
             elif index in self.labels and self._begins_note(self.labels[index]):
                 self.open = True
                 self._begin(self.labels[index], line)

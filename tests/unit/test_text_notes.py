@@ -261,7 +261,11 @@ def test_the_labels_of_notes_that_count_up_once_a_page_are_no_page_numbers(edge:
 def test_a_drawn_line_of_which_only_spaces_are_left_is_above_a_note_that_nothing_cites() -> None:
     first, second, third = ("\n\n".join(page) for page in pages(lines=14, count=3))
     rule = "\n\n                    \n\n"
-    notes = ["     1The deed says nothing.", "     2Nor does the will of the miller's", "widow, which was lost in the flood."]
+    notes = [
+        "     1The deed says nothing.",
+        "     2Nor does the will of the miller's",
+        "widow, which was lost in the flood.",
+    ]
     text = f"{first}.{rule}{notes[0]}\n\f{second}{rule}{notes[1]}\n\f{third}.{rule}{notes[2]}\n\f"
     assert notes_of(plain(text)) == ["1The deed says nothing.", f"{notes[1].strip()} {notes[2]}"]
 
@@ -279,3 +283,11 @@ def test_a_section_that_begins_in_the_middle_of_a_page_is_no_note() -> None:
     section = ["", "B. The Water of the Brook", "", "     1. Who Owned It", "", *second[10:], "\f"]
     text = "\n".join([*first[:-1], f"{first[-1]},1", *note, *second[:10], *section, *third])
     assert notes_of(plain(text)) == ["1. The deed says so."]
+
+
+def test_the_number_of_a_line_with_a_drawn_one_is_not_lost() -> None:
+    first, second = (numbered(page, "{0:>2}   {1}") for page in pages(lines=14, count=2))
+    first[-2:] = ["13   ______________", "", "     * The miller of the valley, who sat for the lessee."]
+    cleaned = plain("\n".join([*first[:-3], f"{first[-4]}.*", *first[-3:], "\f", *second]))
+    assert notes_of(cleaned) == ["* The miller of the valley, who sat for the lessee."]
+    assert texts_of(cleaned, "line_number").count("13") == 2
