@@ -21,7 +21,7 @@ from courtlistener_assets.text.marks import cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
 _INNER = re.compile(r"(?<=  )(\d{1,2})(?= |$)")
-_LEFT = re.compile(r" {0,8}\d{1,2}(?: |$)")
+_LEFT = re.compile(r" {0,18}\d{1,2}(?: |$)")
 _HEADS = re.compile(r"\s*Page (\d+)\s+Page (\d+)\s*")
 _GAP = re.compile(r" {3,}(?=\S)")
 _MIN_LEFT = 20
