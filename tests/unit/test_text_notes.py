@@ -291,3 +291,37 @@ def test_the_number_of_a_line_with_a_drawn_one_is_not_lost() -> None:
     cleaned = plain("\n".join([*first[:-3], f"{first[-4]}.*", *first[-3:], "\f", *second]))
     assert notes_of(cleaned) == ["* The miller of the valley, who sat for the lessee."]
     assert texts_of(cleaned, "line_number").count("13") == 2
+
+
+def test_numbers_that_are_raised_to_lines_of_their_own_are_those_of_notes_far_from_the_margin() -> None:
+    first, second = pages(lines=20, count=2)
+    first[4:5] = [f"{'':40}1", f"The {first[4]}"]
+    note = [
+        "",
+        "",
+        "",
+        "             1",
+        "              The deed says so, and so does the",
+        "will that was lost.",
+        "\f",
+    ]
+    cleaned = plain("\n".join([*first, *note, *second]))
+    assert notes_of(cleaned) == ["1 The deed says so, and so does the will that was lost."]
+    assert texts_of(cleaned, "footnote_mark") == ["1"]
+
+
+def test_a_numbered_heading_is_no_note_although_its_number_was_one() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = ["", "", "", "1.  The deed says so.", "\f"]
+    heading = [f"{second[9]}.1", "", "     1.   The Water of the Brook", ""]
+    text = "\n".join([*first[:-1], f"{first[-1]}.1", *note, *second[:9], *heading, *second[10:], "\f", *third])
+    assert notes_of(plain(text)) == ["1. The deed says so."]
+
+
+def test_a_note_whose_label_comes_again_where_it_is_continued_is_no_text() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = ["", "", "     1", "      The deed says so in words that", "               (continued...)", "\f"]
+    rest = ["", "", "     1", "      (...continued)", "the widow of the miller took down.", "\f"]
+    cleaned = plain("\n".join([*first[:-1], f"{first[-1]},1", *note, *second[:-1], f"{second[-1]}.", *rest, *third]))
+    assert [note.label for note in cleaned.footnotes] == ["1", "1"]
+    assert " ".join(notes_of(cleaned)[1].split()) == "1 (...continued) the widow of the miller took down."
