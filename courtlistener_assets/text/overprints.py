@@ -16,11 +16,29 @@ from itertools import compress
 from operator import contains
 
 from courtlistener_assets.text.marks import Marks
-from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
 
 _MIN_LETTERS = 4
+#: Characters that an underline may reach further than the words above it.
+_SLACK = 2
 #: With which the words end that begin a paragraph and name what it is of.
 _STOPS = ".:-\u2013—"
+
+
+def without_underlines(lines: list[str]) -> list[str]:
+    """Leave out the lines of spaces that are left of underlines, in a text whose other blank lines are empty.
+
+    They stand below words and reach no further, and would look like wider gaps between lines.
+    """
+    spaces = [index for index in compress(range(1, len(lines)), map(str.isspace, lines[1:])) if lines[index][0] == " "]
+    gone = {
+        index
+        for index in spaces
+        if len(lines[index]) <= len(lines[index - 1]) + _SLACK and lines[index - 1].strip(f" {PAGE_BREAK}")
+    }
+    if not gone or 2 * len(gone) > lines.count(""):
+        return lines
+    return [line for index, line in enumerate(lines) if index not in gone]
 
 
 def without_overprints(page: PageLines, marks: Marks) -> PageLines:

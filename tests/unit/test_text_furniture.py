@@ -372,3 +372,13 @@ def test_lines_that_lead_to_quotations_do_not_count_the_pages() -> None:
     cleaned = plain(text)
     assert not cleaned.marks
     assert all(" ".join(lead.split()) in cleaned.text for lead in leads)
+
+
+def test_spaces_that_are_left_of_underlines_make_no_gap_between_lines() -> None:
+    lines = prose(16)
+    for place in (3, 7, 11):
+        lines[place] += ", 12 F."
+        lines[place + 1] = f"Supp. 34, {lines[place + 1]}"
+    under = {place: f"\n{'':{len(lines[place]) - 8}}" for place in (3, 7, 11)}
+    text = "\n\n".join(line + under.get(place, "") for place, line in enumerate(lines))
+    assert plain(f"{text}.\n\n\n\nSo it is.").text == f"{' '.join(lines)}.\n\nSo it is."
