@@ -96,21 +96,30 @@ def _is_marked(bare: str) -> bool:
 def _without_labels(page: PageLines, numbers: list[Number], marked: set[int]) -> list[Number]:
     """The numbers without those that label the note right below, which stands inside a page or is cited above."""
     edges = sorted({*page.breaks, *marked})
-    if len(edges) < _MIN_SERIES:
-        return numbers
+    if known := len(edges) >= _MIN_SERIES:
+        marked = set(edges)
+    else:
+        edges = [number.place for number in numbers if not _has_text_right_below(page, number.place)]
+        if len(edges) < _MIN_SERIES:
+            return numbers
     ranks = [bisect_left(page.seen, edge) for edge in edges]
 
     def is_label(number: Number) -> bool:
         place, rank = number.place, page.ranks[number.place]
         end = bisect_left(edges, place)
-        if place in marked or not 0 < end < len(edges) or not "".join(page.bare[place + 1 : place + 2]):
+        if place in marked or not 0 < end < len(edges) or not _has_text_right_below(page, place):
             return False
         above, below = rank - ranks[end - 1], ranks[end] - rank
         if above <= 1 or above + below > _PAGE_LINES[1]:
             return False
-        return min(above, below) > _EDGE_LINES or is_cited(str(number.value), page.bare[edges[end - 1] : place])
+        inside = known and min(above, below) > _EDGE_LINES
+        return inside or is_cited(str(number.value), page.bare[edges[end - 1] : place])
 
     return [number for number in numbers if not is_label(number)]
+
+
+def _has_text_right_below(page: PageLines, place: int) -> bool:
+    return bool("".join(page.bare[place + 1 : place + 2]))
 
 
 def _series(page: PageLines, numbers: Iterable[Number]) -> list[list[Number]]:

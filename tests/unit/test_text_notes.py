@@ -248,7 +248,7 @@ def test_a_number_in_a_sentence_of_a_note_with_a_star_begins_no_note() -> None:
     assert notes_of(cleaned) == [" ".join(note), "1 See id."]
 
 
-@pytest.mark.parametrize("edge", ["\f", "\n                 -{0}-\n"])
+@pytest.mark.parametrize("edge", ["\f", "\n                 -{0}-\n", "\n\n                 {0}\n\n\n"])
 def test_the_labels_of_notes_that_count_up_once_a_page_are_no_page_numbers(edge: str) -> None:
     text = ""
     for number, page in enumerate(pages(lines=16, count=6), 1):
