@@ -14,6 +14,7 @@ from courtlistener_assets.text.endnotes import with_footnotes
 from courtlistener_assets.text.inline_notes import with_inline_notes
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, PRE_LINE, Marks
 from courtlistener_assets.text.page_joins import joined_at_pages, mended_words, take_pages, take_stars
+from courtlistener_assets.text.sentence_joins import joined_sentences
 
 _JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
 _CELLS = re.compile(rf"\s*{CELL}\s*")
@@ -47,7 +48,8 @@ def text_of_blocks(stream: str, marks: Marks, *, page: bool = False) -> str:
     if "*" in stream:
         take_stars(blocks, marks)
     paged = any(kind == "page" for kind, _ in marks.found)
-    blocks = with_inline_notes(joined_at_pages(blocks, marks) if paged else blocks, marks)
+    blocks = joined_sentences(joined_at_pages(blocks, marks) if paged else blocks, marks)
+    blocks = with_inline_notes(blocks, marks)
     blocks = with_footnotes(blocks, marks)
     text = "\n\n".join(blocks)
     return mended_words(text, marks) if paged else text

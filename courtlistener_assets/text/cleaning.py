@@ -23,7 +23,7 @@ from courtlistener_assets.text.marks import Footnote, Mark, Marks, settle
 from courtlistener_assets.text.mojibake import has_mojibake, may_be_mojibake
 
 #: Changes whenever the same field can give another clean text.
-CLEANER_VERSION = "4"
+CLEANER_VERSION = "5"
 
 #: The fields of an opinion that can hold its text, best first: CourtListener's own order, and a scan after
 #: the edited text of the same books.

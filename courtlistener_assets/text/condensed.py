@@ -21,7 +21,7 @@ from courtlistener_assets.text.marks import cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
 _INNER = re.compile(r"(?<=  )(\d{1,2})(?= |$)")
-_LEFT = re.compile(r" {0,8}\d{1,2}(?: |$)")
+_LEFT = re.compile(r" {0,18}\d{1,2}(?: |$)")
 _HEADS = re.compile(r"\s*Page (\d+)\s+Page (\d+)\s*")
 _GAP = re.compile(r" {3,}(?=\S)")
 _MIN_LEFT = 20
@@ -119,12 +119,14 @@ def _goes_on(before: _Number, after: _Number) -> bool:
 
 
 def _sheets(pairs: list[_Pair]) -> Iterator[list[_Pair]]:
-    """The pairs that are printed one below the other on one sheet."""
+    """The pairs that are printed one below the other on one sheet; the lines between two of them go to the first."""
     sheet: list[_Pair] = []
     for pair in pairs:
         if sheet and pair.start - sheet[-1].end > _MAX_BETWEEN:
             yield sheet
             sheet = []
+        elif sheet:
+            sheet[-1] = sheet[-1]._replace(end=pair.start)
         sheet.append(pair)
     if sheet:
         yield sheet

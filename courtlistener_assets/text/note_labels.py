@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from itertools import compress
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.page_lines import PageLines
@@ -17,18 +18,34 @@ _RULE = re.compile(r"\s*(?:(?:[_\-—=~]\s*){5,}|[*.]{5,}\s*)")
 _LABEL = re.compile(r"\s*[\[(]?(\d{1,3}|[*†‡]{1,3})[\])]?\.?(?:\s+(?=\S)|\s*$|(?<=[\d*†‡])(?=[A-Z][A-Za-z]|[AI] ))")
 _RULE_FIRST = frozenset("_-—=*~.")
 _FIRST = re.compile(r"[-0-9*†‡\[(_—=~.]")
+_MIN_RULE = 15
 #: Of a drawn line, below which labels are expected.
 RULE_LABEL = "—"
 #: What follows the number of a volume, a title or a page, not that of a note.
 _REPORTER = re.compile(
-    r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R|C\. ?F\. ?R)"
+    r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R\. ?(?:\d|D|Serv)"
+    r"|C\. ?F\. ?R)"
 )
 
 
 def labels_of(page: PageLines) -> dict[int, str]:
     """The lines that begin with what can be the label of a footnote, and the drawn lines."""
     likely = page.beginning_with(_FIRST)
-    return {index: label for index in likely if (label := _label(visible(page.lines[index]).lstrip()))}
+    labels = {index: label for index in likely if (label := _label(visible(page.lines[index]).lstrip()))}
+    return labels | dict.fromkeys(_lost_rules(page.lines), RULE_LABEL) if labels else labels
+
+
+def _lost_rules(lines: list[str]) -> list[int]:
+    """Drawn lines of which only spaces are left: an empty line is above and below. Below words, they underline."""
+    blank = compress(range(len(lines)), map(str.isspace, lines))
+    return [
+        index
+        for index in blank
+        if len(lines[index]) >= _MIN_RULE
+        and 0 < index < len(lines) - 1
+        and not lines[index - 1]
+        and not lines[index + 1]
+    ]
 
 
 def _label(bare: str) -> str:

@@ -12,14 +12,19 @@ from __future__ import annotations
 import bisect
 
 from courtlistener_assets.text.continued_notes import inside_sentence, rest_of_note
-from courtlistener_assets.text.marks import Marks, visible
+from courtlistener_assets.text.marks import MARK_TOKEN, Kind, Marks, visible
 from courtlistener_assets.text.note_labels import RULE_LABEL, is_cited, is_label, is_rule, labels_of
 from courtlistener_assets.text.page_feet import MOST_LINES, PAGE_GAP, SPACED_LINES, PageFeet, is_end
 from courtlistener_assets.text.page_lines import WATERMARK, PageLines
-from courtlistener_assets.text.wording import is_abbreviated, is_linking
+from courtlistener_assets.text.wording import is_abbreviated, is_linking, is_numbered_title
 
 _MAX_NOTE_INDENT = 12
+#: Of a label that has a line of its own, raised above the first of its note.
+_MAX_RAISED_INDENT = 20
 _MAX_STEP = 3
+#: Lines of a heading or a list are shorter.
+_MIN_TEXT = 30
+_CONTINUED = ("continued...)", "continued . . .)", "continued)")
 _LINKS = (",", "-", "\u2013", "—", "&", "§")
 
 _Notes = list[tuple[str, list[str]]]
@@ -45,13 +50,18 @@ def without_footnotes(page: PageLines, marks: Marks) -> tuple[list[str], _Notes]
             last = feet.last(first, end)
             while feet.raised:
                 place = feet.raised.pop()
-                lines[place] = marks.mark("footnote_mark", page.bare[place])
+                lines[place] = _as_mark("footnote_mark", lines[place], marks)
             body += lines[start:first]
             body += feet.take(first, last, marks)
             start = last
         body += lines[end : end + 1]
         start = end + 1
     return body, feet.notes
+
+
+def _as_mark(kind: Kind, line: str, marks: Marks) -> str:
+    """A line as a mark, behind the marks that it has, such as its number."""
+    return "".join(MARK_TOKEN.findall(line)) + marks.mark(kind, visible(line).strip())
 
 
 class _Feet(PageFeet):
@@ -83,24 +93,31 @@ class _Feet(PageFeet):
                 continue
             above = self.above(place, start)
             if label == RULE_LABEL:
-                rule = place
-                if self._is_rule_of_notes(place):
+                rule = place if above >= start else -1
+                if rule == place and self._is_rule_of_notes(place):
                     return min(rest, place)
             elif self._is_of_note(label, start, place, above, rule, end) and not self.is_in_columns(place, end):
-                if rule < 0 or (rule != above and not unfinished):
+                if rule < 0 or (rule < above and not unfinished):
                     return min(rest, place)
-                self.rules.add(visible(self.lines[rule]).strip())
+                self.rules.add(self._drawn(rule))
                 return rule
         return rule if rule >= 0 and end < len(self.lines) and unfinished else rest
 
     def _read_number_above(self, place: int) -> None:
         """Judge a number above the note with the same one: an item of a list, or raised so far that it has a line."""
-        if self.page.bare[place].isdigit() and self.page.interrupts(place):
+        page = self.page
+        goes_on = page.goes_on_below(place) or not is_end(page.beside(place, -1))
+        if goes_on and page.bare[place].isdigit() and self._is_in_text(place):
             self.raised.append(place)
 
     def _is_rule_of_notes(self, place: int) -> bool:
         """Whether footnotes began below such a drawn line before."""
-        return visible(self.lines[place]).strip() in self.rules
+        return self._drawn(place) in self.rules
+
+    def _drawn(self, place: int) -> str:
+        """A drawn line, or the spaces that are left of it."""
+        line = visible(self.lines[place])
+        return line.strip() or line
 
     def last(self, first: int, end: int) -> int:
         """The line behind the footnotes. After a page without a number, double-spaced text is on the next one."""
@@ -129,36 +146,56 @@ class _Feet(PageFeet):
         last = self.notes[-1][1][-1].rstrip() if self.notes else ""
         return bool(last) and (not is_end(last) or is_abbreviated(last))
 
+    def _is_continued(self) -> bool:
+        """Whether the last footnote says that it goes on, so that its label comes again."""
+        return bool(self.notes) and self.notes[-1][1][-1].rstrip().endswith(_CONTINUED)
+
     def _follows(self, label: str, *, cited: bool) -> bool:
         """Whether a label is the next one, or one was missed, or each page begins anew."""
         if not label.isdigit():
             return True
         if not self.most:
             return cited or int(label) <= _MAX_STEP
-        return label == "1" or 0 < int(label) - self.latest <= _MAX_STEP or 0 < int(label) - self.most <= _MAX_STEP
+        if label == "1" or (label == str(self.latest) and self._is_continued()):
+            return True
+        return 0 < int(label) - self.latest <= _MAX_STEP or 0 < int(label) - self.most <= _MAX_STEP
 
     def _is_of_note(self, label: str, start: int, index: int, above: int, rule: int, end: int) -> bool:
-        if self.indent(index) - self.margin >= _MAX_NOTE_INDENT:
+        most = _MAX_RAISED_INDENT if self.bare[index] == label else _MAX_NOTE_INDENT
+        if self.indent(index) - self.margin >= most:
             return False
-        ruled = start <= rule and (rule == above or self._is_unfinished())
+        ruled = start <= rule and (rule >= above or self._is_unfinished())
+        ruled = ruled or (label == str(self.latest) and self._is_continued())
         if end == len(self.lines) and not ruled:
             return False
         if not self._follows(label, cited=True):
+            return False
+        if label == "1" and self.most and is_numbered_title(self.bare[index]):
             return False
         cited = self._is_cited(label, start, index)
         return self._follows(label, cited=cited) and (cited or ruled or self._interrupts(index, above, end))
 
     def _is_cited(self, label: str, start: int, index: int) -> bool:
-        """Whether the text of the page has the label as a raised number, close to a word or behind a sentence."""
-        return is_cited(label, self.lines[max(start, index - MOST_LINES) : index])
+        """Whether the text of the page has the label as a raised number, close to a word, behind a sentence, alone."""
+        first = max(start, index - MOST_LINES)
+        return is_cited(label, self.lines[first:index]) or self._is_raised(label, first, index)
+
+    def _is_raised(self, label: str, first: int, index: int) -> bool:
+        """Whether a label was raised so far that it has a line of its own between two of the text."""
+        alone = label.isdigit() and label in self.bare[first:index]
+        return alone and self._is_in_text(self.bare.index(label, first))
+
+    def _is_in_text(self, place: int) -> bool:
+        return min(len(self.page.beside(place, step)) for step in (-1, 1)) >= _MIN_TEXT
 
     def _interrupts(self, index: int, above: int, end: int) -> bool:
         """Whether the sentence above goes on behind the end of the page."""
         alone = is_label(self.bare[index])
         if above < 0 or (above == index - 1 and not alone) or is_end(self.lines[above]):
             return False
-        next_one = self.labels[index] == str(self.latest + 1) and index - above > PAGE_GAP
-        return bool(alone and next_one) or self.below(end)[:1].islower()
+        label = self.labels[index]
+        next_one = label == str(self.latest + 1) and index - above > PAGE_GAP
+        return bool(alone and next_one) or (self.below(end)[:1].islower() and (label != "1" or not self.most))
 
     def take(self, first: int, end: int, marks: Marks) -> list[str]:
         """Read the footnotes in the lines from `first` to `end`. Return what is left of them: marks."""
@@ -169,7 +206,7 @@ class _Feet(PageFeet):
             if not bare:
                 left.append(line)
             elif is_rule(bare):
-                left.append(marks.mark("rule", bare))
+                left.append(_as_mark("rule", line, marks))
             elif index in self.labels and self._begins_note(self.labels[index]):
                 self.open = True
                 self._begin(self.labels[index], line)

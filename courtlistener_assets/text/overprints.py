@@ -6,19 +6,39 @@ Belongs here: telling such a line from one that says something. Does not belong 
     CYR, Circuit Judge.
 
 The second line repeats words of the first in the same columns (or, where it began with a carriage return, as much
-further in as the first), and nothing stands in the line below it. A line that repeats all of the line above may also
-say it twice; it is taken only in a text with others that do not.
+further in as the first), and nothing stands in the line below it, unless the sentence of the first line goes on there.
+A line that repeats all of the line above may also say it twice; it is taken only in a text with others that do not.
 """
 
 from __future__ import annotations
 
 from itertools import compress
-from operator import not_
+from operator import contains
 
 from courtlistener_assets.text.marks import Marks
-from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
 
 _MIN_LETTERS = 4
+#: Characters that an underline may reach further than the words above it.
+_SLACK = 2
+#: With which the words end that begin a paragraph and name what it is of.
+_STOPS = ".:-\u2013—"
+
+
+def without_underlines(lines: list[str]) -> list[str]:
+    """Leave out the lines of spaces that are left of underlines, in a text whose other blank lines are empty.
+
+    They stand below words and reach no further, and would look like wider gaps between lines.
+    """
+    spaces = [index for index in compress(range(1, len(lines)), map(str.isspace, lines[1:])) if lines[index][0] == " "]
+    gone = {
+        index
+        for index in spaces
+        if len(lines[index]) <= len(lines[index - 1]) + _SLACK and lines[index - 1].strip(f" {PAGE_BREAK}")
+    }
+    if not gone or 2 * len(gone) > lines.count(""):
+        return lines
+    return [line for index, line in enumerate(lines) if index not in gone]
 
 
 def without_overprints(page: PageLines, marks: Marks) -> PageLines:
@@ -26,8 +46,8 @@ def without_overprints(page: PageLines, marks: Marks) -> PageLines:
     lines, bare = page.lines, page.bare
     found = [
         index
-        for index in compress(range(1, len(lines)), map(not_, [*bare[2:], ""]))
-        if (words := bare[index]) and words in lines[index - 1] and _is_overprint(lines, index, words)
+        for index in compress(range(1, len(lines)), map(contains, lines, bare[1:]))
+        if (words := bare[index]) and _is_overprint(lines, index, words)
     ]
     if all(lines[index].strip() == lines[index - 1].strip() for index in found):
         return page
@@ -41,8 +61,9 @@ def _is_overprint(lines: list[str], index: int, words: str) -> bool:
     above, line = lines[index - 1 : index + 1]
     if line.strip() != words or sum(map(str.isalpha, words)) < _MIN_LETTERS:
         return False
-    if "".join(lines[index + 1 : index + 2]).strip():
-        return False
     column = line.find(words)
+    below = "".join(lines[index + 1 : index + 2]).strip()
+    if below:
+        return below[0].islower() and words[-1] in _STOPS and above.startswith(words, column) and above.strip() != words
     margin = len(above) - len(above.lstrip())
     return above.startswith(words, column) or (" " in words and above.find(words) == column - margin)

@@ -94,4 +94,4 @@ class PageFeet:
         places = [place for place in range(index, min(end, index + MOST_LINES)) if self.bare[place]]
         wide = [self.bare[place] for place in places if "    " in self.lines[place].strip()]
         parted = sum(bool(_WIDE.search(without_label(line))) for line in wide)
-        return parted > _MAX_WIDE * len(places)
+        return parted > max(1, _MAX_WIDE * len(places))

@@ -10,10 +10,12 @@ sentences go on below them, which never happens below the number of a section or
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
+from courtlistener_assets.text.note_labels import is_cited
 from courtlistener_assets.text.page_lines import PageLines
 
 _LINE = re.compile(
@@ -34,6 +36,8 @@ _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 #: Lines with text from one page to the next.
 _PAGE_LINES = (6, 120)
 _MIN_SERIES = 3
+#: From the edge of a page to its number, heads may have a line or two.
+_EDGE_LINES = 3
 #: Of the pages of a document, so many at least begin in the middle of a sentence.
 _MIN_RUNS_ON = 0.15
 _MIN_EVEN = 5
@@ -75,6 +79,7 @@ def _roman(text: str) -> int:
 def page_numbers(page: PageLines, numbers: list[Number], others: Collection[int]) -> set[int]:
     """The numbers that are surely of pages; `others` are lines that are or may be furniture, too."""
     found = {number.place for number in numbers if _is_marked(page.bare[number.place])}
+    numbers = _without_labels(page, numbers, found)
     places = {number.place for number in numbers} | set(others)
     for roman in (False, True):
         for series in _series(page, [number for number in numbers if number.roman == roman]):
@@ -86,6 +91,35 @@ def page_numbers(page: PageLines, numbers: list[Number], others: Collection[int]
 
 def _is_marked(bare: str) -> bool:
     return bool(_DASHED.fullmatch(bare) or _NAMED.fullmatch(bare))
+
+
+def _without_labels(page: PageLines, numbers: list[Number], marked: set[int]) -> list[Number]:
+    """The numbers without those that label the note right below, which stands inside a page or is cited above."""
+    edges = sorted({*page.breaks, *marked})
+    if known := len(edges) >= _MIN_SERIES:
+        marked = set(edges)
+    else:
+        edges = [number.place for number in numbers if not _has_text_right_below(page, number.place)]
+        if len(edges) < _MIN_SERIES:
+            return numbers
+    ranks = [bisect_left(page.seen, edge) for edge in edges]
+
+    def is_label(number: Number) -> bool:
+        place, rank = number.place, page.ranks[number.place]
+        end = bisect_left(edges, place)
+        if place in marked or not 0 < end < len(edges) or not _has_text_right_below(page, place):
+            return False
+        above, below = rank - ranks[end - 1], ranks[end] - rank
+        if above <= 1 or above + below > _PAGE_LINES[1]:
+            return False
+        inside = known and min(above, below) > _EDGE_LINES
+        return inside or is_cited(str(number.value), page.bare[edges[end - 1] : place])
+
+    return [number for number in numbers if not is_label(number)]
+
+
+def _has_text_right_below(page: PageLines, place: int) -> bool:
+    return bool("".join(page.bare[place + 1 : place + 2]))
 
 
 def _series(page: PageLines, numbers: Iterable[Number]) -> list[list[Number]]:

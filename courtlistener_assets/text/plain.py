@@ -18,7 +18,7 @@ from courtlistener_assets.text.layout import Layout
 from courtlistener_assets.text.lines import Lines
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.notes import without_footnotes
-from courtlistener_assets.text.overprints import without_overprints
+from courtlistener_assets.text.overprints import without_overprints, without_underlines
 from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
 from courtlistener_assets.text.pleading import without_line_numbers
 from courtlistener_assets.text.star_pages import with_star_pages
@@ -44,7 +44,7 @@ def unwrap(text: str, marks: Marks) -> str:
     page = without_furniture(without_line_numbers(without_overprints(page, marks), marks), marks)
     words = Vocabulary("\n".join(page.lines))
     lines, notes = without_footnotes(page, marks)
-    body = in_reading_order(lines, marks)
+    body = in_reading_order(without_underlines(lines), marks)
     streams = _paragraphs([body], words, marks)
     for (label, _), note in zip(notes, _paragraphs([note for _, note in notes], words, marks), strict=True):
         streams.append(marks.footnote(label, note))

@@ -118,7 +118,9 @@ def _is_on_every_page(page: PageLines, indices: list[int]) -> bool:
 
 
 def _count_pages(page: PageLines, indices: list[int]) -> bool:
-    """Whether lines that differ in numbers only begin or end with a number that grows."""
+    """Whether lines that differ in numbers only begin or end with a number that grows; none leads to a quotation."""
+    if page.bare[indices[0]].endswith(":"):
+        return False
     matches = [_COUNTING.fullmatch(page.bare[index]) for index in indices]
     numbers = [int(match[1] or match[2] or match[3]) for match in matches if match]
     growing = sum(before < after for before, after in pairwise(numbers))

@@ -34,6 +34,18 @@ def test_condensed_pages_are_read_in_the_order_of_their_numbers(jitter: int) -> 
     assert " ".join(line for page in (first, third, second, fourth) for line in page) in plain(down).text
 
 
+def test_condensed_pages_may_stand_far_from_the_edge_of_the_sheet() -> None:
+    across, text = sheet(heads=("Page 1", "Page 2", "Page 3", "Page 4"))
+    moved = "\n".join(f"{'':12}{line}" for line in across.split("\n"))
+    assert " ".join(line for page in text for line in page) in plain(moved).text
+
+
+def test_what_stands_between_condensed_pages_of_a_sheet_is_not_lost() -> None:
+    across, _ = sheet(heads=("Page 1", "Page 2", "Page 3", "Page 4"))
+    upper, lower = across.split("\n\n", 1)
+    assert "Burke Reporting of Arvada" in plain(f"{upper}\n     Burke Reporting of Arvada\n{lower}").text
+
+
 def test_lines_of_a_condensed_page_without_a_number_stay_on_their_side() -> None:
     first, second = (numbered(page, "{0:>2}   {1}") for page in pages(lines=22, count=2))
     lines = side_by_side(first, second)

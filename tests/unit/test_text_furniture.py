@@ -357,3 +357,28 @@ def test_lines_that_say_something_else_are_no_overprints(below: str) -> None:
 @pytest.mark.timeout(20)
 def test_hostile_furniture_takes_time_in_proportion_to_its_length(text: str) -> None:
     plain(text)
+
+
+def test_the_name_of_a_paragraph_that_is_struck_twice_is_in_the_text_once() -> None:
+    lines = ["    (b)  Dry Months.  The owner of the brook", "         Dry Months.", "may not close it.", *prose(8)]
+    cleaned = plain("\n".join(lines))
+    assert cleaned.text.startswith("(b) Dry Months. The owner of the brook may not close it.")
+    assert texts_of(cleaned, "rule") == ["Dry Months."]
+
+
+def test_lines_that_lead_to_quotations_do_not_count_the_pages() -> None:
+    leads = [f"{number}  Rule {number} of the mill provides:" for number in range(5, 8)]
+    text = "\n\n".join("\n".join([lead, *page]) for lead, page in zip(leads, pages(lines=12, count=3), strict=True))
+    cleaned = plain(text)
+    assert not cleaned.marks
+    assert all(" ".join(lead.split()) in cleaned.text for lead in leads)
+
+
+def test_spaces_that_are_left_of_underlines_make_no_gap_between_lines() -> None:
+    lines = prose(16)
+    for place in (3, 7, 11):
+        lines[place] += ", 12 F."
+        lines[place + 1] = f"Supp. 34, {lines[place + 1]}"
+    under = {place: f"\n{'':{len(lines[place]) - 8}}" for place in (3, 7, 11)}
+    text = "\n\n".join(line + under.get(place, "") for place, line in enumerate(lines))
+    assert plain(f"{text}.\n\n\n\nSo it is.").text == f"{' '.join(lines)}.\n\nSo it is."

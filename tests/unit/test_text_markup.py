@@ -329,3 +329,24 @@ def test_a_sentence_goes_on_with_a_capital_behind_a_page(end):
         f"<p>{before}</p><p>[12 Zed.2d 31]</p><p>Mill Company.</p><p>[12 Zed.2d 32]</p><p>It rained.</p>", "html"
     )
     assert cleaned.text == f"{before} Mill Company.\n\nIt rained."
+
+
+def test_a_sentence_that_the_number_of_a_paragraph_parts_is_one() -> None:
+    quoted = '<div class="num"><span class="num">12</span><p>the water of the brook is his.</p></div>'
+    cleaned = clean(f"<p>The court has long held in such cases that</p>{quoted}<p>So it is.</p>", "html")
+    assert cleaned.text == "The court has long held in such cases that the water of the brook is his.\n\nSo it is."
+    assert marks_of(cleaned, "paragraph_number") == ["12"]
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        ("The brook is free of all that was in it.", "and so the mill fell."),
+        ("the water of a brook above the mill; or", "a spring of the same meadow"),
+        ("The rent is made of two parts, the first", "b = the price of the grain"),
+        ("Anna Burke, Plaintiff", "against the owner of the mill"),
+    ],
+)
+def test_numbered_paragraphs_that_end_or_begin_something_stay_apart(above: str, below: str) -> None:
+    numbered = f'<p>{above}</p><div class="num"><span class="num">12</span><p>{below}</p></div>'
+    assert clean(numbered, "html").text == f"{above}\n\n{below}"

@@ -246,3 +246,82 @@ def test_a_number_in_a_sentence_of_a_note_with_a_star_begins_no_note() -> None:
     ]
     cleaned = plain("\n".join([*first, f"{first[0]}.*", "——————", *note, "1 See id.", "\f", *second]))
     assert notes_of(cleaned) == [" ".join(note), "1 See id."]
+
+
+@pytest.mark.parametrize("edge", ["\f", "\n                 -{0}-\n", "\n\n                 {0}\n\n\n"])
+def test_the_labels_of_notes_that_count_up_once_a_page_are_no_page_numbers(edge: str) -> None:
+    text = ""
+    for number, page in enumerate(pages(lines=16, count=6), 1):
+        lines = [*page[:-1], f"{page[-1]},{number}"]
+        text += "\n\n".join(lines) + f"\n\n\n      {number}\n       The deed of that year says nothing of it.\n"
+        text += edge.format(number)
+    assert notes_of(plain(text)) == [f"{number} The deed of that year says nothing of it." for number in range(1, 7)]
+
+
+def test_a_drawn_line_of_which_only_spaces_are_left_is_above_a_note_that_nothing_cites() -> None:
+    first, second, third = ("\n\n".join(page) for page in pages(lines=14, count=3))
+    rule = "\n\n                    \n\n"
+    notes = [
+        "     1The deed says nothing.",
+        "     2Nor does the will of the miller's",
+        "widow, which was lost in the flood.",
+    ]
+    text = f"{first}.{rule}{notes[0]}\n\f{second}{rule}{notes[1]}\n\f{third}.{rule}{notes[2]}\n\f"
+    assert notes_of(plain(text)) == ["1The deed says nothing.", f"{notes[1].strip()} {notes[2]}"]
+
+
+def test_a_rule_of_procedure_at_the_beginning_of_a_note_is_no_reporter() -> None:
+    first, second = pages(lines=20, count=2)
+    note = "3.  Fed. R. Civ. P. 60(b) is the rule that the miller named."
+    text = "\n".join([*first[:-1], f"{first[-1]},3", "", "", "", note, "\f", *second])
+    assert notes_of(plain(text)) == ["3. Fed. R. Civ. P. 60(b) is the rule that the miller named."]
+
+
+def test_a_section_that_begins_in_the_middle_of_a_page_is_no_note() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = ["", "", "", "1.  The deed says so.", "\f"]
+    section = ["", "B. The Water of the Brook", "", "     1. Who Owned It", "", *second[10:], "\f"]
+    text = "\n".join([*first[:-1], f"{first[-1]},1", *note, *second[:10], *section, *third])
+    assert notes_of(plain(text)) == ["1. The deed says so."]
+
+
+def test_the_number_of_a_line_with_a_drawn_one_is_not_lost() -> None:
+    first, second = (numbered(page, "{0:>2}   {1}") for page in pages(lines=14, count=2))
+    first[-2:] = ["13   ______________", "", "     * The miller of the valley, who sat for the lessee."]
+    cleaned = plain("\n".join([*first[:-3], f"{first[-4]}.*", *first[-3:], "\f", *second]))
+    assert notes_of(cleaned) == ["* The miller of the valley, who sat for the lessee."]
+    assert texts_of(cleaned, "line_number").count("13") == 2
+
+
+def test_numbers_that_are_raised_to_lines_of_their_own_are_those_of_notes_far_from_the_margin() -> None:
+    first, second = pages(lines=20, count=2)
+    first[4:5] = [f"{'':40}1", f"The {first[4]}"]
+    note = [
+        "",
+        "",
+        "",
+        "             1",
+        "              The deed says so, and so does the",
+        "will that was lost.",
+        "\f",
+    ]
+    cleaned = plain("\n".join([*first, *note, *second]))
+    assert notes_of(cleaned) == ["1 The deed says so, and so does the will that was lost."]
+    assert texts_of(cleaned, "footnote_mark") == ["1"]
+
+
+def test_a_numbered_heading_is_no_note_although_its_number_was_one() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = ["", "", "", "1.  The deed says so.", "\f"]
+    heading = [f"{second[9]}.1", "", "     1.   The Water of the Brook", ""]
+    text = "\n".join([*first[:-1], f"{first[-1]}.1", *note, *second[:9], *heading, *second[10:], "\f", *third])
+    assert notes_of(plain(text)) == ["1. The deed says so."]
+
+
+def test_a_note_whose_label_comes_again_where_it_is_continued_is_no_text() -> None:
+    first, second, third = pages(lines=20, count=3)
+    note = ["", "", "     1", "      The deed says so in words that", "               (continued...)", "\f"]
+    rest = ["", "", "     1", "      (...continued)", "the widow of the miller took down.", "\f"]
+    cleaned = plain("\n".join([*first[:-1], f"{first[-1]},1", *note, *second[:-1], f"{second[-1]}.", *rest, *third]))
+    assert [note.label for note in cleaned.footnotes] == ["1", "1"]
+    assert " ".join(notes_of(cleaned)[1].split()) == "1 (...continued) the widow of the miller took down."
