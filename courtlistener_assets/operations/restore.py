@@ -77,7 +77,6 @@ def restore(
             permits = fill_windows(connection)
             connection.execute("RESET ALL")  # What the script has set would stay in the session of a pooler.
         with database.transaction(patient=True) as connection:
-            connection.commit()
             connection.execute("ANALYZE")
     finally:
         database.close()

@@ -290,6 +290,17 @@ def test_of_a_script_that_breaks_off_nothing_stays(
     assert database.rows("SELECT to_regclass('public.half')") == [(None,)]
 
 
+def test_no_time_that_is_set_for_the_database_cuts_a_restore_off(
+    database: Database, database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    database.close()
+    back_up(settings_of(database_url), tmp_path / "backup")
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = 20").format(name))
+    restore(settings_of(empty_url), tmp_path / "backup")
+
+
 #: Lines that look like those of a script, and are not.
 _LINES = r"""
 \restrict no key
