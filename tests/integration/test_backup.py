@@ -321,6 +321,9 @@ def test_a_backup_comes_back_whatever_its_rows_and_texts_look_like(
         [*_LINES.splitlines(), _LINES, "\\N", "", None, "\t\v\r\n\\", "\u2028 \U0001f600"],
     )
     function = f"CREATE FUNCTION courtlistener.odd() RETURNS text LANGUAGE sql AS $_${text.format(_LINES)}$_$"
+    with psycopg.connect(database_url) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET client_encoding = LATIN1").format(name))
     with database.transaction() as connection:
         connection.execute("CREATE TABLE courtlistener.odd (n int GENERATED ALWAYS AS IDENTITY, line text)")
         connection.cursor().executemany("INSERT INTO courtlistener.odd (line) VALUES (%s)", [(line,) for line in lines])
