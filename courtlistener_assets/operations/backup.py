@@ -115,7 +115,8 @@ def _dump(settings: Settings, part: Path, say: Callable[[str], None]) -> dict[st
             extensions = [str(name) for (name,) in connection.execute(_EXTENSIONS)]
             run_tool(
                 "pg_dump",
-                [f"--snapshot={snapshot}", "--format=custom", f"--file={part / DUMP}", "--no-owner", "--no-privileges",
+                [f"--snapshot={snapshot}", "--format=custom", "--encoding=UTF8", f"--file={part / DUMP}",
+                 "--no-owner", "--no-privileges",
                  *(f"--schema={name}" for name in schemas), *(f"--extension={name}" for name in extensions)],
                 conninfo_of(settings.postgres_url),
                 server=connection.info.server_version // 10_000,

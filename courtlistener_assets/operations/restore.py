@@ -77,7 +77,6 @@ def restore(
             permits = fill_windows(connection)
             connection.execute("RESET ALL")  # What the script has set would stay in the session of a pooler.
         with database.transaction(patient=True) as connection:
-            connection.commit()
             connection.execute("ANALYZE")
     finally:
         database.close()
@@ -151,12 +150,13 @@ def _holds_records(name: str) -> bool:
 
 
 def _run_pg_restore(backup: Backup, connection: Connection) -> None:
-    dump, server = str(backup.root / DUMP), connection.info.server_version // 10_000
-    listed = run_tool("pg_restore", ["--list", dump], server=server)
+    # Of the newest version, as an older one may not read the file; it has nothing to do with the server.
+    dump = str(backup.root / DUMP)
+    listed = run_tool("pg_restore", ["--list", dump])
     with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
         wanted.write("\n".join(line for line in listed.splitlines() if not _NOT_NOW.match(line)))
         wanted.flush()
-        run_script(["--no-owner", "--no-privileges", f"--use-list={wanted.name}", dump], connection, server=server)
+        run_script(["--no-owner", "--no-privileges", f"--use-list={wanted.name}", dump], connection)
 
 
 def _check_rows(connection: Connection, manifest: dict[str, Any]) -> None:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 
 from courtlistener_assets.vectors.store import Position, Row, Vector
 from resources.connections.postgres import Connection, Database
+from resources.errors import SettingError
 
 _AT_ONCE = 1000
 #: The schema of tables whose name has none, and of the extension if it is made here.
@@ -42,13 +45,13 @@ class PgvectorStore:
         """As `VectorStore` says."""
         if not self._exists("table") or not self._exists("position"):
             return None
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             row = connection.execute(self._sql("SELECT sequence, embedded_by FROM {position}")).fetchone()
         return Position(*row) if row else None
 
     def remember(self, position: Position) -> None:
         """As `VectorStore` says."""
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(self._sql(_MAKE_POSITION))
             connection.execute(self._sql(_REMEMBER), vars(position))
 
@@ -56,14 +59,14 @@ class PgvectorStore:
         """As `VectorStore` says."""
         if not self._exists("table"):
             return {}
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             query = self._sql("SELECT chunk_id, header_hash FROM {table} WHERE chunk_id = ANY(%s)")
             return {id.hex: header for id, header in connection.execute(query, [_uuids(chunk_ids)])}
 
     def put(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """As `VectorStore` says."""
         if rows:
-            with self._database.transaction() as connection:
+            with self._transaction() as connection:
                 vector_type = self._make(connection, len(vectors[0]))
                 values = [
                     {**_columns(row), "embedding": json.dumps(list(vector))}
@@ -73,13 +76,13 @@ class PgvectorStore:
 
     def relabel(self, rows: Sequence[Row]) -> None:
         """As `VectorStore` says."""
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             connection.cursor().executemany(self._sql(_RELABEL), [_columns(row) for row in rows])
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """As `VectorStore` says."""
         if self._exists("table"):
-            with self._database.transaction() as connection:
+            with self._transaction() as connection:
                 query = self._sql("DELETE FROM {table} WHERE chunk_id = ANY(%s)")
                 connection.execute(query, [_uuids(chunk_ids)])
 
@@ -88,12 +91,23 @@ class PgvectorStore:
         after = UUID(int=0)
         query = self._sql("SELECT chunk_id FROM {table} WHERE chunk_id > %s ORDER BY chunk_id LIMIT %s")
         while self._exists("table"):
-            with self._database.transaction() as connection:
+            with self._transaction() as connection:
                 ids = [id for (id,) in connection.execute(query, [after, _AT_ONCE])]
             if not ids:
                 return
             yield [id.hex for id in ids]
             after = ids[-1]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction; raises SettingError if the table has other columns: the schema of ours is as it should be."""
+        with self._database.transaction() as connection:
+            try:
+                yield connection
+            except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
+                raise SettingError(
+                    f"COURTLISTENER_VECTOR_STORE: {self._asked_for['table']} is not a table of this asset: {error}"
+                ) from error
 
     def _exists(self, name: str) -> bool:
         rows = self._database.rows("SELECT to_regclass(%(name)s) IS NOT NULL", {"name": self._asked_for[name]})

@@ -94,6 +94,7 @@ class Database:
             open=False,
             kwargs={
                 "connect_timeout": 5,
+                "client_encoding": "utf8",
                 # A dead peer must not hold a worker for the two hours of TCP's own patience.
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,

@@ -239,12 +239,12 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(
 _KILLED = """
 import sys, psycopg
 from courtlistener_assets.operations import postgres_tools
-postgres_tools._found = lambda name, server: sys.argv[1]
+postgres_tools._found = lambda name: sys.argv[1]
 with psycopg.connect(sys.argv[2]) as connection:
-    postgres_tools.run_script([], connection, server=0)
+    postgres_tools.run_script([], connection)
 """
 _KILLS = """#!/bin/sh
-echo 'CREATE TABLE public.half (line text);'
+[ "$2" = --section=pre-data ] && exec echo 'CREATE TABLE public.half (line text);'
 echo 'COPY public.half (line) FROM stdin;'
 head -c 1000000 /dev/zero | tr '\\0' '\\n'
 kill -KILL $PPID
@@ -265,12 +265,15 @@ def test_what_is_killed_in_the_middle_of_a_script_commits_nothing(empty_url: str
 _BROKEN = [
     ("echo 'CREATE TABLE public.'; echo 'the file is damaged' >&2; exit 1", "pg_restore failed: the file is damaged"),
     (
-        "echo 'CREATE TABLE public.half (n int);'; echo 'COPY public.half (n) FROM stdin;'; echo 1; "
-        "echo 'the file is damaged' >&2; exit 1",
+        "[ $2 = --section=pre-data ] && exec echo 'CREATE TABLE public.half (n int);'; "
+        "echo 'COPY public.half (n) FROM stdin;'; echo 1; echo 'the file is damaged' >&2; exit 1",
         "pg_restore failed: the file is damaged",
     ),
     ("echo 'CREATE TABLE public.half (); SELECT 1 / 0;'", "does not take the backup: division by zero"),
-    ("echo 'COPY public.half (n) FROM stdin;'; while echo 1; do :; done", "does not take the backup: relation"),
+    (
+        "[ $2 = --section=data ] || exit 0; echo 'COPY public.half (n) FROM stdin;'; while echo 1; do :; done",
+        "does not take the backup: relation",
+    ),
 ]
 
 
@@ -281,40 +284,61 @@ def test_of_a_script_that_breaks_off_nothing_stays(
     program = tmp_path / "pg_restore"
     program.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
     program.chmod(0o700)
-    monkeypatch.setattr(postgres_tools, "_found", lambda name, server: str(program))
+    monkeypatch.setattr(postgres_tools, "_found", lambda name: str(program))
     with pytest.raises(BackupError, match=said), database.transaction(patient=True) as connection:
-        postgres_tools.run_script([], connection, server=0)
+        postgres_tools.run_script([], connection)
     assert database.rows("SELECT to_regclass('public.half')") == [(None,)]
 
 
-#: As the pg_restore of any version may write it, with rows that look like what stands between them.
-_SCRIPT = r"""\restrict key
+def test_no_time_that_is_set_for_the_database_cuts_a_restore_off(
+    database: Database, database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    database.close()
+    back_up(settings_of(database_url), tmp_path / "backup")
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = 20").format(name))
+    restore(settings_of(empty_url), tmp_path / "backup")
+
+
+#: Lines that look like those of a script, and are not.
+_LINES = r"""
+\restrict no key
 SET transaction_timeout = 0;
-SELECT pg_catalog.set_config('search_path', '', false);
-CREATE TABLE public.odd (line text);
 COPY public.odd (line) FROM stdin;
-\\.
-\N
-COPY public.odd (line) FROM stdin;
-\\restrict no key
+1
 \.
-
-
-ALTER TABLE public.odd RENAME line TO row;
-\unrestrict key
+\unrestrict no key
+;
 """
 
 
-def test_a_script_is_run_as_psql_would(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "script").write_text(_SCRIPT, encoding="utf-8")
-    program = tmp_path / "pg_restore"
-    program.write_text(f"#!/bin/sh\ncat {tmp_path / 'script'}", encoding="utf-8")
-    program.chmod(0o700)
-    monkeypatch.setattr(postgres_tools, "_found", lambda name, server: str(program))
-    with database.transaction(patient=True) as connection:
-        postgres_tools.run_script([], connection, server=0)
-    rows = [row for (row,) in database.rows("SELECT row FROM public.odd")]
-    assert rows == ["\\.", None, "COPY public.odd (line) FROM stdin;", "\\restrict no key"]
+def test_a_backup_comes_back_whatever_its_rows_and_texts_look_like(
+    database: Database, database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    text, lines = (
+        "SELECT $${}$$::text",
+        [*_LINES.splitlines(), _LINES, "\\N", "", None, "\t\v\r\n\\", "\u2028 \U0001f600"],
+    )
+    function = f"CREATE FUNCTION courtlistener.odd() RETURNS text LANGUAGE sql AS $_${text.format(_LINES)}$_$"
+    with psycopg.connect(database_url) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET client_encoding = LATIN1").format(name))
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE courtlistener.odd (n int GENERATED ALWAYS AS IDENTITY, line text)")
+        connection.cursor().executemany("INSERT INTO courtlistener.odd (line) VALUES (%s)", [(line,) for line in lines])
+        connection.execute(function.encode())
+        connection.execute(sql.SQL("COMMENT ON TABLE courtlistener.odd IS {}").format(_LINES))
+        connection.execute(f"CREATE VIEW courtlistener.seen AS {text.format(_LINES)} AS line".encode())
+    database.close()
+    back_up(settings_of(database_url), tmp_path / "backup")
+    restore(settings_of(empty_url), tmp_path / "backup")
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("SELECT line FROM courtlistener.odd ORDER BY n").fetchall() == [(x,) for x in lines]
+        texts = (
+            "SELECT courtlistener.odd(), obj_description('courtlistener.odd'::regclass), line FROM courtlistener.seen"
+        )
+        assert connection.execute(texts).fetchall() == [(_LINES,) * 3]
 
 
 def test_a_restore_refuses_what_would_do_harm(

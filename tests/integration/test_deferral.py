@@ -167,8 +167,29 @@ def test_an_account_that_was_left_is_forgotten_after_a_day_as_others_may_still_h
     assert ("shared" in json.loads(pipeline.cursors["resume_deferred"] or "")) == is_due
 
 
+def test_an_account_that_was_left_while_nothing_ticked_is_remembered(
+    pipeline: Pipeline, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_quota(pipeline, redis_client, 100)
+    pipeline.cursors["resume_deferred"] = json.dumps({"of last month": 0, "of last week": 1})
+    account(monkeypatch, "own")
+    assert pipeline.tick("resume_deferred") == []
+    assert list(json.loads(pipeline.cursors["resume_deferred"] or "")) == ["of last week", "own"]
+    pipeline.backlog.deferrals.record("dockets", [MONTH], wait_seconds=60, reason="", run_id="", account="of last week")
+    assert len(pipeline.tick("resume_deferred")) == 1
+
+
 @pytest.mark.parametrize(
-    "cursor", ["edited", '["of an earlier version"]', '{"own": "yesterday"}', '{"own": null}', "7", "1" * 5000]
+    "cursor",
+    [
+        "edited",
+        '["of an earlier version"]',
+        '{"own": "yesterday"}',
+        '{"own": null}',
+        "7",
+        "1" * 5000,
+        f'{{"own": {10**400}}}',
+    ],
 )
 def test_a_cursor_that_cannot_be_read_is_begun_anew(
     pipeline: Pipeline,

@@ -26,6 +26,7 @@ ODD_DEFAULTS = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "20s",
+    "client_encoding": "LATIN1",
 }
 
 
@@ -63,6 +64,10 @@ def test_a_transaction_is_what_it_is_for_everybody(odd_database: Database) -> No
         assert connection.execute(SHOW).fetchone() == ("read committed", "UTC", "ISO, DMY", "5s", "2s")
     [row] = odd_database.call(SHOW, {}, timeout_seconds=2.0, answer_seconds=3.0)
     assert row == ("read committed", "UTC", "ISO, DMY", "1500ms", "2s")
+
+
+def test_text_is_whatever_the_server_can_hold(odd_database: Database) -> None:
+    assert odd_database.rows("SELECT %(text)s::text", {"text": "§ \u2014 \U0001f600"}) == [("§ \u2014 \U0001f600",)]
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

@@ -19,7 +19,7 @@ from courtlistener_assets.vectors.following import Followed, embed_function, fol
 from courtlistener_assets.vectors.pgvector_store import PgvectorStore
 from courtlistener_assets.vectors.store import VectorStore
 from resources.connections.postgres import Database
-from resources.errors import SettingError
+from resources.errors import SchemaMismatch, SettingError
 from tests.integration.pipeline_harness import MONTH, Pipeline
 from tests.integration.test_vector_moves import FEBRUARY, JANUARY, MARCH, TEXT, World, world
 
@@ -51,6 +51,17 @@ def store(request: pytest.FixtureRequest, database: Database) -> VectorStore:
     from courtlistener_assets.vectors.qdrant_store import QdrantStore
 
     return QdrantStore(qdrant_client.QdrantClient(":memory:"), "chunks")
+
+
+def test_a_table_of_somebody_else_is_no_reason_to_begin_with_an_empty_database(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE public.chunk_vectors (id int); CREATE TABLE public.chunk_vectors_position ()")
+    store = PgvectorStore(database, "public.chunk_vectors")
+    id = "0" * 32
+    for attempt in (store.position, lambda: store.header_hashes([id]), lambda: store.delete([id]), store.chunk_ids):
+        with pytest.raises(SettingError, match=r'VECTOR_STORE: "public"\."chunk_vectors" is not a table of') as said:
+            list(attempt() or ())
+        assert not isinstance(said.value, SchemaMismatch)
 
 
 def headers(data: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -37,4 +38,18 @@ def test_a_restore_takes_one_session_and_leaves_it_as_it_was(
         restore(Settings.from_environ({"POSTGRES_URL": url}), tmp_path / "backup", replace=True)
         with psycopg.connect(url, autocommit=True) as after:
             assert after.execute(_SET).fetchall() == expected
+            assert after.execute("SELECT name FROM courtlistener.migrations").fetchall() == [("0001_schema",)]
+
+
+@pytest.mark.parametrize("is_newer", [False, True])
+def test_a_backup_of_another_version_of_the_server_is_restored(
+    postgres_server: PostgresServer, database_url: str, tmp_path: Path, *, is_newer: bool
+) -> None:
+    with PostgresServer() as other:
+        with closing(Database(other.url)) as database:
+            database.migrate()
+        source, target = (other.url, database_url) if is_newer else (database_url, other.url)
+        back_up(Settings.from_environ({"POSTGRES_URL": source}), tmp_path / "backup")
+        restore(Settings.from_environ({"POSTGRES_URL": target}), tmp_path / "backup", replace=True)
+        with psycopg.connect(target) as after:
             assert after.execute("SELECT name FROM courtlistener.migrations").fetchall() == [("0001_schema",)]

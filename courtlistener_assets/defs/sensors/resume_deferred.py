@@ -121,6 +121,7 @@ def _accounts(context: dg.SensorEvaluationContext, courtlistener: CourtListenerR
     account, has a sensor and a cursor of its own.
     """
     now, seen = time.time(), _seen(context)
+    seen |= dict.fromkeys(list(seen)[-1:], now)  # Left since the last tick, however long ago that was.
     seen = {name: at for name, at in seen.items() if abs(now - at) < _REMEMBERED_SECONDS}
     with suppress(SettingError):  # Which says itself why nothing can be resumed.
         present = courtlistener.account_name()
@@ -133,7 +134,7 @@ def _accounts(context: dg.SensorEvaluationContext, courtlistener: CourtListenerR
 def _seen(context: dg.SensorEvaluationContext) -> dict[str, float]:
     try:
         return {name: float(at) for name, at in json.loads(context.cursor or "{}").items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         context.log.warning(f"The cursor cannot be read ({error}): it is begun anew with the present account.")
         return {}
 
