@@ -15,9 +15,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import nupunkt
-
 from courtlistener_assets.chunks.abbreviations import breaks_off, goes_on
+from courtlistener_assets.chunks.sentence_starts import sentence_starts
+from courtlistener_assets.text.scans import gap_ends
 from courtlistener_assets.text.titles import LONGEST, is_capitalized, is_heading
 
 #: How good it is to cut at a place: inside a sentence or between a heading and its text, between a sentence and the
@@ -30,8 +30,6 @@ _SENTENCE_END = re.compile(rf"[.?!。\uff01\uff1f]{_MARKS}(?:\s?\[?(?:\d{{1,3}}|
 _CLOSING = " \n\t'\"\u2019”)]»"
 _STOPS = (".", "?", "!", "。", "\uff01", "\uff1f")
 _CLOSED = (*_STOPS, ":", ";")
-#: Blank lines up to the last one, so that no paragraph begins with a line break.
-_PARAGRAPH_GAP = re.compile(r"\n\n+(?:\s*[\r\n])?")
 #: A sentence that only supports the one before it, which a cut between them would leave without its authority.
 _CITATION = re.compile(
     r"(?:Id|Ibid|See|Cf|Accord|But see|Compare|E\.g|\d+ [A-Z]|§|Pp?\. \d)|[\"'”\u2019)(\[]"
@@ -175,7 +173,7 @@ def _last_heading(text: str) -> int:
 
 
 def _paragraph_ends(text: str) -> list[int]:
-    ends = [gap.end() for gap in _PARAGRAPH_GAP.finditer(text)]
+    ends = gap_ends(text)
     while ends and not text[: ends[0]].strip():
         del ends[0]
     return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
@@ -190,7 +188,7 @@ def _sentence_ends(text: str, paragraph: tuple[int, int], low: int, high: int) -
     after = ellipsis.end() if ellipsis else high
     space = _SPACE.search(text, after + 1, after + _WORD)
     end = min(paragraph[1], space.start() if space else after + _WORD)
-    starts = (begin + start for start, _ in nupunkt.load("default").span_tokenize(text[begin:end]))
+    starts = map(begin.__add__, sentence_starts(text[begin:end]))
     return [place for place in starts if low < place <= high and ends_sentence(text, place)]
 
 

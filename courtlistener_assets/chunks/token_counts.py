@@ -21,6 +21,8 @@ from typing import Protocol
 
 from semantic_text_splitter import TextSplitter
 
+from courtlistener_assets.chunks.spaced_words import NotAWord, SpacedWords
+
 _MODEL = "gpt-4"
 #: Byte pair encoding is quadratic in a word's length; no longer word is measured.
 _LONGEST_WORD = 64
@@ -54,33 +56,19 @@ class Cl100kTokenizer:
     name = "cl100k_base"
 
     def __init__(self) -> None:
-        self._words = _WordCounts()
-        self._spaced = _SpacedCounts(self._words)
-        self._edges = _EdgeCounts(self._words)
+        words = _WordCounts()
+        self._texts = SpacedWords(_SpacedCounts(words).__getitem__, _EdgeCounts(words).__getitem__, words.of)
 
     def count(self, text: str) -> int:
         """The number of tokens of `text`, special tokens not counted."""
-        parts = text.split(" ")
-        if len(parts) == 1:
-            return self._edges[text]
-        first, last = parts.pop(0), parts.pop()
-        if first[-1:].isspace() or last[:1].isspace():
-            return self._words.of(text)
-        try:
-            return self._edges[first] + sum(map(self._spaced.__getitem__, parts)) + self._edges[" " + last]
-        except _NotAWord:
-            return self._words.of(text)
+        return self._texts.count(text)
 
     def counts(self, text: str, places: Sequence[int]) -> list[int]:
         """The number of tokens of each part of `text`, from place to place.
 
         They add up to the count of the whole where a part begins with a single space or after a line break.
         """
-        return [self.count(text[start:end]) for start, end in pairwise(places)]
-
-
-class _NotAWord(Exception):
-    """White space beside a space, which the encoding does not split there."""
+        return self._texts.counts(text, places)
 
 
 class _Remembered(dict[str, int]):
@@ -136,7 +124,7 @@ class _SpacedCounts(_Remembered):
 
     def _found(self, part: str) -> int:
         if not part or part[0].isspace() or part[-1].isspace():
-            raise _NotAWord
+            raise NotAWord
         return self._words.of(" " + part)
 
 

@@ -14,6 +14,7 @@ from courtlistener_assets.text.endnotes import with_footnotes
 from courtlistener_assets.text.inline_notes import with_inline_notes
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, PRE_LINE, Marks
 from courtlistener_assets.text.page_joins import joined_at_pages, mended_words, take_pages, take_stars
+from courtlistener_assets.text.scans import one_line
 from courtlistener_assets.text.sentence_joins import joined_sentences
 
 _JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
@@ -62,11 +63,11 @@ def _block(block: str, marks: Marks) -> str:
             return plain.unwrap("\n".join(lines), marks)
         block = LINE.join(_GAPS.sub(CELL, line) for line in lines)
     if LINE not in block and CELL not in block:
-        return _rule_or_text(_one_line(block), marks)
+        return _rule_or_text(one_line(block), marks)
     lines = block.split(LINE)
     if CELL not in block and _are_wrapped(lines):
         return plain.unwrap("\n".join(lines), marks)
-    tidied = [_tidy(_CELLS.sub("\t", _one_line(line)).strip("\t ")) for line in lines]
+    tidied = [_tidy(_CELLS.sub("\t", one_line(line)).strip("\t ")) for line in lines]
     return _VERSUS.sub(r" \1 ", _BLANK_LINES.sub("\n\n", "\n".join(tidied).strip("\n"))).strip()
 
 
@@ -83,16 +84,6 @@ def _are_wrapped(lines: list[str]) -> bool:
     ended = sum(line.rstrip().endswith((",", ".", ";", ":")) for line in lines)
     many = len(lines) > _WRAPPED_LINES
     return many and long * 2 > len(lines) > ended * 2 and max(map(len, lines)) <= _PAGE_WIDTH
-
-
-def _one_line(text: str) -> str:
-    """The text with each run of white space as one space. `repair` has left no other than these."""
-    for space in "\n\xa0\t\f":
-        if space in text:
-            text = text.replace(space, " ")
-    while (closed := text.replace("  ", " ")) is not text:
-        text = closed
-    return text.strip(" ")
 
 
 def _rule_or_text(text: str, marks: Marks) -> str:

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from courtlistener_assets.text.marks import CONTROLS
 from courtlistener_assets.text.mojibake import is_mojibake, repair_mojibake
+from courtlistener_assets.text.scans import has_any, unusual_characters
 
-_USUAL = bytes(range(0x20, 0x7F)) + b"\n\t\f"
 _NEWLINES = "\r\x0b\u2028\u2029"
 _SPACES = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
@@ -79,7 +79,7 @@ _FRAGMENTS = (
 # fmt: on
 _FRAGMENT = re.compile(f" (?<=[a-z] )(?:{_by_first_letter(_FRAGMENTS)})(?![a-z])")
 #: One of these is in every text with several of the others.
-_FREQUENT_FRAGMENTS = (" tion", " ments ")
+_FREQUENT_FRAGMENTS = (b" tion", b" ments ")
 #: Fewer hits than this can be misprints, as can one in so many letters.
 _FRAGMENT_HITS = 4
 _LETTERS_A_FRAGMENT = 8_000
@@ -108,14 +108,6 @@ def repair(text: str) -> str:
     return text
 
 
-def unusual_characters(text: str) -> str:
-    """All characters of a text, in order, that are neither printable ASCII nor tabs or ends of lines and pages.
-
-    They are few, so that what is looked for among them is found at once.
-    """
-    return text.encode("utf-8", "surrogatepass").translate(None, _USUAL).decode("utf-8", "surrogatepass")
-
-
 def in_small_letters(text: str) -> str:
     """The same as `text.lower()`, several times as fast where all capitals are ASCII."""
     if text.isascii() or (unusual := unusual_characters(text)) != unusual.lower():
@@ -124,7 +116,7 @@ def in_small_letters(text: str) -> str:
 
 
 def _instead_of(sign: str) -> str:
-    if "\ud800" <= sign <= "\udfff":
+    if 0xD800 <= ord(sign) <= 0xDFFF:
         return "\ufffd"
     if sign in _NEWLINES:
         return "\n"
@@ -157,7 +149,7 @@ def _decoded(reference: str) -> str:
 
 def lost_hyphens(text: str) -> bool:
     """Whether words that the page's lines had cut are still cut ("con cern"): the PDF's text has no hyphens there."""
-    if not any(fragment in text for fragment in _FREQUENT_FRAGMENTS):
+    if not has_any(text, _FREQUENT_FRAGMENTS):
         return False
     return len(_FRAGMENT.findall(text)) >= max(_FRAGMENT_HITS, len(text) // _LETTERS_A_FRAGMENT)
 

@@ -17,10 +17,10 @@ from courtlistener_assets.text.characters import (
     lost_hyphens,
     lost_ligatures,
     repair,
-    unusual_characters,
 )
 from courtlistener_assets.text.marks import Footnote, Mark, Marks, settle
 from courtlistener_assets.text.mojibake import has_mojibake, may_be_mojibake
+from courtlistener_assets.text.scans import unusual_characters
 
 #: Changes whenever the same field can give another clean text.
 CLEANER_VERSION = "5"

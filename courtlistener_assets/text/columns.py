@@ -6,20 +6,16 @@ short cells, whose rows must stay together (`tables.py`).
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate, compress, pairwise, repeat
-from operator import contains
+from itertools import pairwise
 
+from courtlistener_assets.text.line_scans import bordered, with_gutter
 from courtlistener_assets.text.marks import Marks, all_visible, cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
 _BORDER = ")]:|§*}"
-#: A border stands by itself; on the line's left there is room, or nothing but the line's marks.
-_BORDERED = {
-    border: re.compile(rf"{re.escape(border)}(?:(?<=  .)|(?<= [)\]}}|])|(?<=\n.))(?=[ \n])") for border in _BORDER
-}
+_BESIDE = ("", " ")
+_BESIDE_BORDER = ("", " ", *_BORDER)
 #: How far apart the lines of a caption, and the places of its border, may be.
 _MAX_BLANKS = 2
 _JITTER = 1
@@ -90,16 +86,12 @@ def _along(lines: list[str], borders: dict[int, list[int]], index: int, column: 
 
 def _borders(lines: list[str]) -> dict[int, list[int]]:
     """By line, the columns in which a border character stands by itself."""
-    text = "\n".join(["", *lines, ""])
-    places = sorted(match.start() for border in _BORDER if border in text for match in _BORDERED[border].finditer(text))
+    places = bordered(lines)
     if len(places) < _MIN_CAPTION_LINES:
         return {}
-    starts = list(accumulate((len(line) + 1 for line in lines), initial=1))
     borders: dict[int, list[int]] = {}
-    for place in places:
-        index = bisect_right(starts, place) - 1
-        before = lines[index][: place - starts[index]]
-        borders.setdefault(index, []).append(len(visible(before)))
+    for index, place in places:
+        borders.setdefault(index, []).append(len(visible(lines[index][:place])))
     return borders
 
 
@@ -108,7 +100,7 @@ def _at_border(line: str, column: int, marks: Marks) -> tuple[str, str]:
     for place in range(column - _JITTER, column + _JITTER + 1):
         left, right = cut(line, max(0, place))
         border = right[: len(right) - len(right.lstrip(_BORDER))]
-        if border and right[len(border) : len(border) + 1] in ("", " ") and left[-1:] in ("", " ", *_BORDER):
+        if border and right[len(border) : len(border) + 1] in _BESIDE and left[-1:] in _BESIDE_BORDER:
             return left.rstrip() + marks.mark("rule", border), right[len(border) :].strip()
     left, right = cut(line, column)
     return (line, "") if left[-1:].strip() and right[:1].strip() else (left.rstrip(), right.strip())
@@ -145,7 +137,7 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
 def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
     """First line, line after the last, and column of the lines in which text goes on there after a wide space."""
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
-    for index in compress(range(len(lines)), map(contains, lines, repeat(_GUTTER))):
+    for index in with_gutter(lines):
         line = lines[index].rstrip()
         _, gutter, rest = line.lstrip().partition(_GUTTER)
         if gutter:

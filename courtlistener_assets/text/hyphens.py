@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from courtlistener_assets.text.characters import in_small_letters
+from courtlistener_assets.text.line_scans import Words
 from courtlistener_assets.text.marks import Marks
 
 #: What may follow a word directly.
@@ -41,12 +42,12 @@ class Vocabulary:
             half.lower() for hyphen in _HYPHENS if hyphen in text for half in _CUT_ENDS[hyphen].findall(text)
         ]
         self._text = in_small_letters(text) if self._halves else ""
-        self._words = frozenset(self._text.split() if len(self._halves) > _FEW else ())
+        self._words = Words(self._text) if len(self._halves) > _FEW else None
 
     def __contains__(self, word: str) -> bool:
-        if not self._words:  # few words are searched for faster than all words are told apart
+        if self._words is None:  # few words are searched for faster than all words are told apart
             return word in self._text
-        return not self._words.isdisjoint([word + sign for sign in _AFTER_WORD])
+        return self._words.has_any(word, _AFTER_WORD)
 
     def is_common(self, word: str) -> bool:
         """Whether a word occurs more than once, second halves of cut words aside."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from itertools import compress, repeat
-from operator import contains, sub
+from operator import sub
 
+from courtlistener_assets.text.line_scans import read_lines
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, visible
-from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK, places_of
+from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK
 
 _LEADING_MARKS = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
-#: White space inside a line that can part two cells, or two sentences of a justified line.
-WIDE_SPACE = "   "
 
 
 class Lines:
@@ -50,26 +48,11 @@ class Lines:
 
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
-        bare = list(map(str.strip, raw))
-        text = "\n".join(bare)
-        marked = _with(MARK, bare) if MARK in text else []
-        leading = [index for index in marked if bare[index][0] == MARK]
-        before = dict.fromkeys(places_of(PAGE_BREAK, raw), PAGE_BREAK)
-        raw = list(raw) if leading else raw
-        for index in leading:
-            before[index], raw[index] = _without_leading_marks(raw[index])
-            bare[index] = raw[index].strip()
-        kept = list(compress(range(len(bare)), bare))
         first = len(self.texts)
-        self.blanks += map(sub, kept, [0, *compress(range(1, len(bare) + 1), bare)])
+        measures = (self.texts, self.indents, self.ends, self.blanks, self.wide)
+        kept, before = read_lines(raw, *measures, _without_leading_marks, visible)
         self.edges += [False] * len(kept)
-        trailing = self._place(before, kept, first)
-        inside = [bisect_left(kept, index) for index in marked if MARK in bare[index]]
-        self._measure(list(compress(raw, bare)), list(filter(None, bare)), inside)
-        for index in _with("\xa0", bare) if "\xa0" in text else ():  # `repair` has left no other space
-            place = first + bisect_left(kept, index)
-            self.texts[place] = " ".join(self.texts[place].split())
-        return trailing
+        return self._place(before, kept, first)
 
     def _place(self, before: dict[int, str], kept: list[int], first: int) -> str:
         """Add the marks and edges to the lines that they stand before; return the marks after the last line."""
@@ -85,28 +68,6 @@ class Lines:
                 self.edges[place] = True
                 self.blanks[place] -= 1
         return trailing
-
-    def _measure(self, lines: list[str], bare: list[str], marked: list[int]) -> None:
-        """Add the lines with text, `bare` without the space around them, of which those `marked` have marks inside."""
-        first = len(self.texts)
-        ends = list(map(len, map(str.rstrip, lines)))
-        indents = list(map(sub, ends, map(len, bare)))
-        for index in marked:
-            ends[index] = indents[index] + len(visible(bare[index]))
-        for index in _with("  ", bare):
-            if WIDE_SPACE in bare[index]:
-                self.wide[first + index] = lines[index]
-                bare[index] = " ".join(bare[index].split())
-            else:
-                bare[index] = bare[index].replace("  ", " ")
-        self.texts += bare
-        self.indents += indents
-        self.ends += ends
-
-
-def _with(part: str, lines: list[str]) -> list[int]:
-    """The places of the lines that have a part."""
-    return list(compress(range(len(lines)), map(contains, lines, repeat(part))))
 
 
 def _without_leading_marks(line: str) -> tuple[str, str]:

@@ -46,6 +46,17 @@ CONTROLS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
 MARK_TOKEN = re.compile(rf"{MARK}\d+{MARK_END}")
 
 
+#: So many control sequences are made in advance.
+_FEW = 4_096
+
+
+def _token(number: int) -> str:
+    return f"{MARK}{number:06}{MARK_END}"  # one width, so that columns of lines stay aligned
+
+
+_FIRST_TOKENS = list(map(_token, range(_FEW)))
+
+
 class Mark(NamedTuple):
     """A piece of the source that is not part of the running text. `position` counts characters of the clean text."""
 
@@ -73,8 +84,9 @@ class Marks:
 
     def mark(self, kind: Kind, text: str) -> str:
         """Remember a piece of text; return the control sequence that holds its place in the stream."""
+        number = len(self.found)
         self.found.append((kind, text))
-        return f"{MARK}{len(self.found) - 1:06}{MARK_END}"  # one width, so that columns of lines stay aligned
+        return _FIRST_TOKENS[number] if number < _FEW else _token(number)
 
     def footnote(self, label: str, body: str) -> str:
         """Return `body` enclosed in the control sequences of a footnote."""

@@ -6,7 +6,6 @@ Belongs here: what stands where, and what a line has around it. Does not belong 
 
 from __future__ import annotations
 
-import functools
 import re
 import sys
 from bisect import bisect_left
@@ -44,10 +43,16 @@ class PageFeet:
         self.lines = page.lines
         self.bare = page.bare
         self.labels = labels
+        self._margin: int | None = None
 
-    @functools.cached_property
+    @property
     def margin(self) -> int:
         """How far the long lines stand in, at least."""
+        if self._margin is None:
+            self._margin = self._least_indent()
+        return self._margin
+
+    def _least_indent(self) -> int:
         margin = _UNKNOWN
         for line in self.lines:
             if len(line) < _MIN_WIDTH or line[:margin].isspace():

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from functools import cached_property
-from itertools import compress
-from operator import itemgetter
 
+from courtlistener_assets.text.line_scans import stripped
 from courtlistener_assets.text.marks import all_visible
 
 PAGE_BREAK = "\f"
@@ -38,40 +36,38 @@ def places_of(line: str, lines: list[str]) -> list[int]:
 class PageLines:
     """`bare` has the lines without marks and without space around, `seen` the places of those with text.
 
-    A line's rank is its place among those: blank lines make no page longer. `bare` and `breaks`, the lines that are
+    `first_characters` and `last_characters` are the ends of those, by rank, which is a line's place among them: blank
+    lines make no page longer. `bare` and `breaks`, the lines that are
     page breaks, are found in the lines unless they are known.
     """
 
     def __init__(self, lines: list[str], bare: list[str] | None = None, breaks: list[int] | None = None) -> None:
         self.lines = lines
-        self.bare = list(map(str.strip, all_visible(lines))) if bare is None else bare
-        self.seen = list(compress(range(len(lines)), self.bare))
-        self.texts = list(filter(None, self.bare))
+        found = stripped(all_visible(lines) if bare is None else bare)
+        self.bare, self.seen, self.texts, self.first_characters, self.last_characters = found
         self.breaks = places_of(PAGE_BREAK, lines) if breaks is None else breaks
+        # Properties that remember by themselves: that of `functools` does not when it is compiled.
+        self._numbered: list[int] | None = None
+        self._ranks: dict[int, int] | None = None
 
-    @cached_property
-    def first_characters(self) -> str:
-        """The first character of each line with text, by rank."""
-        return "".join(map(itemgetter(0), self.texts))
-
-    @cached_property
-    def last_characters(self) -> str:
-        """The last character of each line with text, by rank."""
-        return "".join(map(itemgetter(-1), self.texts))
-
-    @cached_property
+    @property
     def numbered(self) -> list[int]:
         """The ranks of the lines that begin or end with a digit."""
-        ends = (self.first_characters, self.last_characters)
-        return sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
+        if self._numbered is None:
+            ends = (self.first_characters, self.last_characters)
+            self._numbered = sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
+        return self._numbered
 
     def beginning_with(self, character: re.Pattern[str]) -> list[int]:
         """The lines with text that begin with a character."""
         return [self.seen[match.start()] for match in character.finditer(self.first_characters)]
 
-    @cached_property
+    @property
     def ranks(self) -> dict[int, int]:
-        return dict(zip(self.seen, range(len(self.seen)), strict=True))
+        """The rank of each line with text."""
+        if self._ranks is None:
+            self._ranks = dict(zip(self.seen, range(len(self.seen)), strict=True))
+        return self._ranks
 
     def with_breaks(self, breaks: Mapping[int, str]) -> PageLines:
         """The same lines, but for those that are page breaks now."""

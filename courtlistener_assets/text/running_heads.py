@@ -11,10 +11,10 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from collections import Counter, defaultdict
 from collections.abc import Collection
-from itertools import compress, pairwise
+from itertools import pairwise
 
+from courtlistener_assets.text.line_scans import repeated
 from courtlistener_assets.text.page_lines import PageLines
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -54,17 +54,12 @@ def repeated_lines(page: PageLines) -> list[list[int]]:
     alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in page.numbered])))
     for place, key in zip(page.numbered, alike.split("\n"), strict=False):
         keys[place] = key
-    counts = Counter(keys)
-    if len(counts) == len(keys):
-        return []
-    often = {key for key, count in counts.items() if count > 1 and len(key) <= _LONGEST}
-    often = {key for key in often if _is_title(key) and sum(map(str.isalpha, key)) >= _MIN_LETTERS}
-    if not often:
-        return []
-    places: dict[str, list[int]] = defaultdict(list)
-    for index, key in compress(zip(page.seen, keys, strict=True), map(often.__contains__, keys)):
-        places[key].append(index)
-    return [indices for indices in places.values() if _is_once_a_page(page, indices)]
+    places = [[page.seen[rank] for rank in group] for group in repeated(keys) if _can_be_head(keys[group[0]])]
+    return [indices for indices in places if _is_once_a_page(page, indices)]
+
+
+def _can_be_head(key: str) -> bool:
+    return len(key) <= _LONGEST and _is_title(key) and sum(map(str.isalpha, key)) >= _MIN_LETTERS
 
 
 def _is_title(line: str) -> bool:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from courtlistener_assets.text import line_scans
+
 _ENDS = (".", "?", "!", ":", ";")
 #: Between the items of a list, and their last letters.
 _LINKS = ("; and", "; or")
 _LINKS_END = "dr"
 #: What may follow them at the end of a sentence.
 _AFTER_END = "\"'”\u2019)]*0123456789"
-_ASCII = "\x7f"
-#: The last characters of lines with which a sentence or an item of a list can end, beside digits of other scripts.
-_LAST = frozenset((*_ENDS, *_LINKS_END, *_AFTER_END))
 #: The number of a note that a converter put a space before.
 _SPACED_NOTE = re.compile(r"(?<=[.?!\"”\u2019)]) \d{1,2}$")
-_OPENING = "[(\"'\u2018\u201c"
 _LIST_ITEM = re.compile(
     r"(?:\(?(?:\d{1,3}|[A-Ja-j]|[ivxIVX]{1,5})[.)]|[•▪◦‣●\-\u2013—*]|¶+)\s+\S|\(\w{1,4}\)\S|§+\s*[\w.\-]+\.\s+[A-Z]"
 )
@@ -56,7 +54,7 @@ _MIN_SMALL_WORDS = 3
 
 def ends_of(texts: list[str]) -> list[bool]:
     """Whether each line can be the end of a sentence."""
-    return [((last := text[-1]) in _LAST or (last > _ASCII and last.isdigit())) and _is_end(text) for text in texts]
+    return line_scans.ends_of(texts, _is_end)
 
 
 def _is_end(text: str) -> bool:
@@ -77,10 +75,11 @@ def _is_end(text: str) -> bool:
 
 def small_beginnings_of(texts: list[str]) -> list[bool]:
     """Whether each line begins with a small letter, also in brackets or quotation marks, but is no item of a list."""
-    return [
-        (first := text[0]).islower() or (first in _OPENING and text[1:2].islower() and not is_item(text))
-        for text in texts
-    ]
+    return line_scans.small_beginnings_of(texts, _is_small_behind_mark)
+
+
+def _is_small_behind_mark(text: str) -> bool:
+    return text[1:2].islower() and not is_item(text)
 
 
 def is_item(text: str) -> bool:

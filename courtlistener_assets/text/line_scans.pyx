@@ -1,0 +1,463 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False
+"""The compiled form of `line_scans.py`, which says what each function and class does."""
+
+import os
+
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_Substring
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    void* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    str PyUnicode_FromKindAndData(int kind, const void* buffer, Py_ssize_t size)
+    Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
+    bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
+
+ctypedef fused Units:
+    uint8_t
+    uint16_t
+    uint32_t
+
+#: So that no document can be made whose lines or words all go to one place.
+cdef uint64_t _SEED = int.from_bytes(os.urandom(8), "little")
+
+cdef enum:
+    MARK = 0xFDD3
+
+
+cdef inline bint _is_space(uint32_t unit) noexcept nogil:
+    return (unit <= 0x20 and Py_UNICODE_ISSPACE(unit)) or (unit > 0x7F and Py_UNICODE_ISSPACE(unit))
+
+
+cdef inline void _bounds(object line, Py_ssize_t* start, Py_ssize_t* end) noexcept:
+    """Where the text of a line begins and ends without the space around it."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t first = 0, last = PyUnicode_GET_LENGTH(line)
+    while first < last and _is_space(PyUnicode_READ(kind, data, first)):
+        first += 1
+    while last > first and _is_space(PyUnicode_READ(kind, data, last - 1)):
+        last -= 1
+    start[0], end[0] = first, last
+
+
+def stripped(list lines not None):
+    """The lines without space around, the places of those with text, these, and their first and last characters."""
+    cdef Py_ssize_t size = PyList_GET_SIZE(lines), index, start, end, count = 0
+    cdef list bare = [], seen = [], texts = []
+    cdef uint32_t* ends = <uint32_t*>malloc((2 * size + 1) * sizeof(uint32_t))
+    cdef object line, text
+    if ends == NULL:
+        raise MemoryError
+    for index in range(size):
+        line = <object>PyList_GET_ITEM(lines, index)
+        _bounds(line, &start, &end)
+        if start == end:
+            bare.append("")
+            continue
+        text = PyUnicode_Substring(line, start, end)
+        bare.append(text)
+        texts.append(text)
+        seen.append(index)
+        ends[count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start)
+        ends[size + count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), end - 1)
+        count += 1
+    firsts = PyUnicode_FromKindAndData(4, ends, count)
+    lasts = PyUnicode_FromKindAndData(4, ends + size, count)
+    free(ends)
+    return bare, seen, texts, firsts, lasts
+
+
+cdef inline int _inside(object line, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """What is inside a line: 1 a space beside a space, 2 three of them, 4 one that does not break, 8 a mark."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    if kind == 1:
+        return _found(<const uint8_t*>data, start, end)
+    if kind == 2:
+        return _found(<const uint16_t*>data, start, end)
+    return _found(<const uint32_t*>data, start, end)
+
+
+cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    cdef int found = 0
+    cdef Py_ssize_t at = start
+    while at < end:
+        if units[at] == 0x20:
+            if units[at + 1] == 0x20:  # the last one is no space
+                found |= 1
+                at += 1
+                if units[at + 1] == 0x20:
+                    found |= 2
+        elif units[at] >= 0xA0:
+            if units[at] == 0xA0:
+                found |= 4
+            elif Units is not uint8_t and units[at] == MARK:
+                found |= 8
+        at += 1
+    return found
+
+
+def read_lines(list raw, list texts, list indents, list ends, list blanks, dict wide, without_leading_marks, visible):
+    """Add what is measured of the lines with text; return their places, and what stands before some lines."""
+    cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0
+    cdef int found
+    cdef list kept = []
+    cdef dict before = {}
+    cdef object line, text
+    for index in range(size):
+        line = <object>PyList_GET_ITEM(raw, index)
+        _bounds(line, &start, &end)
+        if start == end:
+            if PyUnicode_GET_LENGTH(line) == 1 and line == "\f":
+                before[index] = line
+            continue
+        if PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start) == MARK:
+            before[index], line = without_leading_marks(line)
+            _bounds(line, &start, &end)
+            if start == end:
+                continue
+        found = _inside(line, start, end)
+        text = PyUnicode_Substring(line, start, end)
+        ends.append(start + len(visible(text)) if found & 8 else end)
+        if found & 2:
+            wide[PyList_GET_SIZE(texts)] = line
+            text = " ".join(text.split())
+        elif found:
+            if found & 1:
+                text = text.replace("  ", " ")
+            if found & 4:
+                text = " ".join(text.split())
+        texts.append(text)
+        indents.append(start)
+        kept.append(index)
+        blanks.append(index - last)
+        last = index + 1
+    return kept, before
+
+
+cdef inline uint64_t _hash_units(const uint8_t* at, Py_ssize_t size) noexcept nogil:
+    cdef uint64_t block, mixed = _SEED ^ size
+    while size >= 8:
+        memcpy(&block, at, 8)
+        mixed = (mixed ^ block) * <uint64_t>0x9E3779B97F4A7C15
+        mixed ^= mixed >> 29
+        at += 8
+        size -= 8
+    block = 0
+    if size & 4:
+        memcpy(&block, at, 4)
+        at += 4
+    if size & 2:
+        block = block << 16 | at[0] | <uint64_t>at[1] << 8
+        at += 2
+    if size & 1:
+        block = block << 8 | at[0]
+    mixed = (mixed ^ block) * <uint64_t>0x9E3779B97F4A7C15
+    return mixed ^ (mixed >> 32)
+
+
+def repeated(list keys not None):
+    """The places of those keys that come again, by the first of each."""
+    cdef Py_ssize_t size = PyList_GET_SIZE(keys), index, at, other
+    cdef Py_ssize_t mask = 15
+    cdef uint32_t mixed
+    cdef object key, known
+    cdef list groups = []
+    cdef int32_t* slots
+    cdef uint32_t* hashes
+    cdef int32_t* group
+    while mask < 2 * size:
+        mask = 2 * mask + 1
+    slots = <int32_t*>calloc(mask + 1, sizeof(int32_t))  # the place of a key, and 1
+    hashes = <uint32_t*>malloc((size + 1) * sizeof(uint32_t))
+    group = <int32_t*>calloc(size + 1, sizeof(int32_t))  # the number of its group, and 1
+    try:
+        if slots == NULL or hashes == NULL or group == NULL:
+            raise MemoryError
+        for index in range(size):
+            key = <object>PyList_GET_ITEM(keys, index)
+            mixed = hashes[index] = <uint32_t>_hash_units(
+                <const uint8_t*>PyUnicode_DATA(key), PyUnicode_GET_LENGTH(key) * PyUnicode_KIND(key)
+            )
+            at = mixed & mask
+            while slots[at]:
+                other = slots[at] - 1
+                if hashes[other] == mixed:
+                    known = <object>PyList_GET_ITEM(keys, other)
+                    if known is key or (
+                        PyUnicode_KIND(known) == PyUnicode_KIND(key)
+                        and PyUnicode_GET_LENGTH(known) == PyUnicode_GET_LENGTH(key)
+                        and memcmp(PyUnicode_DATA(known), PyUnicode_DATA(key),
+                                   PyUnicode_GET_LENGTH(key) * PyUnicode_KIND(key)) == 0
+                    ):
+                        if not group[other]:
+                            groups.append([other])
+                            group[other] = <int32_t>PyList_GET_SIZE(groups)
+                        (<list>PyList_GET_ITEM(groups, group[other] - 1)).append(index)
+                        break
+                at = (at + 1) & mask
+            else:
+                slots[at] = <int32_t>index + 1
+    finally:
+        free(slots)
+        free(hashes)
+        free(group)
+    groups.sort()
+    return groups
+
+
+cdef struct _Word:
+    uint32_t hash
+    uint32_t start
+    uint32_t size  # 0 if there is no word
+
+
+cdef class Words:
+    """The words of a text, parted by white space."""
+
+    cdef str text
+    cdef _Word* words
+    cdef uint32_t mask
+
+    def __cinit__(self, str text not None):
+        cdef int kind = PyUnicode_KIND(text)
+        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text), room = 64
+        self.text = text
+        while room < size // 24:
+            room *= 2
+        self.mask = <uint32_t>(room - 1)
+        self.words = <_Word*>calloc(room, sizeof(_Word))
+        if self.words == NULL:
+            raise MemoryError
+        if kind == 1:
+            _add_words(self, <const uint8_t*>PyUnicode_DATA(text), size)
+        elif kind == 2:
+            _add_words(self, <const uint16_t*>PyUnicode_DATA(text), size)
+        else:
+            _add_words(self, <const uint32_t*>PyUnicode_DATA(text), size)
+
+    def __dealloc__(self):
+        free(self.words)
+
+    cdef bint find(self, const uint8_t* word, uint32_t size, uint32_t mixed, uint32_t* found) noexcept:
+        """Whether there is a word, and its slot or the one for it; `size` is in bytes, as are starts."""
+        cdef const uint8_t* data = <const uint8_t*>PyUnicode_DATA(self.text)
+        cdef uint32_t at = mixed & self.mask
+        while self.words[at].size:
+            if self.words[at].hash == mixed and self.words[at].size == size:
+                if memcmp(data + <size_t>self.words[at].start * PyUnicode_KIND(self.text), word, size) == 0:
+                    found[0] = at
+                    return True
+            at = (at + 1) & self.mask
+        found[0] = at
+        return False
+
+    def has_any(self, str word not None, tuple signs):
+        """Whether there is a word with any of these signs behind it."""
+        cdef int kind = PyUnicode_KIND(self.text)
+        cdef uint32_t at
+        cdef Py_ssize_t size
+        cdef str signed
+        cdef uint8_t units[256]
+        for sign in signs:
+            signed = word + sign
+            size = PyUnicode_GET_LENGTH(signed) * kind
+            if not size or PyUnicode_KIND(signed) > kind:
+                continue
+            if PyUnicode_KIND(signed) == kind:
+                data = <const uint8_t*>PyUnicode_DATA(signed)
+                if self.find(data, <uint32_t>size, <uint32_t>_hash_units(data, size), &at):
+                    return True
+                continue
+            if size > 256:
+                if signed in self.text.split():
+                    return True
+                continue
+            for place in range(PyUnicode_GET_LENGTH(signed)):
+                if kind == 2:
+                    (<uint16_t*>units)[place] = <uint16_t>PyUnicode_READ(
+                        PyUnicode_KIND(signed), PyUnicode_DATA(signed), place)
+                else:
+                    (<uint32_t*>units)[place] = PyUnicode_READ(PyUnicode_KIND(signed), PyUnicode_DATA(signed), place)
+            if self.find(units, <uint32_t>size, <uint32_t>_hash_units(units, size), &at):
+                return True
+        return False
+
+
+cdef int _add_words(Words words, const Units* units, Py_ssize_t size) except -1:
+    cdef Py_ssize_t at = 0, start
+    cdef uint32_t mixed, slot, bytes_, used = 0
+    while True:
+        while at < size and _is_space(units[at]):
+            at += 1
+        if at == size:
+            return 0
+        start = at
+        while at < size and not _is_space(units[at]):
+            at += 1
+        bytes_ = <uint32_t>((at - start) * sizeof(Units))
+        mixed = <uint32_t>_hash_units(<const uint8_t*>(units + start), bytes_)
+        if not words.find(<const uint8_t*>(units + start), bytes_, mixed, &slot):
+            words.words[slot] = _Word(mixed, <uint32_t>start, bytes_)
+            used += 1
+            if used * 2 > words.mask:
+                _grow(words)
+
+
+cdef int _grow(Words words) except -1:
+    cdef uint32_t at, old, mask = words.mask * 2 + 1
+    cdef _Word* wider = <_Word*>calloc(<size_t>mask + 1, sizeof(_Word))
+    if wider == NULL:
+        raise MemoryError
+    for old in range(words.mask + 1):
+        if words.words[old].size:
+            at = words.words[old].hash & mask
+            while wider[at].size:
+                at = (at + 1) & mask
+            wider[at] = words.words[old]
+    free(words.words)
+    words.words, words.mask = wider, mask
+    return 0
+
+
+cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil:
+    """Whether there are four spaces in a row: one of every four characters tells."""
+    cdef Py_ssize_t at = 3, first, last
+    while at < size:
+        if units[at] == 0x20:
+            first = last = at
+            while units[first - 1] == 0x20 and at - first < 3:
+                first -= 1
+            while last + 1 < size and last - first < 3 and units[last + 1] == 0x20:
+                last += 1
+            if last - first >= 3:
+                return True
+        at += 4
+    return False
+
+
+def with_gutter(list lines not None):
+    """The places of lines that have four spaces in a row."""
+    cdef Py_ssize_t index, size
+    cdef list found = []
+    cdef void* data
+    cdef int kind
+    cdef bint has
+    for index in range(PyList_GET_SIZE(lines)):
+        line = <object>PyList_GET_ITEM(lines, index)
+        kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
+        if kind == 1:
+            has = _has_gutter(<const uint8_t*>data, size)
+        elif kind == 2:
+            has = _has_gutter(<const uint16_t*>data, size)
+        else:
+            has = _has_gutter(<const uint32_t*>data, size)
+        if has:
+            found.append(index)
+    return found
+
+
+cdef uint8_t _LAST[128]  # 1: ends a sentence, 2: a letter of "and" and "or", 4: may follow an end
+for _sign in ".?!:;":
+    _LAST[<Py_UCS4>_sign] = 1
+for _sign in "dr":
+    _LAST[<Py_UCS4>_sign] = 2
+for _sign in "\"')]*0123456789":
+    _LAST[<Py_UCS4>_sign] = 4
+
+
+cdef inline bint _closes(int kind, void* data, Py_ssize_t size) noexcept:
+    """Whether no bracket is open at the end of a line."""
+    cdef Py_ssize_t at = size - 1
+    cdef Py_UCS4 sign
+    while at >= 0:
+        sign = PyUnicode_READ(kind, data, at)
+        if sign == 0x29:
+            return True
+        if sign == 0x28:
+            return False
+        at -= 1
+    return True
+
+
+def ends_of(list texts not None, is_end):
+    cdef Py_ssize_t index, size
+    cdef list found = []
+    cdef void* data
+    cdef int kind, sign
+    cdef Py_UCS4 last
+    for index in range(PyList_GET_SIZE(texts)):
+        text = <object>PyList_GET_ITEM(texts, index)
+        kind, data, size = PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text)
+        last = PyUnicode_READ(kind, data, size - 1)
+        if last < 128:
+            sign = _LAST[last]
+            if sign == 0:
+                found.append(False)
+                continue
+            if sign == 1:
+                found.append(_closes(kind, data, size))
+                continue
+            if sign == 2 and (size < 4 or PyUnicode_READ(kind, data, size - 1 - (3 if last == 0x64 else 2)) != 0x20):
+                found.append(False)
+                continue
+        elif last != 0x201D and last != 0x2019 and not last.isdigit():
+            found.append(False)
+            continue
+        found.append(is_end(text))
+    return found
+
+
+def small_beginnings_of(list texts not None, is_small):
+    cdef Py_ssize_t index
+    cdef list found = []
+    cdef Py_UCS4 first
+    for index in range(PyList_GET_SIZE(texts)):
+        text = <object>PyList_GET_ITEM(texts, index)
+        first = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), 0)
+        if first == 0x5B or first == 0x28 or first == 0x22 or first == 0x27 or first == 0x2018 or first == 0x201C:
+            found.append(is_small(text))
+        else:
+            found.append(97 <= first <= 122 if first < 128 else first.islower())
+    return found
+
+
+cdef uint8_t _BORDERS[256]  # 1: a border, 2: one with a space before it is enough
+for _sign in ")]:|\xa7*}":
+    _BORDERS[<Py_UCS4>_sign] = 2 if _sign in ")]}|" else 1
+
+
+cdef int _add_borders(const Units* units, Py_ssize_t size, Py_ssize_t index, list found) except -1:
+    cdef Py_ssize_t at
+    for at in range(size):
+        if Units is not uint8_t and units[at] > 255:
+            continue
+        if not _BORDERS[<uint8_t>units[at]] or (at + 1 < size and units[at + 1] != 0x20):
+            continue
+        if at == 0 or (units[at - 1] == 0x20 and (
+                _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20))):
+            found.append((index, at))
+    return 0
+
+
+def bordered(list lines not None):
+    """The lines and columns in which a border stands by itself."""
+    cdef Py_ssize_t index, size
+    cdef list found = []
+    cdef void* data
+    cdef int kind
+    for index in range(PyList_GET_SIZE(lines)):
+        line = <object>PyList_GET_ITEM(lines, index)
+        kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
+        if kind == 1:
+            _add_borders(<const uint8_t*>data, size, index, found)
+        elif kind == 2:
+            _add_borders(<const uint16_t*>data, size, index, found)
+        else:
+            _add_borders(<const uint32_t*>data, size, index, found)
+    return found
