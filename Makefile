@@ -16,7 +16,7 @@ BEFORE ?= 2322512
 # Tests may pass more, for example `make test ARGS="-k limiter"`.
 ARGS ?=
 
-.PHONY: install demo dev test test-servers walk check check-style check-types check-imports check-dead-code check-lua \
+.PHONY: install demo dev test test-servers test-compiled walk check check-style check-types check-imports check-dead-code check-lua \
   check-definitions helm audit audit-if-reachable sbom docs dbt screenshots bench bench-bulk bench-limiter bench-scale chaos truth trouble prove kill-bulk lock clean clean-data help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
 	@echo "make install  what demo and dev need, and all that tests and checks need"
 	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer, alerts on its Prometheus"
+	@echo "make test-compiled  the tests of text and chunks on compiled modules; needs a C compiler, takes three minutes"
 	@echo "make walk     the README in the real UI, in headless Chromium"
 	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but no downloads"
 	@echo "make clean-data  delete what was downloaded, after asking"
@@ -67,6 +68,21 @@ test: install
 # the packages they are skipped, and the last lines say what to install.
 test-servers: install
 	$(BIN)/python -m pytest tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
+
+# A copy in which what cleans and chunks text is compiled: in the checkout, Python would import what was compiled before an
+# edit.
+.compiled/made.stamp: $(INSTALLED) deploy/compiled.py pytest.ini \
+  $(shell find courtlistener_assets resources lua tests -type f -not -name '*.pyc')
+	rm -rf .compiled
+	mkdir .compiled
+	cp -R courtlistener_assets resources lua tests pytest.ini .compiled
+	$(BIN)/python deploy/compiled.py .compiled
+	touch $@
+
+TESTS_OF_COMPILED := $(wildcard tests/unit/test_compiled.py tests/unit/test_text*.py tests/unit/test_tears.py \
+  tests/unit/test_chunking.py tests/unit/test_token_*.py)
+test-compiled: .compiled/made.stamp
+	cd .compiled && PYTHONPATH=. ../$(BIN)/python -m pytest $(TESTS_OF_COMPILED) $(ARGS)
 
 # The README walked in the real UI, in headless Chromium; without it, it fails. With ARGS="--pictures DIR" what was on the
 # screen goes to a folder.
@@ -160,8 +176,9 @@ prove: install
 	$(BIN)/python -m tests.proof $(ARGS)
 
 # Side by side with the peers, which get a virtual environment of their own; takes about a quarter of an hour.
-bench: bench-limiter
-	.venv-bench/bin/python -m bench.vector_inputs --before .venv-bench/before-$(BEFORE)
+bench: bench-limiter .compiled/made.stamp
+	.venv-bench/bin/python -m bench.vector_inputs --only speeds
+	PYTHONPATH=.compiled .venv-bench/bin/python -P -m bench.vector_inputs --before .venv-bench/before-$(BEFORE)
 	.venv-bench/bin/python -m bench.retrieval
 
 # Also side by side with an older version of the project, BEFORE. With ARGS="--only permit" only that.
@@ -221,7 +238,7 @@ lock: install
 clean:
 	@# Where root keeps Postgres's data if the checkout is closed to others.
 	@find .demo .services -path .services/live -prune -o -type l -name data -exec sh -c 'rm -rf "$$(readlink "$$1")"' _ {} \; 2>/dev/null || true
-	rm -rf .demo .dagster .venv .venv-bench site sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .demo .dagster .venv .venv-bench .compiled site sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find .services -mindepth 1 -maxdepth 1 -not -name live -exec rm -rf {} + 2>/dev/null || true
 
 # All that was downloaded: records, permits, chunks. Asks first.

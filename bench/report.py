@@ -259,6 +259,11 @@ def _to_chunks(run: Figures) -> str:
 
 
 #: By benchmark and part of its figures, the table that the page has in its place.
+_SPEEDS = _columns(
+    "kind",
+    **{"characters": "characters|,", "cleaning_per_second": "cleaning, characters/s|,"},
+    **{"chunking_per_second": "chunking|,", "both_per_second": "both|,"},
+)
 TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
     "quota": {
         "measured": "Measured {}.".format,
@@ -295,11 +300,9 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
             with_cleaning_per_second="with this cleaning|,",
             without_tags_per_second="tags removed only|,",
         ),
-        "speeds": _columns(
-            "kind",
-            **{"characters": "characters|,", "cleaning_per_second": "cleaning, characters/s|,"},
-            **{"chunking_per_second": "chunking|,", "both_per_second": "both|,"},
-        ),
+        "build": "Measured {}.".format,
+        "speeds": _SPEEDS,
+        "speeds_in_python": _SPEEDS,
         "characters_lost": "Characters that this project's cleaning and chunking lost: {}.".format,
         "memory": _columns(
             *("opinions", "chunks", "seconds"),

@@ -1,7 +1,7 @@
 """Compiles the modules that clean and chunk text, in place: `python deploy/compiled.py TREE`.
 
 Beside each module stays its source in Python. Those with a `.pyx` beside them are compiled from that by Cython and from
-nothing else, all others as they are by mypyc. Needs a C compiler, `mypy[mypyc]`, Cython and setuptools.
+nothing else, all others as they are by mypyc. Needs a C compiler, mypy, Cython and setuptools.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ Belongs here: which corpus is measured, by what its sentences are judged, and th
 is measured of a chunker (`side_by_side.py`), tears (`tears.py`), the memory of a large partition (`memory.py`), several
 partitions at once (`processes.py`), writing (`bench/report.py`).
 
-Needs the packages of `peers.txt` beside the project's own; a peer that is not installed is left out.
+Needs the packages of `peers.txt` beside the project's own; a peer that is not installed is left out. `make bench`
+measures the modules compiled, and `--only speeds` before in Python.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from bench.vector_inputs.documents import DOCUMENTS, HERE, RealDocument, chunks_
 from bench.vector_inputs.peers import OURS, PEERS
 from bench.vector_inputs.side_by_side import Judge, Source, characters_lost, cleaned, installed, row, speeds, times
 from courtlistener_assets.chunks.soundness import Soundness
+from courtlistener_assets.text import scans
 
 REAL, GENERATED = "real documents", "generated"
+COMPILED, IN_PYTHON = "compiled", "in Python"
 #: Parts of the real documents, each with some of every kind.
 _PARTS = 6
 
@@ -42,11 +45,24 @@ def side_by_side(corpus: Sequence[Source], parts: Iterator[Sequence[Source]], ju
     return {"peers": rows, "characters_lost": characters_lost(corpus, cleaned(corpus), PEERS[0].make())}
 
 
+def alone(documents: Sequence[RealDocument]) -> dict[str, Any]:
+    """Measure the speed of this project alone, compiled or not."""
+    return {"speeds" if build() == COMPILED else "speeds_in_python": speeds(_parts(documents))}
+
+
+def build() -> str:
+    """Say whether the modules that are measured are compiled."""
+    return IN_PYTHON if scans.__file__.endswith(".py") else COMPILED
+
+
+def _parts(documents: Sequence[RealDocument]) -> Iterator[Sequence[RealDocument]]:
+    return (documents[number::_PARTS] for number in range(_PARTS))
+
+
 def of_documents(documents: Sequence[RealDocument], before: Path | None) -> dict[str, Any]:
     """Measure real documents: nobody knows their sentences, so the judge of tears tells how chunks end."""
-    parts = (documents[number::_PARTS] for number in range(_PARTS))
-    found = side_by_side(documents, parts, lambda chunks: (tears.sentence_ends(chunks), max(0, len(chunks) - 1)))
-    found["speeds"] = speeds(documents[number::_PARTS] for number in range(_PARTS))
+    judge: Judge = lambda chunks: (tears.sentence_ends(chunks), max(0, len(chunks) - 1))  # noqa: E731
+    found = side_by_side(documents, _parts(documents), judge) | alone(documents)
     kinds = tears.by_kind(documents, chunks_by(HERE, documents))
     if before:
         was = tears.by_kind(documents, chunks_by(before, documents))
@@ -111,9 +127,12 @@ def main() -> None:
         found["processes"] = vector_inputs_processes.measured(
             options.opinions_a_month, options.processes, options.turns
         )
+    documents = real_documents(options.documents)
+    if options.only == "speeds" and documents:
+        found |= alone(documents)
     if options.only in ("all", "peers"):
-        documents = real_documents(options.documents)
-        print(f"Measured on {REAL if documents else GENERATED}.", flush=True)
+        found["build"] = build()
+        print(f"Measured on {REAL if documents else GENERATED}, {build()}.", flush=True)
         if documents:
             found |= of_documents(documents, options.before)
         else:
@@ -123,7 +142,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure text and chunks.")
-    parser.add_argument("--only", choices=("all", "peers", "memory", "processes"), default="all")
+    parser.add_argument("--only", choices=("all", "peers", "speeds", "memory", "processes"), default="all")
     parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="real documents; generated ones without")
     parser.add_argument("--before", type=Path, help="a checkout of an older version, for what is torn in both")
     parser.add_argument("--opinions", type=int, default=60, help="generated opinions that are chunked side by side")
