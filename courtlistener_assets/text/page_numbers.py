@@ -34,7 +34,7 @@ _FIRST = re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.
-_PAGE_LINES = (6, 120)
+PAGE_LINES = (6, 120)
 _MIN_SERIES = 3
 #: From the edge of a page to its number, heads may have a line or two.
 _EDGE_LINES = 3
@@ -45,7 +45,7 @@ _UNEVEN = 1.7
 #: A misprinted or lost number does not end a series.
 _MAX_STEP = 3
 _SAME_COLUMN = 8
-_CENTRED = 12
+CENTRED = 12
 
 
 class Number(NamedTuple):
@@ -110,7 +110,7 @@ def _without_labels(page: PageLines, numbers: list[Number], marked: set[int]) ->
         if place in marked or not 0 < end < len(edges) or not _has_text_right_below(page, place):
             return False
         above, below = rank - ranks[end - 1], ranks[end] - rank
-        if above <= 1 or above + below > _PAGE_LINES[1]:
+        if above <= 1 or above + below > PAGE_LINES[1]:
             return False
         inside = known and min(above, below) > _EDGE_LINES
         return inside or is_cited(str(number.value), page.bare[edges[end - 1] : place])
@@ -147,7 +147,7 @@ def _is_pages_apart(page: PageLines, before: Number, after: Number) -> bool:
     step = after.value - before.value
     if step > 1 and _shift(page, before, after) > _SAME_COLUMN:
         return False
-    return _PAGE_LINES[0] * step <= gap <= _PAGE_LINES[1] * step
+    return PAGE_LINES[0] * step <= gap <= PAGE_LINES[1] * step
 
 
 def _shift(page: PageLines, before: Number, after: Number) -> int:
@@ -172,7 +172,7 @@ def _is_single(page: PageLines, number: Number, others: Collection[int]) -> bool
     """Whether a number stands in a sentence, about as many pages from the beginning as it says."""
     rank = page.ranks[number.place]
     before = number.value - 1
-    likely = not number.roman and _PAGE_LINES[0] * max(1, before) <= rank <= _PAGE_LINES[1] * max(1, number.value)
+    likely = not number.roman and PAGE_LINES[0] * max(1, before) <= rank <= PAGE_LINES[1] * max(1, number.value)
     return likely and page.interrupts(number.place, others) and _has_space(page, number.place)
 
 
@@ -181,4 +181,4 @@ def _has_space(page: PageLines, index: int) -> bool:
     lines = page.lines
     above, below = lines[index - 1 : index], lines[index + 1 : index + 2]
     blank = not "".join(above).strip() or not "".join(below).strip()
-    return blank or len(lines[index]) - len(lines[index].lstrip()) >= _CENTRED
+    return blank or len(lines[index]) - len(lines[index].lstrip()) >= CENTRED
