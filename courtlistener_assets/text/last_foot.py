@@ -15,7 +15,7 @@ from itertools import takewhile
 
 from courtlistener_assets.text.marks import MARK
 from courtlistener_assets.text.page_lines import PageLines
-from courtlistener_assets.text.page_numbers import CENTRED, PAGE_LINES, Number
+from courtlistener_assets.text.page_numbers import PAGE_LINES, Number, is_centred, middle
 
 #: A title, and the number of the page in the same line.
 _NAMED = re.compile(r".*\S(?:\s{3,}|\s*[-\u2013—|]\s*)(?:[Pp]age|PAGE|[Pp]g\.?)\s*(\d{1,3})(?:\s*(?:of|/)\s*\d{1,3})?")
@@ -63,7 +63,9 @@ def _foot(page: PageLines, numbers: list[Number], stamped: Collection[int]) -> l
         alone = index in counted
         above = _titles_above(page, index, tail)
         named = not below and _has_number(page, index, above)
-        if named or (alone and not counted.intersection(tail[-1:]) and _stands_alone(page, index)):
+        if named or (
+            alone and not counted.intersection(tail[-1:]) and (is_centred(page, index) or _is_set_apart(page, index))
+        ):
             return [index, *below, *above]
         if alone or len(below) == _MOST_TITLES or not _is_title(page.bare[index]):
             return []
@@ -95,11 +97,6 @@ def _is_title(line: str) -> bool:
     return bool(_CASE.fullmatch(line) or (_TITLE.search(line) and small <= _MAX_SMALL * len(words)))
 
 
-def _stands_alone(page: PageLines, index: int) -> bool:
-    line = page.lines[index]
-    return _is_set_apart(page, index) or len(line) - len(line.lstrip()) >= CENTRED
-
-
 def _is_set_apart(page: PageLines, index: int) -> bool:
     """Whether the line above is empty, or is one of numbered paper while this one is not."""
     return index > 0 and (not page.bare[index - 1] or (MARK in page.lines[index - 1] and MARK not in page.lines[index]))
@@ -113,7 +110,7 @@ def _copies(page: PageLines, foot: list[int]) -> Iterator[list[int]]:
     for rank in reversed(page.numbered):
         if place - rank < PAGE_LINES[0] or _shape(page, rank) != shapes[0] or _value(page, rank) != value - 1:
             continue
-        if place - rank > PAGE_LINES[1] or abs(_middle(page, rank) - _middle(page, ranks[0])) > _SHIFT:
+        if place - rank > PAGE_LINES[1] or abs(middle(page, page.seen[rank]) - middle(page, foot[0])) > _SHIFT:
             return
         others = [rank + other - ranks[0] for other in ranks]
         if min(others) < 0 or [_shape(page, other) for other in others] != shapes:
@@ -132,8 +129,3 @@ def _value(page: PageLines, rank: int) -> int:
     match = _NAMED.fullmatch(line) or _ADDRESS.fullmatch(line)
     numbers = [match[1]] if match else _DIGITS.findall(line)
     return int(numbers[-1]) if numbers else 0
-
-
-def _middle(page: PageLines, rank: int) -> float:
-    line = page.lines[page.seen[rank]].rstrip()
-    return (len(line) + len(line) - len(line.lstrip())) / 2

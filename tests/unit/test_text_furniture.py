@@ -119,6 +119,21 @@ def test_page_numbers_are_found_without_form_feeds(number: str, around: str) -> 
     assert len(texts_of(cleaned, "page_number")) == 6
 
 
+def test_the_numbers_of_pages_stand_in_one_column_and_raised_numbers_of_notes_beside_it() -> None:
+    """A page begins right below the number of the one before, as where form feeds are dropped."""
+    lines: list[str] = []
+    for number, page in enumerate(pages(lines=30, count=6), 1):
+        wide = " " * (60 if number == 1 else 40)
+        note = (
+            [f"{' ' * 12}{number}", "   Anna said so in " + "two " * number + "letters.", ""]
+            if number in (2, 3)
+            else []
+        )
+        lines += [*page, "", *note, f"{wide}{number}"]
+    cleaned = plain("\n".join(lines))
+    assert texts_of(cleaned, "page_number") == ["1", "2", "3", "4", "5", "6"]
+
+
 def test_roman_page_numbers_of_the_first_pages_are_found() -> None:
     text = "\n\n".join(
         f"{page}\n\n{number}"
