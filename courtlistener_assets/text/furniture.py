@@ -38,7 +38,7 @@ def _furniture(page: PageLines, marks: Marks) -> dict[int, Kind]:
     maybe = stamped.union(*groups, (number.place for number in numbers))
     heads = heads_inside(page, groups, maybe)
     counted = page_numbers(page, numbers, maybe)
-    feet = last_feet(page, numbers, stamped)
+    feet = last_feet(page, numbers, stamped, counted)
     counted |= feet.intersection(number.place for number in numbers)
     heads |= feet - counted
     heads |= heads_at_edges(page, groups, stamped | heads | counted)

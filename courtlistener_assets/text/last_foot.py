@@ -43,10 +43,13 @@ _SHORT_WORD = 3
 _DIGITS = re.compile(r"\d+")
 
 
-def last_feet(page: PageLines, numbers: list[Number], stamped: Collection[int]) -> set[int]:
-    """The lines of the last page's foot, and of those of earlier pages that are like it but for their numbers."""
+def last_feet(page: PageLines, numbers: list[Number], stamped: Collection[int], counted: Collection[int]) -> set[int]:
+    """The lines of the last page's foot, and of those of earlier pages that are like it but for their numbers.
+
+    `counted` are known to be numbers of pages.
+    """
     foot = _foot(page, numbers, stamped)
-    if not foot:
+    if not foot or (len(foot) == 1 and foot[0] in counted):
         return set()
     found = set(foot)
     found.update(*_copies(page, foot))
@@ -55,7 +58,7 @@ def last_feet(page: PageLines, numbers: list[Number], stamped: Collection[int]) 
 
 def _foot(page: PageLines, numbers: list[Number], stamped: Collection[int]) -> list[int]:
     """The lines of the last foot, that with the number first."""
-    counted = {number.place for number in numbers if not number.roman and number.value <= _MOST_PAGES}
+    counted = {number.place for number in numbers[-_MOST_TITLES:] if not number.roman and number.value <= _MOST_PAGES}
     below: list[int] = []
     tail = [index for index in page.seen[-2 * _MOST_TITLES :] if index not in stamped]
     while tail:
