@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect
 
+from courtlistener_assets.text.last_foot import last_feet
 from courtlistener_assets.text.marks import MARK_TOKEN, Kind, Marks
 from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK, PageLines
 from courtlistener_assets.text.page_numbers import numbers_in, page_numbers
@@ -37,6 +38,9 @@ def _furniture(page: PageLines, marks: Marks) -> dict[int, Kind]:
     maybe = stamped.union(*groups, (number.place for number in numbers))
     heads = heads_inside(page, groups, maybe)
     counted = page_numbers(page, numbers, maybe)
+    feet = last_feet(page, numbers, stamped, counted)
+    counted |= feet.intersection(number.place for number in numbers)
+    heads |= feet - counted
     heads |= heads_at_edges(page, groups, stamped | heads | counted)
     heads |= heads_between(page, stamped | heads | counted, {number.place for number in numbers})
     sure = stamped | heads | counted

@@ -171,8 +171,16 @@ def _numbered_lines(text: str) -> Iterator[int]:
         chain.append(place)
         chains[number] = chain
     for chain in found:
-        if len(chain) >= _SEQUENCE:
+        if len(chain) >= _SEQUENCE and not _are_names(text, chain):
             yield from (place for place in chain if _in_sentence(text, place))
+
+
+def _are_names(text: str, places: list[int]) -> bool:
+    """Whether the same word with a capital stands before all numbers, each in a line of its own, as in an index."""
+    before = [text[text.rfind("\n", 0, place) + 1 : place].split()[-1:] for place in places]
+    names = {word for words in before for word in words}
+    lines = {text.rfind("\n", 0, place) for place in places}
+    return all(before) and len(names) == 1 and names.pop()[0].isupper() and len(lines) == len(places)
 
 
 def _in_sentence(text: str, place: int) -> bool:

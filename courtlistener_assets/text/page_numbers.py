@@ -10,6 +10,7 @@ sentences go on below them, which never happens below the number of a section or
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from itertools import pairwise
@@ -34,7 +35,7 @@ _FIRST = re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.
-_PAGE_LINES = (6, 120)
+PAGE_LINES = (6, 120)
 _MIN_SERIES = 3
 #: From the edge of a page to its number, heads may have a line or two.
 _EDGE_LINES = 3
@@ -82,7 +83,7 @@ def page_numbers(page: PageLines, numbers: list[Number], others: Collection[int]
     numbers = _without_labels(page, numbers, found)
     places = {number.place for number in numbers} | set(others)
     for roman in (False, True):
-        for series in _series(page, [number for number in numbers if number.roman == roman]):
+        for series in _all_series(page, [number for number in numbers if number.roman == roman]):
             if _counts_pages(page, series, places):
                 found.update(number.place for number in series)
     found.update(number.place for number in numbers if _is_single(page, number, places))
@@ -110,7 +111,7 @@ def _without_labels(page: PageLines, numbers: list[Number], marked: set[int]) ->
         if place in marked or not 0 < end < len(edges) or not _has_text_right_below(page, place):
             return False
         above, below = rank - ranks[end - 1], ranks[end] - rank
-        if above <= 1 or above + below > _PAGE_LINES[1]:
+        if above <= 1 or above + below > PAGE_LINES[1]:
             return False
         inside = known and min(above, below) > _EDGE_LINES
         return inside or is_cited(str(number.value), page.bare[edges[end - 1] : place])
@@ -122,14 +123,48 @@ def _has_text_right_below(page: PageLines, place: int) -> bool:
     return bool("".join(page.bare[place + 1 : place + 2]))
 
 
-def _series(page: PageLines, numbers: Iterable[Number]) -> list[list[Number]]:
+def _all_series(page: PageLines, numbers: list[Number]) -> list[list[Number]]:
+    """The runs of numbers that count up in one column, and those of the rest, on the left and the right by turns."""
+    straight = [series for series in _series(page, numbers, _SAME_COLUMN) if len(series) >= _MIN_SERIES]
+    if len(straight) == 1 and len(straight[0]) == len(numbers):
+        return straight
+    taken = {number.place for series in straight for number in series}
+    others = [number for number in numbers if number.place not in taken]
+    for series in straight:
+        _extend(page, series, others)
+    return straight + _series(page, others, sys.maxsize)
+
+
+def _extend(page: PageLines, series: list[Number], others: list[Number]) -> None:
+    """Move the numbers right before and behind a series to it; a page of another width has its number elsewhere."""
+    first, last = series[0], series[-1]
+    before = [
+        number
+        for number in others
+        if number.value == first.value - 1 and _is_pages_apart(page, number, first, sys.maxsize)
+    ]
+    behind = [
+        number
+        for number in others
+        if number.value == last.value + 1 and _is_pages_apart(page, last, number, sys.maxsize)
+    ]
+    for end, nearest, found in ((len(series), last, behind), (0, first, before)):
+        if found:
+            shifts = [_shift(page, number, nearest) for number in found]
+            series.insert(end, found[shifts.index(min(shifts))])
+            others.remove(series[end])
+
+
+def _series(page: PageLines, numbers: Iterable[Number], widest: int) -> list[list[Number]]:
     """The longest runs of numbers that count up at the distance of pages. Each number is in one of them."""
     series: list[list[Number]] = []
     latest: dict[int, list[list[Number]]] = {}
     for number in numbers:
         run = None
         for step in range(1, _MAX_STEP + 1):
-            open_runs = [run for run in latest.get(number.value - step, ()) if _is_pages_apart(page, run[-1], number)]
+            open_runs = [
+                run for run in latest.get(number.value - step, ()) if _is_pages_apart(page, run[-1], number, widest)
+            ]
             if open_runs:
                 run = min(open_runs, key=lambda run: _shift(page, run[-1], number))
                 latest[number.value - step].remove(run)
@@ -142,12 +177,12 @@ def _series(page: PageLines, numbers: Iterable[Number]) -> list[list[Number]]:
     return series
 
 
-def _is_pages_apart(page: PageLines, before: Number, after: Number) -> bool:
+def _is_pages_apart(page: PageLines, before: Number, after: Number, widest: int) -> bool:
     gap = page.ranks[after.place] - page.ranks[before.place]
     step = after.value - before.value
-    if step > 1 and _shift(page, before, after) > _SAME_COLUMN:
+    if _shift(page, before, after) > (_SAME_COLUMN if step > 1 else widest):
         return False
-    return _PAGE_LINES[0] * step <= gap <= _PAGE_LINES[1] * step
+    return PAGE_LINES[0] * step <= gap <= PAGE_LINES[1] * step
 
 
 def _shift(page: PageLines, before: Number, after: Number) -> int:
@@ -172,7 +207,7 @@ def _is_single(page: PageLines, number: Number, others: Collection[int]) -> bool
     """Whether a number stands in a sentence, about as many pages from the beginning as it says."""
     rank = page.ranks[number.place]
     before = number.value - 1
-    likely = not number.roman and _PAGE_LINES[0] * max(1, before) <= rank <= _PAGE_LINES[1] * max(1, number.value)
+    likely = not number.roman and PAGE_LINES[0] * max(1, before) <= rank <= PAGE_LINES[1] * max(1, number.value)
     return likely and page.interrupts(number.place, others) and _has_space(page, number.place)
 
 
@@ -181,4 +216,16 @@ def _has_space(page: PageLines, index: int) -> bool:
     lines = page.lines
     above, below = lines[index - 1 : index], lines[index + 1 : index + 2]
     blank = not "".join(above).strip() or not "".join(below).strip()
-    return blank or len(lines[index]) - len(lines[index].lstrip()) >= _CENTRED
+    return blank or is_centred(page, index)
+
+
+def is_centred(page: PageLines, index: int) -> bool:
+    """Whether a line stands well inside the margin."""
+    line = page.lines[index]
+    return len(line) - len(line.lstrip()) >= _CENTRED
+
+
+def middle(page: PageLines, index: int) -> int:
+    """The column of the middle of a line."""
+    line = page.lines[index].rstrip()
+    return (2 * len(line) - len(line.lstrip())) // 2

@@ -19,8 +19,11 @@ from courtlistener_assets.text.page_lines import PageLines
 
 _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"  +")
-#: A running head that counts the pages: the number first, or last after a wide space.
-_COUNTING = re.compile(r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})|(?:Cite as|Page)\b.*[\s)](\d{1,5})")
+#: A running head that counts the pages: the number first, or last after a wide space or the word "page".
+_COUNTING = re.compile(
+    r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})(?:/\d{1,5})?|(?:Cite as|Page)\b.*[\s)](\d{1,5})"
+    r"|.*\S\s+(?:[-\u2013—|]\s*)?[Pp]age\s(\d{1,4})(?:\sof\s\d{1,4})?"
+)
 
 _LINES_A_PAGE = 50
 _MIN_GAP = 8
@@ -117,7 +120,7 @@ def _count_pages(page: PageLines, indices: list[int]) -> bool:
     if page.bare[indices[0]].endswith(":"):
         return False
     matches = [_COUNTING.fullmatch(page.bare[index]) for index in indices]
-    numbers = [int(match[1] or match[2] or match[3]) for match in matches if match]
+    numbers = [int(match[match.lastindex or 0]) for match in matches if match]
     growing = sum(before < after for before, after in pairwise(numbers))
     return len(numbers) == len(indices) and growing >= _MIN_SHARE_GROWING * (len(numbers) - 1)
 

@@ -53,6 +53,8 @@ _FOLLOWING = re.compile(
     r"|(?:U\.\s?S\.\s?(?:C\.|\d|at)|S\.\s?Ct|[FAP]\.\s?[234]d|[FAP]\.\s?Supp|[NS]\.\s?[EW]\.|So\.\s?[23]d)\b|\d{4}\)|[),;]"
 )
 _QUOTES = "\"'“\u2018"
+#: Behind an abbreviation that leads on there is none: “No.” is an answer.
+_QUOTED_END = '"”'
 _CLOSING = "\"'”\u2019)]*†‡ "
 _NOTE_NUMBER = re.compile(r"(?<=[.?!”\"\u2019])\s?\[?\d{1,3}\]?$")
 #: The beginning of an item of a list (bullets are read as `o` and `e`), of a quotation that is set off, a signature or
@@ -225,7 +227,9 @@ def _verdict(before: str, after: str) -> _Verdict:
         return _Verdict.SOUND
     last = bare[-1]
     if last == ".":
-        goes_on = word in _LEADING or (word in _BEFORE_NUMBERS and head[0].isdigit() and not _NOTE.match(head))
+        goes_on = (word in _LEADING and tail[-1] not in _QUOTED_END) or (
+            word in _BEFORE_NUMBERS and head[0].isdigit() and not _NOTE.match(head)
+        )
         goes_on = goes_on or (head[0].islower() and not _is_heading(before))
         goes_on = goes_on or bool(_FOLLOWING.match(head) and not _RECORD.match(head))
         return _Verdict.TORN if goes_on else _Verdict.SOUND

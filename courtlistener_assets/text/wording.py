@@ -24,8 +24,8 @@ _LIST_ITEM = re.compile(
 )
 #: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
 _ABBREVIATION = re.compile(
-    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Supp|Nos?|vs?|Mrs?|Ms|Dr|Dep|Gov|Sen|Rep|Stat|Const|Dist|Dept|Univ|[Cc]ert|[Cc]f|[Ss]ee|pp?|Ass'n"
-    r"|Comm'r|Dep't|Int'l)\.$"
+    r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Ct|Supp|Nos?|vs?|Mrs?|Ms|Messrs|Dr|St|Ste|Hon|Prof|Capt|Cpl|Lt|Maj|Sgt|Det|Atty|Dep|Gov"
+    r"|Sen|Rep|Stat|Const|Dist|Dept|Univ|[Cc]ert|[Cc]f|[Ss]ee|pp?|Ass'n|Comm'r|Dep't|Int'l)\.$"
 )
 #: And one that also ends sentences.
 _COMMON_ABBREVIATION = re.compile(

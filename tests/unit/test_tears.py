@@ -57,6 +57,7 @@ def test_a_citation_that_goes_over_a_break_is_torn_behind_a_dot_too():
         "He is told of it by the words of the fourth one. U.S. Const. amend. IV. The barge was not in the harbor then.",
         "The court has read the papers, and it is\n\nORDERED that the motion for a new trial is denied.",
         "I have sent a copy of this to all of the parties on the day below\n\n/s/ Ada Carver",
+        "The owner was asked whether he had seen the barge, and his answer to that was “No.”\n\nHe has not changed it.",
         "12 It was said before that the barge was there. Id.\n\n13 We have no reason to think that it was not.",
         'He was told so.12\n\n"And he knew it," said the witness.\n\nWas it a storm?',
         "He said of it at the trial:\n\nI saw it in the harbor, and it was not at the pier.\n\nApp. I, Tab 1, at 40.",
@@ -119,6 +120,13 @@ def test_numbers_of_figures_are_no_numbers_of_lines():
 )
 def test_what_is_cited_is_no_furniture(cited):
     assert tears_of(f"{BEFORE} {cited}").furniture_inside == 0
+
+
+def test_the_numbers_of_what_has_a_name_are_no_numbers_of_lines():
+    entries = [f"{day}/05/1871\tBarge {day} as it was seen at the pier by the clerk" for day in range(1, 9)]
+    assert tears_of("\n".join([BEFORE, *entries])).furniture_inside == 0
+    lines = [f"the barge was at the pier in the time of the storm {line} and was lost" for line in range(1, 9)]
+    assert tears_of("\n".join([BEFORE, *lines])).furniture_inside == 8
 
 
 def test_a_page_of_a_database_is_no_furniture():

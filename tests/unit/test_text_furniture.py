@@ -119,6 +119,21 @@ def test_page_numbers_are_found_without_form_feeds(number: str, around: str) -> 
     assert len(texts_of(cleaned, "page_number")) == 6
 
 
+def test_the_numbers_of_pages_stand_in_one_column_and_raised_numbers_of_notes_beside_it() -> None:
+    """A page begins right below the number of the one before, as where form feeds are dropped."""
+    lines: list[str] = []
+    for number, page in enumerate(pages(lines=30, count=6), 1):
+        wide = " " * (60 if number == 1 else 40)
+        note = (
+            [f"{' ' * 12}{number}", "   Anna said so in " + "two " * number + "letters.", ""]
+            if number in (2, 3)
+            else []
+        )
+        lines += [*page, "", *note, f"{wide}{number}"]
+    cleaned = plain("\n".join(lines))
+    assert texts_of(cleaned, "page_number") == ["1", "2", "3", "4", "5", "6"]
+
+
 def test_roman_page_numbers_of_the_first_pages_are_found() -> None:
     text = "\n\n".join(
         f"{page}\n\n{number}"
@@ -191,6 +206,67 @@ def test_captions_of_joined_cases_are_no_heads() -> None:
     cleaned = plain("".join(caption.format(2200 + number) for number in range(4)) + "\n".join(prose(30)))
     assert cleaned.text.count("Plaintiff, Appellant,") == 4
     assert cleaned.text.count("ROSA LIND,") == 4
+
+
+# --- the foot of the last page ---------------------------------------------------------------------------------------
+
+TITLE = "THE MILLER'S REPLY IN SUPPORT OF HIS MOTION TO REOPEN"
+FEET = {
+    "number": ["", "{0}"],
+    "number close to the text": [" " * 40 + "{0}"],
+    "title below": [" " * 40 + "{0}", " " * 12 + TITLE],
+    "title and case below": [" " * 40 + "{0}", " " * 12 + TITLE, " " * 12 + "Case No. 4:11-cv-00321-ZZ"],
+    "title above": ["", " " * 12 + TITLE, " " * 40 + "{0}"],
+    "title beside": ["", TITLE + " " * 20 + "{0}"],
+    "case beside, title above": ["", TITLE, "4:11-cv-00321-ZZ (ABc)" + " " * 20 + "{0}"],
+    "page": ["", TITLE.title() + " – Page {0}"],
+    "page of pages": ["", "XZ-12 (04/11)        MINUTES OF THE MILL COURT        Page {0} of 3"],
+    "address": ["", "https://mill.example/brook" + " " * 30 + "{0}/3"],
+}
+
+
+@pytest.mark.parametrize("foot", FEET.values(), ids=FEET)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_feet_of_short_filings_are_no_text(foot: list[str], count: int) -> None:
+    lines = [
+        line
+        for number, page in enumerate(pages(lines=24, count=count), 1)
+        for line in [*page, *(line.format(number) for line in foot)]
+    ]
+    cleaned = plain("\n".join(lines))
+    assert cleaned.text.split() == " ".join(prose(24 * count)).split()
+    assert "\n" not in cleaned.text
+
+
+def test_the_foot_of_numbered_paper_below_its_last_line_is_no_text() -> None:
+    lines = [*numbered(prose(28), "{0:>2}   {1}"), "     MOTION FOR A NEW TRIAL" + " " * 20 + "7"]
+    assert plain("\n".join(lines)).text == " ".join(prose(28))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [" " * 40 + "7", " " * 40 + "ANNA BURKE", " " * 40 + "JUDGE OF THE COURT OF ARVADA"],
+        ["", "The miller gave notice of the motion that was filed on page 7"],
+        ["", "Bushels of grain" + " " * 20 + "320"],
+        ["", "THE ORDER OF THE COURT"],
+    ],
+    ids=["signature", "sentence", "row", "heading"],
+)
+def test_the_last_lines_of_other_texts_are_no_feet(last: list[str]) -> None:
+    cleaned = plain("\n".join([*prose(24), *last]))
+    assert not texts_of(cleaned, "running_head")
+    assert not texts_of(cleaned, "page_number")
+
+
+def test_a_foot_that_says_page_is_told_on_pages_whose_last_has_none() -> None:
+    foot = ["", "Minutes of the Mill Court - Page {0}", ""]
+    lines = [
+        line
+        for number, page in enumerate(pages(lines=24, count=4), 1)
+        for line in [*page, *(line.format(number) for line in foot if number < 4)]
+    ]
+    assert plain("\n".join(lines)).text == " ".join(prose(24 * 4))
 
 
 # --- stamps ----------------------------------------------------------------------------------------------------------

@@ -344,3 +344,14 @@ def test_a_small_word_by_itself_is_no_cell() -> None:
     lines = wrapped(STORM, 70)
     assert "\t" not in cleaned("\n".join([f"Declaration of Burke{'':14}on{'':12}i", *lines]))
     assert "Arvada\tMay 5" in cleaned("\n".join([f"Arvada{'':30}May 5", "", *lines]))
+
+
+@pytest.mark.parametrize("title", ["St. Aubin", "Lt. Aubin", "Prof. Aubin", "U.S. Ct. App."])
+def test_a_line_that_ends_with_the_title_of_a_name_goes_on_with_the_name(title: str) -> None:
+    short, name = title.rsplit(" ", 1)
+    lines = wrapped(STORM, 64)
+    lines += [
+        f"     The lamp had been lit on the pier by one {short}",
+        f"{name} when the storm began and nobody was there.",
+    ]
+    assert f"{title} when the storm" in cleaned("\n".join(lines))
