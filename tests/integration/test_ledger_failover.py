@@ -372,7 +372,6 @@ def test_nothing_is_granted_while_postgres_is_away_and_nothing_is_lost(
 def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_again(
     fresh_redis_server: RedisServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_IDLE_MS", 100)
     database = Database(database_url)
     row = LeaseStore(database, "account", fallback_windows=(Window(3, 3600),))
     redis_ledger = RedisLedger(connect(fresh_redis_server.url), "account", permit_ttl_seconds=20)
@@ -387,6 +386,7 @@ def test_a_worker_that_was_stopped_in_mid_transaction_holds_up_nobody_and_asks_a
         return loaded
 
     with monkeypatch.context() as patch:
+        patch.setattr(postgres, "_IDLE_MS", 100)
         patch.setattr(redis_ledger, "load", stopped_meanwhile)
         with pytest.raises(LedgerUnavailable):
             ask(one, "a")

@@ -251,7 +251,8 @@ def test_the_image_has_every_dependency_and_neither_servers_nor_tools_of_develop
 def test_the_demo_installs_what_it_needs_and_no_tool_of_developers() -> None:
     locked = set(locked_versions(ROOT / "requirements-local.lock"))
     assert required() | required("local") <= locked, "run make lock"
-    assert (required("dev") - required() - required("local")) & locked == {"pyyaml", "setuptools"}  # which Dagster needs
+    of_developers = required("dev") - required() - required("local")
+    assert of_developers & locked == {"pyyaml", "setuptools"}  # which Dagster needs
 
 
 def test_what_is_installed_without_extras_is_no_server() -> None:
