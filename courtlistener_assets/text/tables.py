@@ -145,6 +145,8 @@ def _gaps(line: str) -> list[tuple[int, int]]:
     """Start and end of the spaces in a line that stand out from those a printer puts between words."""
     line = visible(line)
     wide = [match.span() for match in _GAP.finditer(line, len(line) - len(line.lstrip()))]
+    if not wide:
+        return []
     sizes = sorted(map(len, _SPACES.findall(line.strip())))
     usual = sizes[len(sizes) // 2]
     if usual > 1 and (2 * len(wide) < len(sizes) or len(sizes) > 5):

@@ -186,6 +186,11 @@ def test_rows_of_a_short_pre_stay_rows_and_its_prose_is_joined() -> None:
     assert cleaned.text.count(SENTENCE.strip()) == 5
 
 
+def test_the_space_before_a_page_mark_at_the_end_of_a_line_parts_no_cells() -> None:
+    page = '<span class="star-pagination">*12</span>'
+    assert clean(f"<pre>held      {page}\nthat it is so</pre>", "html").text == "held that it is so"
+
+
 def test_the_parties_of_a_caption_stand_on_one_line() -> None:
     markup = "<center>ANN ROE,<br>Plaintiff,<br>v.<br>BO DOE,<br>CY POE,<br>DI COE,<br>Defendants.</center>"
     assert "Plaintiff, v. BO DOE,\nCY POE" in clean(markup, "html").text
