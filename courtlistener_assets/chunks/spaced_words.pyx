@@ -88,14 +88,16 @@ cdef class _Table:
     cdef int add(self, const uint8_t* key, uint32_t size, uint32_t hash, int32_t count) except -1:
         """Remember a count; return 0 if there is no more room."""
         cdef uint32_t at
+        cdef uint8_t* wider
         if self.used == self.most:
             return 0
         if self.used * 2 > self.mask:
             self.grow()
         if self.filled + size > self.room:
-            self.keys = <uint8_t*>realloc(self.keys, self.room * 2)
-            if self.keys == NULL:
+            wider = <uint8_t*>realloc(self.keys, self.room * 2)
+            if wider == NULL:
                 raise MemoryError
+            self.keys = wider
             self.room *= 2
         at = hash & self.mask
         while self.slots[at].size:
