@@ -12,6 +12,7 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    int PyErr_CheckSignals() except -1
 
 cdef extern from *:
     """
@@ -250,6 +251,10 @@ cdef class SpacedWords:
     cdef int32_t _found(self, str text, Py_ssize_t start, Py_ssize_t end, bint is_first, bint is_last) except -2:
         """The count of a part by the words in it; -1 if the text has to be counted as a whole."""
         cdef str part = PyUnicode_Substring(text, start, end)
+        # Signals and other threads have their turn: a text of unknown words takes long.
+        with nogil:
+            pass
+        PyErr_CheckSignals()
         if is_first:
             return self.edge(part)
         if is_last:

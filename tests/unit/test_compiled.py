@@ -122,6 +122,7 @@ def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
         partial(line_scans.ends_of, ["a"], bool),
         partial(line_scans.small_beginnings_of, ["a"], bool),
         partial(line_scans.bordered, ["a"]),
+        partial(spaced_words.SpacedWords(len, len, len).count, "a"),
     ],
 )
 def test_a_signal_interrupts_a_scan(scan: partial[object]) -> None:
