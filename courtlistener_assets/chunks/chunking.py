@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts, notes_begin
 from courtlistener_assets.chunks.token_counts import DEFAULT, Tokenizer
@@ -32,6 +32,10 @@ class Chunk:
     char_end: int
     token_count: int
     index: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To be pickled and copied where it is compiled and has no `__dict__`.
+        return Chunk, (self.text, self.char_start, self.char_end, self.token_count, self.index)
 
 
 def chunk(

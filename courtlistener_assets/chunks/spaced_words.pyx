@@ -12,6 +12,7 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    int PyErr_CheckSignals() except -1
 
 cdef extern from *:
     """
@@ -88,14 +89,16 @@ cdef class _Table:
     cdef int add(self, const uint8_t* key, uint32_t size, uint32_t hash, int32_t count) except -1:
         """Remember a count; return 0 if there is no more room."""
         cdef uint32_t at
+        cdef uint8_t* wider
         if self.used == self.most:
             return 0
         if self.used * 2 > self.mask:
             self.grow()
         if self.filled + size > self.room:
-            self.keys = <uint8_t*>realloc(self.keys, self.room * 2)
-            if self.keys == NULL:
+            wider = <uint8_t*>realloc(self.keys, self.room * 2)
+            if wider == NULL:
                 raise MemoryError
+            self.keys = wider
             self.room *= 2
         at = hash & self.mask
         while self.slots[at].size:
@@ -248,6 +251,10 @@ cdef class SpacedWords:
     cdef int32_t _found(self, str text, Py_ssize_t start, Py_ssize_t end, bint is_first, bint is_last) except -2:
         """The count of a part by the words in it; -1 if the text has to be counted as a whole."""
         cdef str part = PyUnicode_Substring(text, start, end)
+        # Signals and other threads have their turn: a text of unknown words takes long.
+        with nogil:
+            pass
+        PyErr_CheckSignals()
         if is_first:
             return self.edge(part)
         if is_last:

@@ -64,6 +64,10 @@ class CleanText:
     footnotes: tuple[Footnote, ...] = ()
     flags: frozenset[str] = frozenset()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To be pickled and copied where it is compiled and has no `__dict__`.
+        return CleanText, (self.text, self.source, self.marks, self.footnotes, self.flags)
+
     @property
     def footnote_spans(self) -> list[tuple[int, int]]:
         """Where the footnotes begin and end, as the chunker is told."""

@@ -16,6 +16,7 @@ cdef extern from "Python.h":
     str PyUnicode_FromKindAndData(int kind, const void* buffer, Py_ssize_t size)
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
+    int PyErr_CheckSignals() except -1
 
 ctypedef fused Units:
     uint8_t
@@ -27,6 +28,17 @@ cdef uint64_t _SEED = int.from_bytes(os.urandom(8), "little")
 
 cdef enum:
     MARK = 0xFDD3
+
+
+cdef int _take_turns() except -1:
+    """Let signals and other threads have their turn, which no compiled loop does by itself, here or in its callers.
+
+    The scans of all lines stand between the steps of cleaning, so that none of these keeps a long document for itself.
+    """
+    with nogil:
+        pass
+    PyErr_CheckSignals()
+    return 0
 
 
 cdef inline bint _is_space(uint32_t unit) noexcept nogil:
@@ -49,8 +61,10 @@ def stripped(list lines not None):
     """The lines without space around, the places of those with text, these, and their first and last characters."""
     cdef Py_ssize_t size = PyList_GET_SIZE(lines), index, start, end, count = 0
     cdef list bare = [], seen = [], texts = []
-    cdef uint32_t* ends = <uint32_t*>malloc((2 * size + 1) * sizeof(uint32_t))
+    cdef uint32_t* ends
     cdef object line, text
+    _take_turns()
+    ends = <uint32_t*>malloc((2 * size + 1) * sizeof(uint32_t))
     if ends == NULL:
         raise MemoryError
     for index in range(size):
@@ -109,6 +123,7 @@ def read_lines(list raw, list texts, list indents, list ends, list blanks, dict 
     cdef list kept = []
     cdef dict before = {}
     cdef object line, text
+    _take_turns()
     for index in range(size):
         line = <object>PyList_GET_ITEM(raw, index)
         _bounds(line, &start, &end)
@@ -171,6 +186,7 @@ def repeated(list keys not None):
     cdef int32_t* slots
     cdef uint32_t* hashes
     cdef int32_t* group
+    _take_turns()
     while mask < 2 * size:
         mask = 2 * mask + 1
     slots = <int32_t*>calloc(mask + 1, sizeof(int32_t))  # the place of a key, and 1
@@ -348,6 +364,7 @@ def with_gutter(list lines not None):
     cdef void* data
     cdef int kind
     cdef bint has
+    _take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
@@ -391,6 +408,7 @@ def ends_of(list texts not None, is_end):
     cdef void* data
     cdef int kind, sign
     cdef Py_UCS4 last
+    _take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         kind, data, size = PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text)
@@ -417,6 +435,7 @@ def small_beginnings_of(list texts not None, is_small):
     cdef Py_ssize_t index
     cdef list found = []
     cdef Py_UCS4 first
+    _take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         first = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), 0)
@@ -451,6 +470,7 @@ def bordered(list lines not None):
     cdef list found = []
     cdef void* data
     cdef int kind
+    _take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal[
     "page",  # star pagination, *617
@@ -72,6 +72,10 @@ class Footnote:
     label: str
     start: int
     end: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To be pickled and copied where it is compiled and has no `__dict__`.
+        return Footnote, (self.label, self.start, self.end)
 
 
 @dataclass

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
+import copy
 import importlib.util
+import pickle
 import random
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from courtlistener_assets.chunks import sentence_starts, spaced_words
+from courtlistener_assets.chunks.chunking import Chunk
 from courtlistener_assets.chunks.token_counts import _EdgeCounts, _SpacedCounts, _WordCounts
 from courtlistener_assets.text import line_scans, scans
+from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
-from courtlistener_assets.text.marks import MARK, MARK_END, visible
+from courtlistener_assets.text.marks import MARK, MARK_END, Footnote, visible
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
 
@@ -106,6 +112,28 @@ def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
     assert line_scans.small_beginnings_of(lines, small) == LINE_SCANS.small_beginnings_of(lines, small)
 
 
+@pytest.mark.parametrize(
+    "scan",
+    [
+        partial(line_scans.stripped, ["a"]),
+        partial(line_scans.read_lines, ["a"], [], [], [], [], {}, _without_leading_marks, visible),
+        partial(line_scans.with_gutter, ["a"]),
+        partial(line_scans.repeated, ["a"]),
+        partial(line_scans.ends_of, ["a"], bool),
+        partial(line_scans.small_beginnings_of, ["a"], bool),
+        partial(line_scans.bordered, ["a"]),
+        partial(spaced_words.SpacedWords(len, len, len).count, "a"),
+    ],
+)
+def test_a_signal_interrupts_a_scan(scan: partial[object]) -> None:
+    """Python hears of a signal only between its own instructions, and there are none in compiled code."""
+    scanned: list[object] = []
+    steps = (partial(_thread.interrupt_main), scan, partial(scanned.append, "all"))
+    with pytest.raises(KeyboardInterrupt):
+        list(map(partial.__call__, steps))
+    assert not scanned
+
+
 @given(TEXTS, st.lists(st.sampled_from(["a", "the", "word", "\u2014", "\U0001d4c9", "n"])))
 def test_words_of_a_text(text: str, words: list[str]) -> None:
     for word in [*words, *text.split()]:
@@ -145,3 +173,9 @@ def test_starts_of_sentences(text: str) -> None:
 def test_the_search_is_that_of_the_version_of_nupunkt_that_is_installed() -> None:
     """Else it is done by nupunkt itself: right, but several times as slow."""
     assert nupunkt.__version__ == sentence_starts._SEARCH_OF  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("made", [CleanText("a", "html", footnotes=(Footnote("1", 0, 1),)), Chunk("a", 0, 1, 1, 0)])
+def test_results_are_pickled_and_copied(made: object) -> None:
+    """As a pool of processes does that cleans and chunks."""
+    assert pickle.loads(pickle.dumps(made)) == copy.copy(made) == copy.deepcopy(made) == made
