@@ -97,10 +97,8 @@ cdef list _starts_of(str text, decide, is_enumerator):
         if before >= 0 and before_stop <= word:
             if _ends(text, kind, data, size, before, before_word, before_split, before_end, decide, is_enumerator):
                 starts.append(begin)
-                begin = before + 1
-                while begin < size and Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, begin)):
-                    begin += 1
-                if begin < size and _is(PyUnicode_READ(kind, data, begin), CLOSING):
+                begin = _begin_behind(kind, data, size, before)
+                if begin < 0:
                     return None
         split = at + 1
         while split < size and _is(PyUnicode_READ(kind, data, split), CLOSING):
@@ -115,10 +113,8 @@ cdef list _starts_of(str text, decide, is_enumerator):
     if before >= 0:
         if _ends(text, kind, data, size, before, before_word, before_split, before_end, decide, is_enumerator):
             starts.append(begin)
-            begin = before + 1
-            while begin < size and Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, begin)):
-                begin += 1
-            if begin < size and _is(PyUnicode_READ(kind, data, begin), CLOSING):
+            begin = _begin_behind(kind, data, size, before)
+            if begin < 0:
                 return None
     last = size
     while last > 0 and Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, last - 1)):
@@ -126,6 +122,14 @@ cdef list _starts_of(str text, decide, is_enumerator):
     if begin < last:
         starts.append(begin)
     return starts
+
+
+cdef inline Py_ssize_t _begin_behind(int kind, void* data, Py_ssize_t size, Py_ssize_t stop) noexcept:
+    """Where a sentence begins behind the end of another; -1 if it begins with what closes."""
+    cdef Py_ssize_t begin = stop + 1
+    while begin < size and Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, begin)):
+        begin += 1
+    return -1 if begin < size and _is(PyUnicode_READ(kind, data, begin), CLOSING) else begin
 
 
 cdef bint _ends(
