@@ -69,14 +69,18 @@ test: install
 test-servers: install
 	$(BIN)/python -m pytest tests/servers --numprocesses=$(TEST_WORKERS) --dist=loadfile $(ARGS)
 
-# A copy in which what cleans and chunks text is compiled: in the checkout, Python would import what was compiled before an
-# edit.
-.compiled/made.stamp: $(INSTALLED) deploy/compiled.py pytest.ini \
+# What the compiled wheel installs, and the tests with the names that it has there. In the checkout itself, Python would
+# import what was compiled before an edit.
+.compiled/made.stamp: $(INSTALLED) deploy/compiled.py deploy/wheel.py pyproject.toml pytest.ini \
   $(shell find courtlistener_assets resources lua tests -type f -not -name '*.pyc')
 	rm -rf .compiled
-	mkdir .compiled
-	cp -R courtlistener_assets resources lua tests pytest.ini .compiled
-	$(BIN)/python deploy/compiled.py .compiled
+	VIRTUAL_ENV=$(CURDIR)/.venv WHEEL_COMPILED=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --out-dir .compiled
+	$(BIN)/python -m zipfile -e .compiled/*.whl .compiled
+	mkdir .compiled/tests
+	cp -R tests/*.py tests/unit .compiled/tests
+	cp pytest.ini .compiled
+	$(BIN)/python -c 'import pathlib, runpy; packaged = runpy.run_path("deploy/wheel.py")["packaged"]; \
+	  [test.write_text(packaged(test.read_text())) for test in pathlib.Path(".compiled/tests").rglob("*.py")]'
 	touch $@
 
 TESTS_OF_COMPILED := $(wildcard tests/unit/test_compiled.py tests/unit/test_text*.py tests/unit/test_tears.py \

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -38,6 +39,10 @@ TESTS = Path(__file__).parent
 
 # To make and drop a database for each test is mostly work of the file system.
 EmbeddedServer.temporary_root = in_memory()
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Files that take long, the longest first: one that began near the end would be waited for by idle workers.
 LONG_FILES = (

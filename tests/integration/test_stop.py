@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -159,6 +160,22 @@ def test_a_run_that_is_cancelled_stops_at_its_next_page_although_no_signal_reach
     assert run
     assert (run.status, SIGNAL_TAG in run.tags) == (CANCELED, False)
     assert asked(pipeline) == 1
+
+
+def test_a_storage_that_cannot_say_whether_a_run_was_cancelled_ends_no_download(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, told = pipeline.instance.get_run_by_id, list[str]()
+
+    def locked_at_first(run_id: str) -> dg.DagsterRun | None:
+        if sys._getframe(1).f_code.co_name == "_stop_if_canceled" and len(told) < 2:
+            told.append(run_id)
+            raise ConnectionError("the table of runs is locked")
+        return reads(run_id)
+
+    monkeypatch.setattr(pipeline.instance, "get_run_by_id", locked_at_first)
+    assert pipeline.run("downloads", MONTH).success
+    assert len(told) == 2
 
 
 def test_nothing_is_deferred_of_a_run_that_is_being_cancelled(

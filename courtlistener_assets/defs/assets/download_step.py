@@ -198,7 +198,12 @@ class DownloadStep(Generic[Partition]):
             raise ApiChanged("The API has changed: the first step of this run that failed says how.")
 
     def _stop_if_canceled(self) -> dg.DagsterRun | None:
-        run: dg.DagsterRun | None = self.context.instance.get_run_by_id(self.context.run.run_id)
+        """The run as Dagster knows it; None if its storage does not answer now, which the next page asks again."""
+        run: dg.DagsterRun | None = None
+        try:
+            run = self.context.instance.get_run_by_id(self.context.run.run_id)
+        except Exception as error:  # Of Dagster's storage, whatever it is; it is no reason to end a download.
+            logs.detail_log.warning("Dagster was not asked: %s", error, extra={"event": "cancel_not_read"})
         if run and run.status in _ENDING:
             raise Stopped
         return run
