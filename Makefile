@@ -77,14 +77,14 @@ test-servers: install
 	VIRTUAL_ENV=$(CURDIR)/.venv WHEEL_COMPILED=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --out-dir .compiled
 	$(BIN)/python -m zipfile -e .compiled/*.whl .compiled
 	mkdir .compiled/tests
-	cp -R tests/*.py tests/unit .compiled/tests
+	cp -R tests/*.py tests/unit tests/integration .compiled/tests
 	cp pytest.ini .compiled
 	$(BIN)/python -c 'import pathlib, runpy; packaged = runpy.run_path("deploy/wheel.py")["packaged"]; \
 	  [test.write_text(packaged(test.read_text())) for test in pathlib.Path(".compiled/tests").rglob("*.py")]'
 	touch $@
 
 TESTS_OF_COMPILED := $(wildcard tests/unit/test_compiled.py tests/unit/test_text*.py tests/unit/test_tears.py \
-  tests/unit/test_chunking.py tests/unit/test_token_*.py)
+  tests/unit/test_chunking.py tests/unit/test_token_*.py tests/integration/test_vector_processes.py)
 test-compiled: .compiled/made.stamp
 	cd .compiled && PYTHONPATH=. ../$(BIN)/python -m pytest $(TESTS_OF_COMPILED) $(ARGS)
 

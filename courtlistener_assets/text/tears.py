@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum, auto
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from courtlistener_assets.text.litter import (
     LOOK,
@@ -119,6 +119,10 @@ class Tears:
     tabs_in_prose: int = 0
     furniture_inside: int = 0
     joined: int = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To be pickled and copied where it is compiled and has no `__dict__`.
+        return Tears, (self.breaks, self.torn, self.tabs_in_prose, self.furniture_inside, self.joined)
 
     def __add__(self, other: Tears) -> Tears:
         return Tears(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

@@ -24,6 +24,7 @@ from courtlistener_assets.text import line_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
 from courtlistener_assets.text.marks import MARK, MARK_END, Footnote, visible
+from courtlistener_assets.text.tears import Tears
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
 
@@ -175,7 +176,9 @@ def test_the_search_is_that_of_the_version_of_nupunkt_that_is_installed() -> Non
     assert nupunkt.__version__ == sentence_starts._SEARCH_OF  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("made", [CleanText("a", "html", footnotes=(Footnote("1", 0, 1),)), Chunk("a", 0, 1, 1, 0)])
+@pytest.mark.parametrize(
+    "made", [CleanText("a", "html", footnotes=(Footnote("1", 0, 1),)), Chunk("a", 0, 1, 1, 0), Tears(1, 2, 3, 4, 5)]
+)
 def test_results_are_pickled_and_copied(made: object) -> None:
     """As a pool of processes does that cleans and chunks."""
     assert pickle.loads(pickle.dumps(made)) == copy.copy(made) == copy.deepcopy(made) == made
