@@ -13,8 +13,8 @@ from courtlistener_assets.text.chrome import without_chrome
 from courtlistener_assets.text.endnotes import with_footnotes
 from courtlistener_assets.text.inline_notes import with_inline_notes
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, PRE_LINE, Marks
+from courtlistener_assets.text.markup_scans import blocks_of, has_lines, one_line, tidied
 from courtlistener_assets.text.page_joins import joined_at_pages, mended_words, take_pages, take_stars
-from courtlistener_assets.text.scans import one_line
 from courtlistener_assets.text.sentence_joins import joined_sentences
 
 _JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
@@ -22,7 +22,6 @@ _CELLS = re.compile(rf"\s*{CELL}\s*")
 _BLANK_LINES = re.compile(r"\n{3,}")
 #: Between the parties of a caption.
 _VERSUS = re.compile(r"\n+(-? ?(?:vs?\.|versus|against) ?-?)(?:\n+|(?= [A-Z]))", re.IGNORECASE)
-_ANNOTATED = re.compile(r"(?<=[\w.)\]]) (?=[;,](?: |$))")
 #: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
 _WRAPPED_LINES = 6
 _RULE = re.compile(r"[-_=\u2013—]{5,}")
@@ -38,10 +37,15 @@ def text_of_blocks(stream: str, marks: Marks, *, page: bool = False) -> str:
     Of a whole web `page`, the stream has the signs of links too, and the site's own parts become marks.
     """
     stream = _JOINED.sub(" ", stream).replace(JOIN, BLOCK) if JOIN in stream else stream
-    blocks = [_block(block, marks) for block in stream.split(BLOCK) if block and not block.isspace()]
-    if LINE in stream or PRE_LINE in stream:
-        blocks = [part for block in blocks for part in (block.split("\n\n") if "\n" in block else (block,))]
-    blocks = [block for block in blocks if block]
+    blocks: list[str] = []
+    lined = has_lines(stream)
+    for block in blocks_of(stream):
+        if lined and has_lines(block):
+            blocks += [part for part in _lines(block, marks).split("\n\n") if part]
+        elif block[0] in _RULES and _RULE.fullmatch(block):
+            blocks.append(marks.mark("rule", block))
+        else:
+            blocks.append(block)
     if page:
         blocks = without_chrome(blocks, marks)
     if "[" in stream:
@@ -56,19 +60,26 @@ def text_of_blocks(stream: str, marks: Marks, *, page: bool = False) -> str:
     return mended_words(text, marks) if paged else text
 
 
-def _block(block: str, marks: Marks) -> str:
+def _lines(block: str, marks: Marks) -> str:
+    """The text of a block of lines or cells."""
     if PRE_LINE in block:
         lines = block.replace(CELL, "     ").replace(LINE, PRE_LINE).split(PRE_LINE)
         if not _are_rows(lines):
             return plain.unwrap("\n".join(lines), marks)
         block = LINE.join(_GAPS.sub(CELL, line) for line in lines)
     if LINE not in block and CELL not in block:
-        return _rule_or_text(one_line(block), marks)
+        line = tidied(one_line(block))
+        return marks.mark("rule", line) if _RULE.fullmatch(line) else line
     lines = block.split(LINE)
     if CELL not in block and _are_wrapped(lines):
         return plain.unwrap("\n".join(lines), marks)
-    tidied = [_tidy(_CELLS.sub("\t", one_line(line)).strip("\t ")) for line in lines]
-    return _VERSUS.sub(r" \1 ", _BLANK_LINES.sub("\n\n", "\n".join(tidied).strip("\n"))).strip()
+    text = "\n".join([tidied(_in_cells(one_line(line))) for line in lines]).strip("\n")
+    text = _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
+    return (_VERSUS.sub(r" \1 ", text) if "\n" in text else text).strip()
+
+
+def _in_cells(line: str) -> str:
+    return (_CELLS.sub("\t", line) if CELL in line else line).strip("\t ")
 
 
 def _are_rows(lines: list[str]) -> bool:
@@ -84,12 +95,3 @@ def _are_wrapped(lines: list[str]) -> bool:
     ended = sum(line.rstrip().endswith((",", ".", ";", ":")) for line in lines)
     many = len(lines) > _WRAPPED_LINES
     return many and long * 2 > len(lines) > ended * 2 and max(map(len, lines)) <= _PAGE_WIDTH
-
-
-def _rule_or_text(text: str, marks: Marks) -> str:
-    return marks.mark("rule", text) if text[:1] in _RULES and _RULE.fullmatch(text) else _tidy(text)
-
-
-def _tidy(line: str) -> str:
-    """Close the gap that an annotated citation leaves before a comma or semicolon."""
-    return _ANNOTATED.sub("", line) if " ," in line or (";" in line and " ;" in line) else line

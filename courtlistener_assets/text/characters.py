@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from courtlistener_assets.text.marks import CONTROLS
 from courtlistener_assets.text.mojibake import is_mojibake, repair_mojibake
-from courtlistener_assets.text.scans import has_any, unusual_characters
+from courtlistener_assets.text.scans import has_any, in_small_letters, unusual_characters
 
 _NEWLINES = "\r\x0b\u2028\u2029"
 _SPACES = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -22,8 +22,6 @@ _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f
 _REFERENCE = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?")
 #: Quotes and dashes of Windows code page 1252 that were read as Latin-1: there, these codes are controls.
 _CP1252 = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
-#: Where references are few, there are so many characters for each.
-_FEW_REFERENCES = 200
 _ESCAPED = re.compile(r"&(?:amp;)+")
 #: Everything that `repair` looks for, with the line end that belongs to it, so that a text is read only once.
 _SUSPECT = re.compile(
@@ -108,13 +106,6 @@ def repair(text: str) -> str:
     return text
 
 
-def in_small_letters(text: str) -> str:
-    """The same as `text.lower()`, several times as fast where all capitals are ASCII."""
-    if text.isascii() or (unusual := unusual_characters(text)) != unusual.lower():
-        return text.lower()
-    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
-
-
 def _instead_of(sign: str) -> str:
     if 0xD800 <= ord(sign) <= 0xDFFF:
         return "\ufffd"
@@ -125,19 +116,30 @@ def _instead_of(sign: str) -> str:
 
 def decode_entities(text: str) -> str:
     """Decode entities that are still in a text after parsing, however often they were escaped (`&amp;amp;sect;`)."""
-    if "&" not in text:
-        return text
-    return _ENTITY.sub(lambda match: _decoded(match.group()), _ESCAPED.sub("&", text))
+    return _with_decoded(_ENTITY, _ESCAPED.sub("&", text) if "&amp;" in text else text)
 
 
 def decode_references(text: str) -> str:
     """Decode the references of markup as a browser does, then what was escaped twice. Soft hyphens go."""
     if "&" not in text:
         return text
-    if text.count("&") * _FEW_REFERENCES > len(text):  # where publishers indent by spaces, most are these
-        text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")
-    text = decode_entities(_REFERENCE.sub(lambda match: _decoded(match.group()), text))
+    text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")  # where publishers indent by spaces, most are these
+    text = decode_entities(_with_decoded(_REFERENCE, text))
     return _SOFT_HYPHEN.sub("", text) if "\xad" in text else text
+
+
+def _with_decoded(reference: re.Pattern[str], text: str) -> str:
+    """The text with its references decoded: they are few, and their sign is found much faster than a pattern."""
+    at = text.find("&")
+    pieces: list[str] = []
+    end = 0
+    while at >= 0:
+        match = reference.match(text, at)
+        if match:
+            pieces += (text[end:at], _decoded(match.group()))
+            end = match.end()
+        at = text.find("&", end if match else at + 1)
+    return "".join([*pieces, text[end:]]) if pieces else text
 
 
 @lru_cache(maxsize=2_048)

@@ -13,7 +13,7 @@ import re
 from courtlistener_assets.text.marks import LINK, LINK_END, Marks, visible
 
 #: Elements that only a whole page has.
-_PAGE = re.compile(r"</?(?:html|body|nav|footer|header|form|input|script)\b", re.IGNORECASE)
+_PAGE = re.compile(r"</?(?=[bfhins])(?:html|body|nav|footer|header|form|input|script)\b", re.IGNORECASE)
 _LINKED = re.compile(f"{LINK}[^{LINK}{LINK_END}]*{LINK_END}")
 _BETWEEN = re.compile("[|\u00b7\u2022\u00bb\u203a>\n\t]+|(?<=\ufdda)[ /,-]*(?=\ufdd9)")
 _NOTICE = re.compile(
@@ -72,7 +72,7 @@ def without_chrome(blocks: list[str], marks: Marks) -> list[str]:
 
 
 def without_links(text: str) -> str:
-    return text.replace(LINK, "").replace(LINK_END, "")
+    return text.replace(LINK, "").replace(LINK_END, "") if LINK in text or LINK_END in text else text
 
 
 def _end_of_run(blocks: list[str], first: int) -> int:

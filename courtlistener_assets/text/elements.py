@@ -48,10 +48,13 @@ class Elements(ABC):
 
     def read(self) -> None:
         pieces, opened = self.pieces, self.open
-        meant = {source: self._meant(source) for source in set(pieces[1::2])}
+        meant: dict[str, Tag] = {}
         index, size = 1, len(pieces)
         while index < size:
-            tag = meant[pieces[index]]
+            source = pieces[index]
+            tag = meant.get(source)
+            if tag is None:
+                tag = meant[source] = self._meant(source)
             if not opened and tag.role in _PLAIN:
                 pieces[index] = tag.text
             elif tag.ends:

@@ -9,11 +9,13 @@ The notes stay where they stand.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
-from courtlistener_assets.text.marks import MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.scans import first_mark, marks_in
 
-NOTE_TEXT = re.compile(
+_NOTE_TEXT = re.compile(
     r"[\[(]?(?:fn\.?|n\.?|(?:foot|end)?notes?)?\s*[-#]?\s*(\d{1,3}|[a-z]|[*†‡§¶]{1,3})[\])]?[.:]?", re.IGNORECASE
 )
 _HEADING = re.compile(r"[-_*\s]*(?:foot|end)?notes?(?: to (?:the )?opinions?)?\s*[:.]?[-_*\s]*", re.IGNORECASE)
@@ -22,8 +24,7 @@ _WRITTEN = re.compile(
     r"|\(?fn\.?\s?(?:\d{1,3}|[*†‡]{1,3})\)?[.:]?|(?:foot|end)?note \d{1,3}[.:]|[*†‡]{1,3})\s*(?=\S)",
     re.IGNORECASE,
 )
-_MARK = MARK_TOKEN.pattern[0]
-_FIRST_OF_LABEL = frozenset(_MARK + "[(*†‡0123456789fFeEnN")
+_FIRST_OF_LABEL = frozenset(MARK + "[(*†‡0123456789fFeEnN")
 _END_OF_LABEL = re.compile(r"\s*([.):\]]?)\s*")
 #: Who writes next: `LIPEZ, Circuit Judge, dissenting.`
 _NEXT_OPINION = re.compile(
@@ -42,6 +43,20 @@ class _Label(NamedTuple):
     end: int
     text: str
     mark: int
+
+
+def note_number(text: str) -> str | None:
+    """The number, letter or sign of a note, if a text is nothing else than that."""
+    return _known_number(text) if len(text) <= _MAX_HEADING else _read_number(text)
+
+
+def _read_number(text: str) -> str | None:
+    match = _NOTE_TEXT.fullmatch(text)
+    return match[1] if match else None
+
+
+#: The same for short texts: they are few and alike.
+_known_number = lru_cache(maxsize=1_024)(_read_number)
 
 
 def with_footnotes(blocks: list[str], marks: Marks) -> list[str]:
@@ -92,12 +107,15 @@ def _mark_signs(blocks: list[str], labels: dict[int, _Label], seen: dict[str, in
 
 
 def _is_rule(block: str, marks: Marks) -> bool:
-    token = MARK_TOKEN.fullmatch(block) if block[0] == _MARK else None
-    return token is not None and marks.found[int(block[1:-1])][0] == "rule"
+    mark = first_mark(block) if block[0] == MARK and block.find(MARK_END) == len(block) - 1 else -1
+    return mark >= 0 and marks.found[mark][0] == "rule"
 
 
 def _is_heading(block: str) -> bool:
-    return len(block) <= _MAX_HEADING and bool(_HEADING.fullmatch(visible(block)))
+    if len(block) > _MAX_HEADING:
+        return False
+    text = visible(block).lower()
+    return "note" in text and bool(_HEADING.fullmatch(text))
 
 
 def _label(block: str, marks: Marks) -> _Label | None:
@@ -105,7 +123,7 @@ def _label(block: str, marks: Marks) -> _Label | None:
     if block[0] not in _FIRST_OF_LABEL:
         return None
     position = 0
-    while token := MARK_TOKEN.match(block, position):
+    while block[position : position + 1] == MARK and (token := MARK_TOKEN.match(block, position)):
         index = int(token.group()[1:-1])
         kind, text = marks.found[index]
         if kind in ("footnote_mark", "footnote_label"):
@@ -119,19 +137,17 @@ def _label(block: str, marks: Marks) -> _Label | None:
 
 
 def _number(text: str) -> str:
-    match = NOTE_TEXT.fullmatch(text)
-    return match[1] if match else text
+    return note_number(text) or text
 
 
 def _first_marks(blocks: list[str], labels: dict[int, _Label], marks: Marks) -> dict[str, int]:
     """By note number: the block in which its mark in the text stands first."""
     first: dict[str, int] = {}
     for index, block in enumerate(blocks):
-        if _MARK not in block:
+        if MARK not in block:
             continue
         own = labels[index].mark if index in labels else -1
-        for token in MARK_TOKEN.findall(block):
-            mark = int(token[1:-1])
+        for mark in marks_in(block):
             kind, text = marks.found[mark]
             if mark != own and kind == "footnote_mark":
                 first.setdefault(_number(text), index)

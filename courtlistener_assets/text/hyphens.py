@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from courtlistener_assets.text.characters import in_small_letters
 from courtlistener_assets.text.line_scans import Words
 from courtlistener_assets.text.marks import Marks
+from courtlistener_assets.text.scans import in_small_letters
 
 #: What may follow a word directly.
 _AFTER_WORD = ("", ",", ".", ";", ":", "\u2019s", "'s", ")", "\u201d", '"')

@@ -17,15 +17,30 @@ from courtlistener_assets.text.blocks import text_of_blocks
 from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.chrome import is_page, without_links
 from courtlistener_assets.text.elements import IN_TEXT, MARK_PIECES, Elements, Frame
-from courtlistener_assets.text.endnotes import NOTE_TEXT
-from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END, MARK_TOKEN, PRE_LINE, Kind, Marks
+from courtlistener_assets.text.endnotes import note_number
+from courtlistener_assets.text.marks import (
+    BLOCK,
+    CELL,
+    JOIN,
+    LINE,
+    LINK,
+    LINK_END,
+    MARK,
+    MARK_TOKEN,
+    PRE_LINE,
+    Kind,
+    Marks,
+)
 from courtlistener_assets.text.mojibake import repair_mojibake
 from courtlistener_assets.text.star_pages import with_star_pages
 from courtlistener_assets.text.tags import pieces_of, without_broken_tags
 
 _PAGE_TEXT = re.compile(r"(?:\*|page\s+|pg\.?\s+)?[*\[(]{0,2}[0-9ivxlc]{1,6}[\])]?", re.IGNORECASE)
 _BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}]+")
-_CONTROLS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}]+")
+_SIGNS = f"{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}"
+_CONTROLS = re.compile(f"[{_SIGNS}]+")
+#: What is between texts: the signs, and what `repair` leaves of white space.
+_EMPTY = f"{_SIGNS} \n\t\f\xa0"
 _LINES = re.compile(f"{LINE}+")
 _LABEL_REST = re.compile(r"\s*[.):\]]\s+(?=\S)")
 _BACK_LINK = re.compile(
@@ -96,7 +111,7 @@ class _Reader(Elements):
         if end - first > MARK_PIECES and role != "boilerplate":
             return
         text = without_links("".join(self.pieces[first + 1 : end]))
-        if MARK_TOKEN.search(text):
+        if MARK in text:
             return
         if role == "boilerplate" and sum(len(part) >= _PROSE_LENGTH for part in _BREAKS.split(text)) >= _PROSE_PARTS:
             return
@@ -114,7 +129,7 @@ class _Reader(Elements):
             return "boilerplate"
         if role == "paragraph_number":
             return "paragraph_number"
-        if not NOTE_TEXT.fullmatch(bare):
+        if note_number(bare) is None:
             back = role == "link" and self.roles.get("footnote") and _BACK_LINK.fullmatch(bare)
             return "boilerplate" if back else None
         if self._opens_footnote(first):
@@ -134,7 +149,7 @@ class _Reader(Elements):
         frame = next((frame for frame in self.frames[:-MARK_PIECES:-1] if frame.tag.role == "footnote"), None)
         if frame is None or first - frame.first > MARK_PIECES:
             return False
-        return not _CONTROLS.sub("", "".join(self.pieces[frame.first + 1 : first])).strip()
+        return not "".join(self.pieces[frame.first + 1 : first]).strip(_EMPTY)
 
     def _end_footnote(self, frame: Frame, end: int, *, ended: bool) -> None:
         if self.roles["footnote"] > _NESTED_NOTES:
@@ -142,7 +157,7 @@ class _Reader(Elements):
         body = "".join(self.pieces[frame.first + 1 : end])
         if not ended and len(body) > _UNCLOSED_NOTE:
             return
-        bare = _CONTROLS.sub("", body).strip()
+        bare = body.lstrip(_EMPTY)
         if not bare:
             return
         label = frame.tag.label
@@ -156,11 +171,10 @@ class _Reader(Elements):
                 self.marks.found[index] = (kind, text + dot.group().strip())
                 rest = BLOCK + rest[dot.end() :]
             body = head + own.group() + rest
-            match = NOTE_TEXT.fullmatch(text)
-            label = label or (match[1] if match else text)
+            label = label or note_number(text) or text
         self._replace(frame.first, end, "")
         between, self.note_end = "".join(self.pieces[self.note_end + 1 : frame.first]), end
-        if not own and not label and self.notes and not _CONTROLS.sub("", between).strip():
+        if not own and not label and self.notes and not between.lstrip(_EMPTY):
             self.notes[-1] = (self.notes[-1][0], self.notes[-1][1] + BLOCK + body)  # the note's next paragraph
         else:
             self.notes.append((label, body))

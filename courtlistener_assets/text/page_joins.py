@@ -11,7 +11,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
-from courtlistener_assets.text.marks import MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.scans import marks_in
 
 _LONG_LINE = 40
 #: Abbreviations that something always follows.
@@ -55,13 +56,16 @@ _UNFINISHED = re.compile(
 
 def take_stars(blocks: list[str], marks: Marks) -> None:
     """Move stars without brackets (`*411`) to marks where they count the pages, not where they are cited."""
-    found = [
-        (index, match)
-        for index, block in enumerate(blocks)
-        if "*" in block
-        for match in _STAR.finditer(block)
-        if not _CITED.search(block, max(0, match.start() - _WORD_LENGTH), match.start())
-    ]
+    found: list[tuple[int, re.Match[str]]] = []
+    for index, block in enumerate(blocks):
+        at = block.find("*")
+        while at >= 0:
+            match = _STAR.match(block, at)
+            if match and not _CITED.search(block, max(0, at - _WORD_LENGTH), at):
+                found.append((index, match))
+            at = block.find("*", match.end() if match else at + 1)
+    if not found:
+        return
     own: set[tuple[int, int]] = set()
     for stars in ("*", "**", "***"):
         series = [(index, match) for index, match in found if match[1] == stars]
@@ -79,7 +83,15 @@ def take_stars(blocks: list[str], marks: Marks) -> None:
 
 def take_pages(blocks: list[str], marks: Marks) -> None:
     """Move star pages to marks: certain ones, and those of a volume that is paged through or that heads the text."""
-    found = [(index, match) for index, block in enumerate(blocks) if "[" in block for match in _PAGE.finditer(block)]
+    found: list[tuple[int, re.Match[str]]] = []
+    for index, block in enumerate(blocks):
+        at = block.find("[")
+        while at >= 0:
+            first = block[at + 1 : at + 2]
+            match = _PAGE.match(block, at) if first == "*" or first.isdigit() else None
+            if match:
+                found.append((index, match))
+            at = block.find("[", match.end() if match else at + 1)
     if not found:
         return
     volumes: dict[tuple[str, str], list[int]] = {}
@@ -108,7 +120,7 @@ def joined_at_pages(blocks: list[str], marks: Marks) -> list[str]:
     result: list[str] = []
     held = ""
     for block in blocks:
-        tokens = _TOKENS.match(block) if block[0] in MARK_TOKEN.pattern[0] else None
+        tokens = _TOKENS.match(block) if block[0] == MARK else None
         pages = tokens.group() if tokens and _are_pages(tokens.group(), marks) else ""
         if pages and len(pages) == len(block) and result:
             held += block + " "
@@ -124,7 +136,7 @@ def joined_at_pages(blocks: list[str], marks: Marks) -> list[str]:
 
 
 def _are_pages(tokens: str, marks: Marks) -> bool:
-    return all(marks.found[int(token[1:-1])][0] == "page" for token in MARK_TOKEN.findall(tokens))
+    return all(marks.found[number][0] == "page" for number in marks_in(tokens))
 
 
 def runs_on(before: str, after: str) -> bool:
@@ -175,28 +187,43 @@ def _partings(text: str, marks: Marks) -> tuple[list[_Parting], tuple[bool, bool
     """The page numbers between two small letters, and whether page numbers have spaces before and behind them."""
     found: list[_Parting] = []
     total = before = behind = 0
-    for tokens in _RUN_OF_TOKENS.finditer(text):
-        start = tokens.start()
-        if not start or "\n" in tokens.group() or not _are_pages(tokens.group(), marks):
-            continue
-        spaced = text[start - 1].isspace()
-        total, before, behind = total + 1, before + spaced, behind + tokens.group()[-1].isspace()
-        left = _LEFT_PART.search(text, max(0, start - _WORD_LENGTH), start - spaced)
-        right = _RIGHT_PART.match(text, tokens.end()) if left else None
-        if left and right and left[1] not in _WHOLE and right.group() not in _WHOLE:
-            found.append(_Parting(left, tokens, right, spaced, tokens.group()[-1].isspace()))
+    start = text.find(MARK)
+    while start >= 0:
+        tokens = _RUN_OF_TOKENS.match(text, start)
+        end = tokens.end() if tokens else start + 1
+        run = text[start:end]
+        if tokens and start and "\n" not in run and _are_pages(run, marks):
+            spaced, spaced_behind = text[start - 1].isspace(), run[-1].isspace()
+            total, before, behind = total + 1, before + spaced, behind + spaced_behind
+            letters = text[start - 1 - spaced : start - spaced], text[end : end + 1]
+            if letters[1].islower() and (letters[0].islower() or letters[0] == "-"):
+                left = _LEFT_PART.search(text, max(0, start - _WORD_LENGTH), start - spaced)
+                right = _RIGHT_PART.match(text, end) if left else None
+                if left and right and left[1] not in _WHOLE and right.group() not in _WHOLE:
+                    found.append(_Parting(left, tokens, right, spaced, spaced_behind))
+        start = text.find(MARK, end)
     return found, (before >= max(_FEW_PAGES, 0.8 * total), behind >= max(_FEW_PAGES, 0.8 * total))
 
 
 class _Occurrences(dict[str, int]):
-    """How often words occur in a text, counted when asked: cheaper than counting all words for a few."""
+    """How often words occur in a text, once or more, counted when asked: cheaper than to count all words for a few."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def __missing__(self, word: str) -> int:
-        self[word] = len(re.findall(rf"(?<![a-z]){word}(?![a-z])", self.text)) if word in self.text else 0
-        return self[word]
+        count = 0
+        start = self.text.find(word)
+        while start >= 0 and count <= 1:
+            end = start + len(word)
+            count += not _is_letter(self.text[start - 1 : start]) and not _is_letter(self.text[end : end + 1])
+            start = self.text.find(word, end)
+        self[word] = count
+        return count
+
+
+def _is_letter(sign: str) -> bool:
+    return "a" <= sign <= "z"
 
 
 def _is_one_word(left: str, right: str, words: dict[str, int], *, cut: bool) -> bool:

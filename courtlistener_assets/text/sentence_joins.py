@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 
-from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.marks import MARK, Marks, visible
+from courtlistener_assets.text.scans import first_mark
 
 _ENDS = (".", "?", "!", ":", ";")
 _AFTER_END = "\"'”\u2019)]*0123456789 "
@@ -29,22 +30,26 @@ def joined_sentences(blocks: list[str], marks: Marks) -> list[str]:
     numbers: list[str] = []
     for block in blocks:
         text = visible(block).lstrip() if block[0] == MARK else block
-        if not text and _is_number(block, marks):
+        if text is block and not numbers:
+            result.append(block)
+            continue
+        begins = text is not block and _is_number(block, marks)
+        if begins and not text:
             numbers.append(block)
             continue
-        numbered = numbers or (text is not block and _is_number(block, marks))
-        if numbered and text[:1].islower() and result and not _ITEM.match(text) and _is_open(result[-1]):
+        if (numbers or begins) and text[:1].islower() and result and not _ITEM.match(text) and _is_open(result[-1]):
             result[-1] = " ".join([result[-1], *numbers, block])
         else:
-            result += [*numbers, block]
+            result += numbers
+            result.append(block)
         numbers = []
     return result + numbers
 
 
 def _is_number(block: str, marks: Marks) -> bool:
     """Whether a block begins with the number of a paragraph."""
-    token = MARK_TOKEN.match(block)
-    return token is not None and marks.found[int(token.group()[1:-1])][0] == "paragraph_number"
+    number = first_mark(block)
+    return number >= 0 and marks.found[number][0] == "paragraph_number"
 
 
 def _is_open(block: str) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 
 from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END
+from courtlistener_assets.text.markup_scans import split_at_tags
 
 #: The elements whose content no reader sees.
 _HIDDEN = frozenset(["head", "title", "script", "style", "template", "noscript", "iframe", "object", "svg"])
@@ -52,11 +53,6 @@ _CHROME_ELEMENTS = frozenset(["a", "aside", "div", "footer", "header", "ins", "l
 
 _ROLES = {"br": "line", "tr": "row", "td": "cell", "th": "cell", "sup": "sup", "pre": "pre", "table": "table"}
 
-# A quoted value ends where a tag can go on; otherwise its quotation mark was never closed, and text would go with it.
-_TAG = (
-    r"""</?(?:(?<=/)\s*)?[A-Za-z][^<>"'=]*+(?:(?:=\s*+(?:"[^"]*+"(?=[\s/>])|'[^']*+'(?=[\s/>])|)|["'])[^<>"'=]*+)*+>"""
-)
-_TOKEN = re.compile(rf"(<!--(?:-?>|(?s:.*?)(?:-->|\Z))|{_TAG}|<[!?][^<>]*>)")
 _NAME = re.compile(r"<(/?)\s*([^\s/>]+)")
 _ATTRIBUTE = re.compile(r"""\s(class|id|role|href|label)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _ANY_ATTRIBUTE = re.compile(_ATTRIBUTE.pattern, re.IGNORECASE)
@@ -86,7 +82,7 @@ def pieces_of(markup: str) -> list[str]:
     """Split markup: the even pieces are text, the odd ones are tags, comments and declarations."""
     if _CDATA in markup:
         markup = markup.replace(_CDATA, "").replace("]]>", "")
-    return _TOKEN.split(markup)
+    return split_at_tags(markup)
 
 
 def without_broken_tags(text: str) -> str:

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from courtlistener_assets.chunks import sentence_starts, spaced_words
 from courtlistener_assets.chunks.chunking import Chunk
 from courtlistener_assets.chunks.token_counts import _EdgeCounts, _SpacedCounts, _WordCounts
-from courtlistener_assets.text import line_scans, scans
+from courtlistener_assets.text import line_scans, markup_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
-from courtlistener_assets.text.marks import MARK, MARK_END, Footnote, visible
+from courtlistener_assets.text.marks import BLOCK, CELL, LINE, MARK, MARK_END, PRE_LINE, Footnote, Marks, visible
 from courtlistener_assets.text.tears import Tears
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
@@ -68,17 +68,83 @@ def in_python(module: ModuleType) -> Any:
     return found
 
 
-LINE_SCANS, SCANS = in_python(line_scans), in_python(scans)
+LINE_SCANS, SCANS, MARKUP_SCANS = in_python(line_scans), in_python(scans), in_python(markup_scans)
+#: What tags are made of, whole and broken.
+TAGS = [
+    *"<>/=\"'!?- \na",
+    "<",
+    "<",
+    "</",
+    "<p>",
+    "</p >",
+    "</ p",
+    "<!--",
+    "-->",
+    "<!-->",
+    "<!--->",
+    "<!D",
+    "<?x",
+    "<\xe9",
+]
+TAGS += ['<a href="', '="', "='", '="x"', '<a b="<c>">', '="x"y', "<br/>", "\xa0", "\u2019", "\u2028"]
+SEQUENCES = [f"{MARK}000012{MARK_END}", Marks().footnote("1", " "), Marks().footnote("1", "").partition(MARK_END)[2]]
+SEQUENCES += [f"{MARK}1234567{MARK_END}", *" \n\ta\u2019", "\n\n", " \n", "text"]
+
+
+def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
+    """Texts of these pieces, of one, two and four bytes a character."""
+    narrow = [piece for piece in pieces if piece.isascii()]
+    return st.one_of(*(st.lists(st.sampled_from(of)).map("".join) for of in (narrow, pieces, [*pieces, "\U0001d4c9"])))
 
 
 @given(TEXTS)
 def test_scans_of_a_text(text: str) -> None:
     assert scans.unusual_characters(text) == SCANS.unusual_characters(text)
     assert scans.gap_ends(text) == SCANS.gap_ends(text)
-    line = text.translate(dict.fromkeys(map(ord, "\r\x1c\x85\u2028")))
-    assert scans.one_line(line) == SCANS.one_line(line)
+    for name in ("in_small_letters", "without_marks", "marks_in", "first_mark"):
+        assert getattr(scans, name)(text) == getattr(SCANS, name)(text), name
     for part in (b" tion", b" ments ", b"; and"):
         assert scans.has_any(text, (part,)) == SCANS.has_any(text, (part,))
+
+
+@given(texts_of(SEQUENCES))
+@settings(max_examples=500)
+def test_control_sequences(text: str) -> None:
+    for name in ("without_marks", "marks_in", "first_mark", "settled"):
+        assert getattr(scans, name)(text) == getattr(SCANS, name)(text), name
+
+
+@given(st.one_of(st.text(), texts_of([*"aBZ\xc9\xe9\u212a\u0130\u03a3 "])))
+def test_small_letters(text: str) -> None:
+    assert scans.in_small_letters(text) == SCANS.in_small_letters(text) == text.lower()
+
+
+@given(texts_of(TAGS))
+@settings(max_examples=1_000)
+def test_tags(markup: str) -> None:
+    assert markup_scans.split_at_tags(markup) == MARKUP_SCANS.split_at_tags(markup)
+
+
+@given(
+    texts_of(
+        [
+            *SEQUENCES,
+            *"\f\xa0,;._)(]",
+            " ,",
+            " ; ",
+            BLOCK,
+            BLOCK,
+            "a long text of more than a vector",
+            LINE,
+            CELL,
+            PRE_LINE,
+        ]
+    )
+)
+@settings(max_examples=500)
+def test_scans_of_blocks(stream: str) -> None:
+    for name in ("blocks_of", "has_lines", "one_line", "tidied"):
+        assert getattr(markup_scans, name)(stream) == getattr(MARKUP_SCANS, name)(stream), name
 
 
 @given(LINES, st.randoms())
@@ -123,6 +189,8 @@ def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
         partial(line_scans.ends_of, ["a"], bool),
         partial(line_scans.small_beginnings_of, ["a"], bool),
         partial(line_scans.bordered, ["a"]),
+        partial(markup_scans.split_at_tags, "a"),
+        partial(markup_scans.blocks_of, "a"),
         partial(spaced_words.SpacedWords(len, len, len).count, "a"),
     ],
 )
