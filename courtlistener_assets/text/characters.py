@@ -8,38 +8,32 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 
 from courtlistener_assets.text.marks import CONTROLS
 from courtlistener_assets.text.mojibake import is_mojibake, repair_mojibake
-from courtlistener_assets.text.scans import has_any, in_small_letters, unusual_characters
+from courtlistener_assets.text.patterns import by_first_letter
+from courtlistener_assets.text.scans import EndsWithF, has_any, in_small_letters, unusual_characters
 
 _NEWLINES = "\r\x0b\u2028\u2029"
 _SPACES = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
+#: However often it was escaped.
+_ENTITY = re.compile(r"&(?:amp;)*((?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)")
 #: The same as HTML reads it in running text: a number or an old name needs no semicolon.
-_REFERENCE = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?")
+_REFERENCE = re.compile(r"&((?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?)")
 #: Quotes and dashes of Windows code page 1252 that were read as Latin-1: there, these codes are controls.
 _CP1252 = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
-_ESCAPED = re.compile(r"&(?:amp;)+")
-#: Everything that `repair` looks for, with the line end that belongs to it, so that a text is read only once.
+#: Where this many signs of them follow the first one in so many characters, publishers indent by spaces.
+_MANY, _LOOK = 20, 4_000
+#: Everything that `repair` looks for.
 _SUSPECT = re.compile(
     rf"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060{_SPACES}\ud800-\udfff\ufeff\ufffe\uffff{CONTROLS}]"
-    r"(?:(?<=\r)\n|(?<=\u00ad)[ \t]*(?:\r\n?|\n)[ \t]*)?"
 )
 #: So many kinds of them are replaced one by one.
 _FEW_SIGNS = 8
-_SOFT_HYPHEN = re.compile(r"\u00ad[ \t]*\n[ \t]*|\u00ad")
-
-
-def _by_first_letter(endings: Iterable[str]) -> str:
-    """A pattern for any of these, grouped by the first letter, so that few are tried where a text has none."""
-    by_letter: dict[str, set[str]] = {}
-    for ending in endings:
-        by_letter.setdefault(ending[0], set()).add(ending[1:])
-    return "|".join(f"{letter}(?:{'|'.join(sorted(rests))})" for letter, rests in sorted(by_letter.items()))
-
+#: A soft hyphen, with the line end that it explains.
+_SOFT_HYPHEN = re.compile(r"\u00ad(?:[ \t]*(?:\r\n?|\n)[ \t]*)?")
 
 # PDF extraction drops the glyphs fi, fl, ff, ffi and ffl of some fonts. These remains are no English words.
 # fmt: off
@@ -54,11 +48,7 @@ _LOST_LIGATURE = frozenset({
 })
 # fmt: on
 #: How they end, from their last f and the letter before it on: few other words do.
-_LOST_ENDS = re.compile(
-    "f(?:"
-    + _by_first_letter(re.sub(r".*?(.?f)([^f]+)$", r"\2(?<=\1\2)", word) for word in _LOST_LIGATURE)
-    + ")(?![a-z])"
-)
+_LOST_ENDS = EndsWithF({re.sub(r".*?(.?f[^f]+)$", r"\1", word) for word in _LOST_LIGATURE})
 _LAST_WORD = re.compile(r"[a-z]*$")
 #: More characters than the longest of them has.
 _LONGEST_LOST = 24
@@ -75,7 +65,7 @@ _FRAGMENTS = (
     "tions", "tive", "tively", "trict", "ture", "tution", "tutional", "victed", "viction", "vided",
 )
 # fmt: on
-_FRAGMENT = re.compile(f" (?<=[a-z] )(?:{_by_first_letter(_FRAGMENTS)})(?![a-z])")
+_FRAGMENT = re.compile(f" (?<=[a-z] )(?:{by_first_letter(_FRAGMENTS)})(?![a-z])")
 #: One of these is in every text with several of the others.
 _FREQUENT_FRAGMENTS = (b" tion", b" ments ")
 #: Fewer hits than this can be misprints, as can one in so many letters.
@@ -99,8 +89,12 @@ def repair(text: str) -> str:
         text = repair_mojibake(text)
         unusual = unusual_characters(text)
     signs = set("".join(_SUSPECT.findall(unusual)))
-    if len(signs) > _FEW_SIGNS or not signs.isdisjoint("\r\xad"):
-        return _SUSPECT.sub(lambda match: _instead_of(match.group()[0]), text)
+    if "\xad" in signs:
+        text = _SOFT_HYPHEN.sub("", text)
+    if "\r" in signs:
+        text = text.replace("\r\n", "\n")
+    if len(signs) > _FEW_SIGNS:
+        return _SUSPECT.sub(lambda match: _instead_of(match.group()), text)
     for sign in signs:  # much faster than to look at each character
         text = text.replace(sign, _instead_of(sign))
     return text
@@ -116,14 +110,16 @@ def _instead_of(sign: str) -> str:
 
 def decode_entities(text: str) -> str:
     """Decode entities that are still in a text after parsing, however often they were escaped (`&amp;amp;sect;`)."""
-    return _with_decoded(_ENTITY, _ESCAPED.sub("&", text) if "&amp;" in text else text)
+    return _with_decoded(_ENTITY, text)
 
 
 def decode_references(text: str) -> str:
     """Decode the references of markup as a browser does, then what was escaped twice. Soft hyphens go."""
     if "&" not in text:
         return text
-    text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")  # where publishers indent by spaces, most are these
+    first = text.find("&")
+    if text.count("&", first, first + _LOOK) > _MANY:
+        text = text.replace("&nbsp;", "\xa0").replace("&#160;", "\xa0")
     text = decode_entities(_with_decoded(_REFERENCE, text))
     return _SOFT_HYPHEN.sub("", text) if "\xad" in text else text
 
@@ -136,7 +132,7 @@ def _with_decoded(reference: re.Pattern[str], text: str) -> str:
     while at >= 0:
         match = reference.match(text, at)
         if match:
-            pieces += (text[end:at], _decoded(match.group()))
+            pieces += (text[end:at], _decoded("&" + match[1]))
             end = match.end()
         at = text.find("&", end if match else at + 1)
     return "".join([*pieces, text[end:]]) if pieces else text
@@ -153,14 +149,15 @@ def lost_hyphens(text: str) -> bool:
     """Whether words that the page's lines had cut are still cut ("con cern"): the PDF's text has no hyphens there."""
     if not has_any(text, _FREQUENT_FRAGMENTS):
         return False
-    return len(_FRAGMENT.findall(text)) >= max(_FRAGMENT_HITS, len(text) // _LETTERS_A_FRAGMENT)
+    needed = max(_FRAGMENT_HITS, len(text) // _LETTERS_A_FRAGMENT)
+    return next(islice(_FRAGMENT.finditer(text), needed - 1, None), None) is not None
 
 
 def lost_ligatures(text: str) -> bool:
     """Whether the text has lost letters to a font's ligatures ("the ffth offcer"). They are not guessed back."""
-    if len(_LOST_ENDS.findall(text)) < _LIGATURE_HITS:
+    if len(_LOST_ENDS.places(text)) < _LIGATURE_HITS:
         return False
     text = in_small_letters(text)
-    ends = (text[max(0, match.end() - _LONGEST_LOST) : match.end()] for match in _LOST_ENDS.finditer(text))
+    ends = [text[max(0, place - _LONGEST_LOST) : place] for place in _LOST_ENDS.places(text)]
     words = (last.group() for end in ends if (last := _LAST_WORD.search(end)))
     return sum(map(_LOST_LIGATURE.__contains__, words)) >= _LIGATURE_HITS

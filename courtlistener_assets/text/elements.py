@@ -9,12 +9,10 @@ There is no tree. Only elements that become something other than the text betwee
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from courtlistener_assets.text.marks import BLOCK
 from courtlistener_assets.text.tags import TAG_SIZE, Tag, known_tag, read_tag
 
-_PLAIN = frozenset(["inline", "block", "line"])
 #: The roles of what can be a mark within a sentence.
 IN_TEXT = frozenset(["page", "note", "link", "sup", "paragraph_number"])
 #: An element with more pieces is no mark within a sentence.
@@ -22,13 +20,13 @@ MARK_PIECES = 40
 _SEARCH_DEPTH = 50
 
 
-@dataclass(slots=True)
 class Frame:
     """An open element: its tag, the piece that is its start tag, how many rows had begun before it."""
 
-    tag: Tag
-    first: int
-    rows: int
+    def __init__(self, tag: Tag, first: int, rows: int) -> None:
+        self.tag = tag
+        self.first = first
+        self.rows = rows
 
 
 class Elements(ABC):
@@ -55,7 +53,7 @@ class Elements(ABC):
             tag = meant.get(source)
             if tag is None:
                 tag = meant[source] = self._meant(source)
-            if not opened and tag.role in _PLAIN:
+            if tag.plain and not opened:
                 pieces[index] = tag.text
             elif tag.ends:
                 self._end(tag, index)
@@ -80,7 +78,7 @@ class Elements(ABC):
             self.rows += 1
         if tag.role == "boilerplate" and self._last_end(tag.name) < index:
             return  # never closed: it would take the opinion with it
-        if not tag.single and (tag.role not in _PLAIN or tag.name in self.open):
+        if not tag.single and (not tag.plain or tag.name in self.open):
             self.frames.append(Frame(tag, index, self.rows))
             self.open[tag.name] = self.open.get(tag.name, 0) + 1
             self.roles[tag.role] = self.roles.get(tag.role, 0) + 1
@@ -154,7 +152,7 @@ class Elements(ABC):
         self.open[name] -= 1
         if not self.open[name]:
             del self.open[name]
-        if role not in _PLAIN and not self.roles.get("boilerplate"):
+        if not frame.tag.plain and not self.roles.get("boilerplate"):
             self.closed(frame, end, ended=ended)
 
     @abstractmethod

@@ -136,6 +136,8 @@ def settle(stream: str, marks: Marks) -> Settled:
     A mark stands behind the separator, where the next page or paragraph begins; the mark of a footnote stands before
     it, in the sentence that it belongs to.
     """
+    text: str
+    sequences: list[tuple[str, int, int, int, bool]]
     text, sequences = settled(stream)
     found: list[Mark] = []
     notes: list[Footnote] = []

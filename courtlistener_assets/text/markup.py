@@ -115,7 +115,8 @@ class _Reader(Elements):
             return
         if role == "boilerplate" and sum(len(part) >= _PROSE_LENGTH for part in _BREAKS.split(text)) >= _PROSE_PARTS:
             return
-        bare = " ".join(_BREAKS.sub(" ", decode_references(text)).split())
+        shown = decode_references(text)
+        bare = " ".join((shown if shown.isascii() else _BREAKS.sub(" ", shown)).split())
         kind = self._kind(role, bare, first) if bare else None
         if kind:
             around = BLOCK if BLOCK in text else " "

@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False
 """The compiled form of `markup_scans.py`, which says what each function does."""
 
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.unicode cimport PyUnicode_Substring
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -34,6 +35,8 @@ cdef enum:
     LINE = 0xFDD1
     CELL = 0xFDD2
     PRE_LINE = 0xFDD8
+cdef enum:
+    KNOWN = 64
 cdef str _LINE = chr(LINE), _CELL = chr(CELL), _PRE_LINE = chr(PRE_LINE)
 
 
@@ -107,8 +110,15 @@ cdef Py_ssize_t _end_of_tag(const Units* units, Py_ssize_t at, Py_ssize_t size) 
 
 
 cdef list _pieces(str markup, const Units* units, Py_ssize_t size):
-    cdef Py_ssize_t text = 0, at = 0, end
+    cdef Py_ssize_t text = 0, at = 0, end, length
     cdef list pieces = []
+    # Tags are few and alike: those that were made last, by their length and last letter, where they stand in the markup
+    # and among the pieces.
+    cdef Py_ssize_t firsts[KNOWN]
+    cdef Py_ssize_t lengths[KNOWN]
+    cdef Py_ssize_t places[KNOWN]
+    cdef int known
+    memset(lengths, 0, sizeof(lengths))
     take_turns()
     while True:
         at = _next(units, at, size, <Units>c"<")
@@ -120,7 +130,13 @@ cdef list _pieces(str markup, const Units* units, Py_ssize_t size):
             at += 1
             continue
         pieces.append(PyUnicode_Substring(markup, text, at))
-        pieces.append(PyUnicode_Substring(markup, at, end))
+        length = end - at
+        known = (length * 8 + units[end - 2]) % KNOWN
+        if lengths[known] == length and not memcmp(units + firsts[known], units + at, length * sizeof(Units)):
+            pieces.append(<object>PyList_GET_ITEM(pieces, places[known]))
+        else:
+            firsts[known], lengths[known], places[known] = at, length, PyList_GET_SIZE(pieces)
+            pieces.append(PyUnicode_Substring(markup, at, end))
         text = at = end
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import pairwise
+from string import ascii_lowercase
 from typing import NamedTuple
 
 from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
@@ -26,8 +27,6 @@ _STAR = re.compile(r"(?<![^\s*\[(])(\*{1,3})(\d{1,5})(?![\d*\-\u2013,.;)\]])")
 #: Before the star of a page that is cited.
 _CITED = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) \Z", re.IGNORECASE)
 _TOKENS = re.compile(rf"(?:\s*{MARK_TOKEN.pattern})+\s*")
-#: The parts of a word around a page number. The first may have the hyphen of the printed line.
-_LEFT_PART = re.compile(r"(?<![A-Za-z])([a-z]+)(-?)\Z")
 _RUN_OF_TOKENS = re.compile(rf"{MARK_TOKEN.pattern}(?:\s*{MARK_TOKEN.pattern})*\s*")
 #: Words that are no part of a longer one.
 # fmt: off
@@ -153,11 +152,17 @@ def runs_on(before: str, after: str) -> bool:
 
 
 class _Parting(NamedTuple):
-    """Page numbers between two parts of what may be one word, and whether the text has a space before and behind."""
+    """Page numbers between two parts of what may be one word, and whether the text has a space before and behind.
 
-    left: re.Match[str]
-    tokens: re.Match[str]
-    right: re.Match[str]
+    The left part ends, without its hyphen, at `end`; the right one begins at `begin`.
+    """
+
+    left: str
+    hyphen: str
+    right: str
+    end: int
+    tokens: str
+    begin: int
     before: bool
     behind: bool
 
@@ -171,15 +176,14 @@ def mended_words(text: str, marks: Marks) -> str:
     pieces: list[str] = []
     position = 0
     for parting in found:
-        left, tokens = parting.left, parting.tokens
         # Where a publisher puts spaces around page numbers, one that touches a letter is inside a word.
         touches = (spaced[0] and not parting.before) or (spaced[1] and not parting.behind)
-        one = _is_one_word(left[1], parting.right.group(), words, cut=bool(left[2]))
-        if left.start() < position or not (one or (touches and not left[2])):
+        one = _is_one_word(parting.left, parting.right, words, cut=bool(parting.hyphen))
+        if parting.end - len(parting.left) < position or not (one or (touches and not parting.hyphen)):
             continue
-        hyphen = marks.mark("hyphen", left[2]) if left[2] else ""
-        pieces += (text[position : left.end(1)], hyphen, tokens.group().strip())
-        position = tokens.end()
+        hyphen = marks.mark("hyphen", parting.hyphen) if parting.hyphen else ""
+        pieces += (text[position : parting.end], hyphen, parting.tokens.strip())
+        position = parting.begin
     return "".join([*pieces, text[position:]]) if pieces else text
 
 
@@ -195,12 +199,12 @@ def _partings(text: str, marks: Marks) -> tuple[list[_Parting], tuple[bool, bool
         if tokens and start and "\n" not in run and _are_pages(run, marks):
             spaced, spaced_behind = text[start - 1].isspace(), run[-1].isspace()
             total, before, behind = total + 1, before + spaced, behind + spaced_behind
-            letters = text[start - 1 - spaced : start - spaced], text[end : end + 1]
-            if letters[1].islower() and (letters[0].islower() or letters[0] == "-"):
-                left = _LEFT_PART.search(text, max(0, start - _WORD_LENGTH), start - spaced)
-                right = _RIGHT_PART.match(text, end) if left else None
-                if left and right and left[1] not in _WHOLE and right.group() not in _WHOLE:
-                    found.append(_Parting(left, tokens, right, spaced, spaced_behind))
+            right = _RIGHT_PART.match(text, end) if _is_letter(text[end : end + 1]) else None
+            hyphen = "-" if text[start - spaced - 1 : start - spaced] == "-" else ""
+            last = start - spaced - len(hyphen)
+            left = _last_word(text, max(0, start - _WORD_LENGTH), last) if right else ""
+            if right and left and left not in _WHOLE and right.group() not in _WHOLE:
+                found.append(_Parting(left, hyphen, right.group(), last, run, end, spaced, spaced_behind))
         start = text.find(MARK, end)
     return found, (before >= max(_FEW_PAGES, 0.8 * total), behind >= max(_FEW_PAGES, 0.8 * total))
 
@@ -220,6 +224,14 @@ class _Occurrences(dict[str, int]):
             start = self.text.find(word, end)
         self[word] = count
         return count
+
+
+def _last_word(text: str, first: int, end: int) -> str:
+    """The small letters before a place in a text, back to another one; "" if more letters stand before them."""
+    part = text[first:end]
+    word = part[len(part.rstrip(ascii_lowercase)) :]
+    before = text[end - len(word) - 1 : end - len(word)]
+    return "" if before.isascii() and before.isalpha() else word
 
 
 def _is_letter(sign: str) -> bool:

@@ -26,7 +26,8 @@ static int take_turns(void) {
         for (; at + lanes <= size; at += lanes) {                                                                      \
             vector_t block;                                                                                            \
             memcpy(&block, units + at, 16);                                                                            \
-            if (any_bit((words_t)(((vector_t)(block - 0x20) >= 0x5F) & (block != 10) & (block != 9) & (block != 12)))) \
+            if (any_bit((words_t)((vector_t)(block - 0x20) >= 0x5F)) && /* line ends are few */                        \
+                any_bit((words_t)(((vector_t)(block - 0x20) >= 0x5F) & (block != 10) & (block != 9) & (block != 12)))) \
                 break;                                                                                                 \
         }                                                                                                              \
         while (at < size && !is_unusual_##name(units[at])) at++;                                                       \

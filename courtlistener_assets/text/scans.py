@@ -7,7 +7,9 @@ this one says what they do. Does not belong here: what is made of what they find
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from courtlistener_assets.text.patterns import by_first_letter
 
 #: What control sequences are made of (`marks.py`).
 _MARK, _MARK_END, _NOTE, _NOTE_END = "\ufdd3", "\ufdd4", "\ufdd5", "\ufdd6"
@@ -33,6 +35,18 @@ def unusual_characters(text: str) -> str:
 def has_any(text: str, parts: Sequence[bytes]) -> bool:
     """Whether a text has any of these, each of which has five ASCII characters or more."""
     return any(part.decode() in text for part in parts)
+
+
+class EndsWithF:
+    """Finds certain ends of words in small letters: an f with or without a letter before it, and letters but no f."""
+
+    def __init__(self, ends: Iterable[str]) -> None:
+        rests = [f"{end.rpartition('f')[2]}(?<={end})" for end in ends]
+        self._pattern = re.compile(f"f(?:{by_first_letter(rests)})(?![a-z])")
+
+    def places(self, text: str) -> list[int]:
+        """Where words of a text end so, in their order."""
+        return [match.end() for match in self._pattern.finditer(text)]
 
 
 def gap_ends(text: str) -> list[int]:

@@ -20,6 +20,7 @@ cdef extern from "courtlistener_assets/text/scans.h":
     bint has_part_1(const uint8_t* units, Py_ssize_t size, const char* part, Py_ssize_t length) nogil
     bint has_part_2(const uint16_t* units, Py_ssize_t size, const char* part, Py_ssize_t length) nogil
     bint has_part_4(const uint32_t* units, Py_ssize_t size, const char* part, Py_ssize_t length) nogil
+    Py_ssize_t next_of_1(const uint8_t* units, Py_ssize_t at, Py_ssize_t size, uint8_t wanted) nogil
     Py_ssize_t next_of_2(const uint16_t* units, Py_ssize_t at, Py_ssize_t size, uint16_t wanted) nogil
     Py_ssize_t next_of_4(const uint32_t* units, Py_ssize_t at, Py_ssize_t size, uint32_t wanted) nogil
     uint8_t in_small_1(const uint8_t* units, uint8_t* to, Py_ssize_t size) nogil
@@ -164,13 +165,80 @@ def in_small_letters(str text not None):
     return _in_small(text, <const uint32_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
 
 
-# --- control sequences ---
-
-cdef inline Py_ssize_t _next(const Wide* units, Py_ssize_t at, Py_ssize_t size, Wide wanted) noexcept:
-    if Wide is uint16_t:
+cdef inline Py_ssize_t _next(const Units* units, Py_ssize_t at, Py_ssize_t size, Units wanted) noexcept:
+    if Units is uint8_t:
+        return next_of_1(units, at, size, wanted)
+    elif Units is uint16_t:
         return next_of_2(units, at, size, wanted)
     else:
         return next_of_4(units, at, size, wanted)
+
+
+cdef inline int _letter(const Units* units, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Which small letter stands at a place, from 1 on; 0 if none."""
+    return units[at] - 0x60 if at < size and 0x61 <= units[at] <= 0x7A else 0
+
+
+cdef class EndsWithF:
+    #: In the order of the two letters behind the last f.
+    cdef list ends
+    #: By these letters: the first of the ends, and how many there are.
+    cdef int first[27][27]
+    cdef int count[27][27]
+
+    def __init__(self, ends):
+        cdef bytes end
+        cdef int place = 0, one, two
+        self.ends = sorted((end.encode() for end in ends), key=lambda end: end.rpartition(b"f")[2])
+        for one in range(27):
+            for two in range(27):
+                self.count[one][two] = 0
+        for end in self.ends:
+            rest = end.rpartition(b"f")[2]
+            one, two = rest[0] - 0x60, rest[1] - 0x60 if len(rest) > 1 else 0
+            if not self.count[one][two]:
+                self.first[one][two] = place
+            self.count[one][two] += 1
+            place += 1
+
+    cdef list _places(self, const Units* units, Py_ssize_t size):
+        cdef Py_ssize_t at = -1, start, place
+        cdef int one, two, index
+        cdef bytes end
+        cdef list places = []
+        while True:
+            at = _next(units, at + 1, size, <Units>c"f")
+            if at == size:
+                return places
+            one, two = _letter(units, at + 1, size), _letter(units, at + 2, size)
+            if not one:
+                continue
+            for index in range(self.count[one][two]):
+                end = self.ends[self.first[one][two] + index]
+                start = at - end.rfind(b"f")
+                place = start + len(end)
+                if start >= 0 and place <= size and _is(units + start, end, len(end)) and not _letter(units, place, size):
+                    places.append(place)
+                    break
+
+    def places(self, str text not None):
+        cdef int kind = PyUnicode_KIND(text)
+        if kind == 1:
+            return self._places(<const uint8_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+        if kind == 2:
+            return self._places(<const uint16_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+        return self._places(<const uint32_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+
+
+cdef inline bint _is(const Units* units, const char* part, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t at
+    for at in range(size):
+        if units[at] != <unsigned char>part[at]:
+            return False
+    return True
+
+
+# --- control sequences ---
 
 
 cdef Py_ssize_t _number(const Wide* units, Py_ssize_t* at, Py_ssize_t size) noexcept:

@@ -51,6 +51,7 @@ _CHROME_CLASSES = frozenset({
 _CHROME_ROLES = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar", "complementary"])
 _CHROME_ELEMENTS = frozenset(["a", "aside", "div", "footer", "header", "ins", "li", "ol", "p", "section", "span", "ul"])
 
+_PLAIN = frozenset(["inline", "block", "line"])
 _ROLES = {"br": "line", "tr": "row", "td": "cell", "th": "cell", "sup": "sup", "pre": "pre", "table": "table"}
 
 _NAME = re.compile(r"<(/?)\s*([^\s/>]+)")
@@ -76,6 +77,8 @@ class Tag:
     ends: bool = False
     single: bool = False
     label: str = ""
+    #: Whether an element becomes nothing but its text, wherever it ends.
+    plain: bool = True
 
 
 def pieces_of(markup: str) -> list[str]:
@@ -142,7 +145,8 @@ def _start_tag(
     elif links and name == "a" and role == "inline" and href:
         text = LINK
     numbered = _NOTE_ID.fullmatch(own_id) if role == "footnote" else None
-    return Tag(name, role, text, single=single, label=label or (numbered[1] if numbered else ""))
+    label = label or (numbered[1] if numbered else "")
+    return Tag(name, role, text, single=single, label=label, plain=role in _PLAIN)
 
 
 def _role(name: str, classes: frozenset[str], says: str, own_id: str, href: str) -> str:

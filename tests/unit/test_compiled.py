@@ -119,6 +119,14 @@ def test_small_letters(text: str) -> None:
     assert scans.in_small_letters(text) == SCANS.in_small_letters(text) == text.lower()
 
 
+@given(texts_of([*"fecindrtsxyamo A\u2019", "ffice", "ofcer", "fnd", "left", "efts ", "ffth", "frst "]), st.data())
+@settings(max_examples=500)
+def test_ends_of_words_with_f(text: str, data: st.DataObject) -> None:
+    ends = ["efnition", "fnd", "fnds", "eft", "efts", "ffth", "frst", "ffce", "ofce", "ofcer", "ifed", "fxed", "fx"]
+    ends = data.draw(st.lists(st.sampled_from(ends), unique=True, min_size=1))
+    assert scans.EndsWithF(ends).places(text) == SCANS.EndsWithF(ends).places(text)
+
+
 @given(texts_of(TAGS))
 @settings(max_examples=1_000)
 def test_tags(markup: str) -> None:
