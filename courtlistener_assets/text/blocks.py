@@ -22,6 +22,7 @@ _CELLS = re.compile(rf"\s*{CELL}\s*")
 _BLANK_LINES = re.compile(r"\n{3,}")
 #: Between the parties of a caption.
 _VERSUS = re.compile(r"\n+(-? ?(?:vs?\.|versus|against) ?-?)(?:\n+|(?= [A-Z]))", re.IGNORECASE)
+_FIRST_OF_VERSUS = frozenset("-vVaA")
 #: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
 _WRAPPED_LINES = 6
 _RULE = re.compile(r"[-_=\u2013—]{5,}")
@@ -73,9 +74,13 @@ def _lines(block: str, marks: Marks) -> str:
     lines = block.split(LINE)
     if CELL not in block and _are_wrapped(lines):
         return plain.unwrap("\n".join(lines), marks)
-    text = "\n".join([tidied(_in_cells(one_line(line))) for line in lines]).strip("\n")
-    text = _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
-    return (_VERSUS.sub(r" \1 ", text) if "\n" in text else text).strip()
+    lines = [tidied(_in_cells(one_line(line))) for line in lines]
+    text = "\n".join(lines).strip("\n")
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    if any(line[:1] in _FIRST_OF_VERSUS for line in lines):
+        text = _VERSUS.sub(r" \1 ", text)
+    return text.strip()
 
 
 def _in_cells(line: str) -> str:

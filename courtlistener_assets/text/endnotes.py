@@ -25,6 +25,8 @@ _WRITTEN = re.compile(
     re.IGNORECASE,
 )
 _FIRST_OF_LABEL = frozenset(MARK + "[(*†‡0123456789fFeEnN")
+#: Of `fn. 1`, `Footnote 1.`, `Endnote 1.`, `Note 1.`
+_BEGINNINGS = ("fn", "fo", "en", "no")
 _END_OF_LABEL = re.compile(r"\s*([.):\]]?)\s*")
 #: Who writes next: `LIPEZ, Circuit Judge, dissenting.`
 _NEXT_OPINION = re.compile(
@@ -132,6 +134,9 @@ def _label(block: str, marks: Marks) -> _Label | None:
         position = token.end()
         while block[position : position + 1] == " ":
             position += 1
+    sign = block[position : position + 1]
+    if sign.isalnum() and not sign.isdigit() and block[position : position + 2].lower() not in _BEGINNINGS:
+        return None
     written = _WRITTEN.match(block, position)
     return _Label(position, written.end(), written[1], -1) if written else None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from courtlistener_assets.text.scans import settled, without_marks
 
@@ -39,10 +39,17 @@ Doubt = Literal[
 ]
 
 # Unicode noncharacters: never valid in a text that is exchanged, so `repair` removes them from every input.
-BLOCK, LINE, CELL = "\ufdd0", "\ufdd1", "\ufdd2"
-MARK, MARK_END, _NOTE, _NOTE_END = "\ufdd3", "\ufdd4", "\ufdd5", "\ufdd6"
-JOIN = "\ufdd7"
-PRE_LINE, LINK, LINK_END = "\ufdd8", "\ufdd9", "\ufdda"
+BLOCK: Final = "\ufdd0"
+LINE: Final = "\ufdd1"
+CELL: Final = "\ufdd2"
+MARK: Final = "\ufdd3"
+MARK_END: Final = "\ufdd4"
+_NOTE: Final = "\ufdd5"
+_NOTE_END: Final = "\ufdd6"
+JOIN: Final = "\ufdd7"
+PRE_LINE: Final = "\ufdd8"
+LINK: Final = "\ufdd9"
+LINK_END: Final = "\ufdda"
 CONTROLS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
 
 MARK_TOKEN = re.compile(rf"{MARK}\d+{MARK_END}")
@@ -116,8 +123,6 @@ def visible(line: str) -> str:
 
 def all_visible(lines: list[str]) -> list[str]:
     """The lines without the control sequences of marks."""
-    if MARK not in "".join(lines):
-        return lines
     return [without_marks(line) if MARK in line else line for line in lines]
 
 

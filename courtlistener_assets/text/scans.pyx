@@ -180,8 +180,8 @@ cdef inline int _letter(const Units* units, Py_ssize_t at, Py_ssize_t size) noex
 
 
 cdef class EndsWithF:
-    #: In the order of the two letters behind the last f.
-    cdef list ends
+    #: In the order of the letters behind the last f, and the place of that.
+    cdef list ends, places_of_f
     #: By these letters: the first of the ends, and how many there are.
     cdef int first[27][27]
     cdef int count[27][27]
@@ -190,6 +190,7 @@ cdef class EndsWithF:
         cdef bytes end
         cdef int place = 0, one, two
         self.ends = sorted((end.encode() for end in ends), key=lambda end: end.rpartition(b"f")[2])
+        self.places_of_f = [end.rfind(b"f") for end in self.ends]
         for one in range(27):
             for two in range(27):
                 self.count[one][two] = 0
@@ -215,7 +216,7 @@ cdef class EndsWithF:
                 continue
             for index in range(self.count[one][two]):
                 end = self.ends[self.first[one][two] + index]
-                start = at - end.rfind(b"f")
+                start = at - <Py_ssize_t>self.places_of_f[self.first[one][two] + index]
                 place = start + len(end)
                 if start >= 0 and place <= size and _is(units + start, end, len(end)) and not _letter(units, place, size):
                     places.append(place)
