@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 
 from courtlistener_assets.text.marks import LINK, LINK_END, Marks, visible
-from courtlistener_assets.text.scans import in_small_letters
 
 #: Elements that only a whole page has.
-_PAGE = re.compile(r"</?(?:html|body|nav|footer|header|form|input|script)\b")
+_PAGE = re.compile(r"</?(?=[bfhins])(?:html|body|nav|footer|header|form|input|script)\b", re.IGNORECASE)
 _LINKED = re.compile(f"{LINK}[^{LINK}{LINK_END}]*{LINK_END}")
 _BETWEEN = re.compile("[|\u00b7\u2022\u00bb\u203a>\n\t]+|(?<=\ufdda)[ /,-]*(?=\ufdd9)")
 _NOTICE = re.compile(
@@ -53,7 +52,7 @@ _PARTY = re.compile(r"\bv(?:s)?\.? |\b(?:In re|Matter of|Ex parte)\b|\d{4}")
 
 def is_page(markup: str) -> bool:
     """Whether markup is a whole page, rather than an opinion that a publisher has taken out of one."""
-    return any(_PAGE.search(in_small_letters(edge)) for edge in (markup[:_EDGE], markup[-_EDGE:]))
+    return bool(_PAGE.search(markup[:_EDGE]) or _PAGE.search(markup[-_EDGE:]))
 
 
 def without_chrome(blocks: list[str], marks: Marks) -> list[str]:

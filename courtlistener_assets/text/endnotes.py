@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, Marks, visible
-from courtlistener_assets.text.scans import first_mark, marks_in
+from courtlistener_assets.text.scans import mark_at, marks_in
 
 _NOTE_TEXT = re.compile(
     r"[\[(]?(?:fn\.?|n\.?|(?:foot|end)?notes?)?\s*[-#]?\s*(\d{1,3}|[a-z]|[*†‡§¶]{1,3})[\])]?[.:]?", re.IGNORECASE
@@ -38,13 +37,14 @@ _MAX_PARTS = 8
 _STEP = 3
 
 
-class _Label(NamedTuple):
+class _Label:
     """The number at the beginning of a block: where it stands, its text, the index of its mark or -1."""
 
-    start: int
-    end: int
-    text: str
-    mark: int
+    def __init__(self, start: int, end: int, text: str, mark: int) -> None:
+        self.start = start
+        self.end = end
+        self.text = text
+        self.mark = mark
 
 
 def note_number(text: str) -> str | None:
@@ -109,7 +109,7 @@ def _mark_signs(blocks: list[str], labels: dict[int, _Label], seen: dict[str, in
 
 
 def _is_rule(block: str, marks: Marks) -> bool:
-    mark = first_mark(block) if block[0] == MARK and block.find(MARK_END) == len(block) - 1 else -1
+    mark = mark_at(block, 0) if block[0] == MARK and block.find(MARK_END) == len(block) - 1 else -1
     return mark >= 0 and marks.found[mark][0] == "rule"
 
 
@@ -125,13 +125,13 @@ def _label(block: str, marks: Marks) -> _Label | None:
     if block[0] not in _FIRST_OF_LABEL:
         return None
     position = 0
-    while block[position : position + 1] == MARK and (token := MARK_TOKEN.match(block, position)):
-        index = int(token.group()[1:-1])
-        kind, text = marks.found[index]
+    while (mark := mark_at(block, position)) >= 0:
+        kind, text = marks.found[mark]
+        behind = block.find(MARK_END, position) + 1
         if kind in ("footnote_mark", "footnote_label"):
-            end = _END_OF_LABEL.match(block, token.end())
-            return _Label(position, token.end() if not end else end.end(), text, index)
-        position = token.end()
+            end = _END_OF_LABEL.match(block, behind)
+            return _Label(position, end.end() if end else behind, text, mark)
+        position = behind
         while block[position : position + 1] == " ":
             position += 1
     sign = block[position : position + 1]

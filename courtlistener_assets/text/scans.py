@@ -73,9 +73,12 @@ def marks_in(text: str) -> list[int]:
     return [int(number) for number in _TOKEN.findall(text)]
 
 
-def first_mark(text: str) -> int:
-    """The number of the mark whose control sequence a text begins with, -1 if it begins with none."""
-    number = text[1 : text.find(_MARK_END, 0, _TOKEN_SIZE)] if text[:1] == _MARK else ""
+def mark_at(text: str, place: int) -> int:
+    """The number of the mark whose control sequence stands at a place in a text, -1 if none does."""
+    if text[place : place + 1] != _MARK:
+        return -1
+    end = text.find(_MARK_END, place, place + _TOKEN_SIZE)
+    number = text[place + 1 : end] if end > 0 else ""
     return int(number) if number.isdigit() else -1
 
 

@@ -321,9 +321,9 @@ def marks_in(str text not None):
     return _marks_in(<const uint32_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
 
 
-def first_mark(str text not None):
+def mark_at(str text not None, Py_ssize_t place):
     cdef int kind = PyUnicode_KIND(text)
-    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t at = place
     if kind == 1:
         return -1
     if kind == 2:

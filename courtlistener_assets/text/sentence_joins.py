@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from courtlistener_assets.text.marks import MARK, Marks, visible
-from courtlistener_assets.text.scans import first_mark
+from courtlistener_assets.text.scans import mark_at
 
 _ENDS = (".", "?", "!", ":", ";")
 _AFTER_END = "\"'”\u2019)]*0123456789 "
@@ -48,7 +48,7 @@ def joined_sentences(blocks: list[str], marks: Marks) -> list[str]:
 
 def _is_number(block: str, marks: Marks) -> bool:
     """Whether a block begins with the number of a paragraph."""
-    number = first_mark(block)
+    number = mark_at(block, 0)
     return number >= 0 and marks.found[number][0] == "paragraph_number"
 
 

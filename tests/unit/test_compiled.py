@@ -88,7 +88,7 @@ TAGS = [
 ]
 TAGS += ['<a href="', '="', "='", '="x"', '<a b="<c>">', '="x"y', "<br/>", "\xa0", "\u2019", "\u2028"]
 SEQUENCES = [f"{MARK}000012{MARK_END}", Marks().footnote("1", " "), Marks().footnote("1", "").partition(MARK_END)[2]]
-SEQUENCES += [f"{MARK}1234567{MARK_END}", *" \n\ta\u2019", "\n\n", " \n", "text"]
+SEQUENCES += [f"{MARK}1234567{MARK_END}", f"{MARK}12", MARK, *" \n\ta\u2019", "\n\n", " \n", "text"]
 
 
 def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
@@ -101,7 +101,7 @@ def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
 def test_scans_of_a_text(text: str) -> None:
     assert scans.unusual_characters(text) == SCANS.unusual_characters(text)
     assert scans.gap_ends(text) == SCANS.gap_ends(text)
-    for name in ("in_small_letters", "without_marks", "marks_in", "first_mark"):
+    for name in ("in_small_letters", "without_marks", "marks_in"):
         assert getattr(scans, name)(text) == getattr(SCANS, name)(text), name
     for part in (b" tion", b" ments ", b"; and"):
         assert scans.has_any(text, (part,)) == SCANS.has_any(text, (part,))
@@ -110,8 +110,10 @@ def test_scans_of_a_text(text: str) -> None:
 @given(texts_of(SEQUENCES))
 @settings(max_examples=500)
 def test_control_sequences(text: str) -> None:
-    for name in ("without_marks", "marks_in", "first_mark", "settled"):
+    for name in ("without_marks", "marks_in", "settled"):
         assert getattr(scans, name)(text) == getattr(SCANS, name)(text), name
+    for place in range(len(text) + 1):
+        assert scans.mark_at(text, place) == SCANS.mark_at(text, place)
 
 
 @given(st.one_of(st.text(), texts_of([*"aBZ\xc9\xe9\u212a\u0130\u03a3 "])))
