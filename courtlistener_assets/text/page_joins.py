@@ -12,8 +12,8 @@ from itertools import pairwise
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from courtlistener_assets.text.marks import MARK, MARK_TOKEN, Marks, visible
-from courtlistener_assets.text.scans import marks_in
+from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, Marks, visible
+from courtlistener_assets.text.scans import mark_at, marks_in
 
 _LONG_LINE = 40
 #: Abbreviations that something always follows.
@@ -27,7 +27,6 @@ _STAR = re.compile(r"(?<![^\s*\[(])(\*{1,3})(\d{1,5})(?![\d*\-\u2013,.;)\]])")
 #: Before the star of a page that is cited.
 _CITED = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) \Z", re.IGNORECASE)
 _TOKENS = re.compile(rf"(?:\s*{MARK_TOKEN.pattern})+\s*")
-_RUN_OF_TOKENS = re.compile(rf"{MARK_TOKEN.pattern}(?:\s*{MARK_TOKEN.pattern})*\s*")
 #: Words that are no part of a longer one.
 # fmt: off
 _WHOLE = frozenset({
@@ -193,10 +192,14 @@ def _partings(text: str, marks: Marks) -> tuple[list[_Parting], tuple[bool, bool
     total = before = behind = 0
     start = text.find(MARK)
     while start >= 0:
-        tokens = _RUN_OF_TOKENS.match(text, start)
-        end = tokens.end() if tokens else start + 1
+        end, pages = start, True
+        while (mark := mark_at(text, end)) >= 0:
+            pages = pages and marks.found[mark][0] == "page"
+            end = text.find(MARK_END, end) + 1
+            while text[end : end + 1].isspace():
+                end += 1
         run = text[start:end]
-        if tokens and start and "\n" not in run and _are_pages(run, marks):
+        if pages and run and start and "\n" not in run:
             spaced, spaced_behind = text[start - 1].isspace(), run[-1].isspace()
             total, before, behind = total + 1, before + spaced, behind + spaced_behind
             right = _RIGHT_PART.match(text, end) if _is_letter(text[end : end + 1]) else None
@@ -205,7 +208,7 @@ def _partings(text: str, marks: Marks) -> tuple[list[_Parting], tuple[bool, bool
             left = _last_word(text, max(0, start - _WORD_LENGTH), last) if right else ""
             if right and left and left not in _WHOLE and right.group() not in _WHOLE:
                 found.append(_Parting(left, hyphen, right.group(), last, run, end, spaced, spaced_behind))
-        start = text.find(MARK, end)
+        start = text.find(MARK, max(end, start + 1))
     return found, (before >= max(_FEW_PAGES, 0.8 * total), behind >= max(_FEW_PAGES, 0.8 * total))
 
 

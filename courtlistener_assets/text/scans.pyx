@@ -49,16 +49,20 @@ cdef enum:
 cdef str _NOTE = chr(NOTE), _NOTE_END = chr(NOTE_END)
 
 
+cdef inline Py_ssize_t _next_unusual(const Units* units, Py_ssize_t at, Py_ssize_t size) noexcept:
+    if Units is uint8_t:
+        return next_unusual_1(units, at, size)
+    elif Units is uint16_t:
+        return next_unusual_2(units, at, size)
+    else:
+        return next_unusual_4(units, at, size)
+
+
 cdef _unusual(const Units* units, Py_ssize_t size):
     cdef Py_ssize_t at = 0, count = 0, room = 256
     cdef Units* found = NULL
     while True:
-        if Units is uint8_t:
-            at = next_unusual_1(units, at, size)
-        elif Units is uint16_t:
-            at = next_unusual_2(units, at, size)
-        else:
-            at = next_unusual_4(units, at, size)
+        at = _next_unusual(units, at, size)
         if at == size:
             break
         if found == NULL or count == room:
@@ -145,11 +149,12 @@ cdef _in_small(str text, const Units* units, Py_ssize_t size):
         every = in_small_2(units, small, size)
     else:
         every = in_small_4(units, small, size)
-    if every >= 0x80:
-        for at in range(size):
-            if units[at] >= 0x80 and Py_UNICODE_TOLOWER(units[at]) != units[at]:
-                free(small)
-                return text.lower()
+    at = _next_unusual(units, 0, size) if every >= 0x80 else size
+    while at < size:
+        if units[at] >= 0x80 and Py_UNICODE_TOLOWER(units[at]) != units[at]:
+            free(small)
+            return text.lower()
+        at = _next_unusual(units, at + 1, size)
     try:
         return PyUnicode_FromKindAndData(sizeof(Units), small, size)
     finally:

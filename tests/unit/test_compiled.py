@@ -121,7 +121,25 @@ def test_small_letters(text: str) -> None:
     assert scans.in_small_letters(text) == SCANS.in_small_letters(text) == text.lower()
 
 
-@given(texts_of([*"fecindrtsxyamo A\u2019", "ffice", "ofcer", "fnd", "left", "efts ", "ffth", "frst "]), st.data())
+@given(
+    texts_of(
+        [
+            *"fecindrtsxyamo A\u2019",
+            "ffice",
+            "ofcer",
+            "fnd",
+            "left",
+            "efts ",
+            "ffth",
+            "frst ",
+            "aft ",
+            "ffed",
+            "tfce",
+            "end",
+        ]
+    ),
+    st.data(),
+)
 @settings(max_examples=500)
 def test_ends_of_words_with_f(text: str, data: st.DataObject) -> None:
     ends = ["efnition", "fnd", "fnds", "eft", "efts", "ffth", "frst", "ffce", "ofce", "ofcer", "ifed", "fxed", "fx"]
