@@ -35,9 +35,7 @@ from courtlistener_assets.text.mojibake import repair_mojibake
 from courtlistener_assets.text.star_pages import with_star_pages
 from courtlistener_assets.text.tags import pieces_of, without_broken_tags
 
-_PAGE_TEXT = re.compile(
-    r"(?:\*|[Pp][Aa][Gg][Ee]\s+|[Pp][Gg]\.?\s+)?[*\[(]{0,2}[0-9ivxlcIVXLC]{1,6}[\])]?"  # faster than to ignore case
-)
+_PAGE_TEXT = re.compile(r"(?:\*|page\s+|pg\.?\s+)?[*\[(]{0,2}[0-9ivxlc]{1,6}[\])]?", re.IGNORECASE)
 _BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}]+")
 _SIGNS = f"{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}"
 _CONTROLS = re.compile(f"[{_SIGNS}]+")

@@ -70,25 +70,23 @@ def in_python(module: ModuleType) -> Any:
 
 LINE_SCANS, SCANS, MARKUP_SCANS = in_python(line_scans), in_python(scans), in_python(markup_scans)
 #: What tags are made of, whole and broken.
-TAGS = [
-    *"<>/=\"'!?- \na",
-    "<",
-    "<",
-    "</",
-    "<p>",
-    "</p >",
-    "</ p",
-    "<!--",
-    "-->",
-    "<!-->",
-    "<!--->",
-    "<!D",
-    "<?x",
-    "<\xe9",
-]
+TAGS = [*"<>/=\"'!?- \na", *"<<", "</", "<p>", "</p >", "</ p", "<!--", "-->", "<!-->", "<!--->", "<!D", "<?x", "<\xe9"]
 TAGS += ['<a href="', '="', "='", '="x"', '<a b="<c>">', '="x"y', "<br/>", "\xa0", "\u2019", "\u2028"]
 SEQUENCES = [f"{MARK}000012{MARK_END}", Marks().footnote("1", " "), Marks().footnote("1", "").partition(MARK_END)[2]]
 SEQUENCES += [f"{MARK}1234567{MARK_END}", f"{MARK}12", MARK, *" \n\ta\u2019", "\n\n", " \n", "text"]
+STREAM = [
+    *SEQUENCES,
+    *"\f\xa0,;._)(]",
+    " ,",
+    " ; ",
+    BLOCK,
+    BLOCK,
+    LINE,
+    CELL,
+    PRE_LINE,
+    "a long text of more than a vector",
+]
+ENDINGS = [*"fecindrtsxyamo A\u2019", "ffice", "ofcer", "fnd", "left", "efts ", "ffth", "frst ", "aft ", "ffed", "tfce"]
 
 
 def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
@@ -121,25 +119,7 @@ def test_small_letters(text: str) -> None:
     assert scans.in_small_letters(text) == SCANS.in_small_letters(text) == text.lower()
 
 
-@given(
-    texts_of(
-        [
-            *"fecindrtsxyamo A\u2019",
-            "ffice",
-            "ofcer",
-            "fnd",
-            "left",
-            "efts ",
-            "ffth",
-            "frst ",
-            "aft ",
-            "ffed",
-            "tfce",
-            "end",
-        ]
-    ),
-    st.data(),
-)
+@given(texts_of(ENDINGS), st.data())
 @settings(max_examples=500)
 def test_ends_of_words_with_f(text: str, data: st.DataObject) -> None:
     ends = ["efnition", "fnd", "fnds", "eft", "efts", "ffth", "frst", "ffce", "ofce", "ofcer", "ifed", "fxed", "fx"]
@@ -153,22 +133,7 @@ def test_tags(markup: str) -> None:
     assert markup_scans.split_at_tags(markup) == MARKUP_SCANS.split_at_tags(markup)
 
 
-@given(
-    texts_of(
-        [
-            *SEQUENCES,
-            *"\f\xa0,;._)(]",
-            " ,",
-            " ; ",
-            BLOCK,
-            BLOCK,
-            "a long text of more than a vector",
-            LINE,
-            CELL,
-            PRE_LINE,
-        ]
-    )
-)
+@given(texts_of(STREAM))
 @settings(max_examples=500)
 def test_scans_of_blocks(stream: str) -> None:
     for name in ("blocks_of", "has_lines", "one_line", "tidied"):
