@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from courtlistener_assets.text.line_scans import bordered, with_gutter
+from courtlistener_assets.text.line_scans import bordered, gutters
 from courtlistener_assets.text.marks import Marks, all_visible, cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
@@ -28,7 +28,6 @@ _MAX_DISTANCE = 5
 #: Lines above and below them that can belong to the columns.
 _MAX_MORE = 60
 _MIN_GUTTER = 2
-_GUTTER = "    "  # in most of the lines
 _MAX_COLUMNS = 3
 #: How often, and in what share of the lines, reading by rows would put other text into a sentence.
 _MIN_TORN = 2
@@ -137,12 +136,8 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
 def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
     """First line, line after the last, and column of the lines in which text goes on there after a wide space."""
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
-    for index in with_gutter(lines):
-        line = lines[index].rstrip()
-        _, gutter, rest = line.lstrip().partition(_GUTTER)
-        if gutter:
-            column = len(visible(line)) - len(visible(rest.lstrip()))
-            found.setdefault(column, []).append(index)
+    for index, column in gutters(lines):
+        found.setdefault(column, []).append(index)
     runs: list[tuple[int, int, int]] = []
     for column, hits in found.items():
         start = 0

@@ -16,6 +16,7 @@ cdef extern from "Python.h":
     str PyUnicode_FromKindAndData(int kind, const void* buffer, Py_ssize_t size)
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
+    bint Py_UNICODE_ISDECIMAL(Py_UCS4 character) nogil
     int PyErr_CheckSignals() except -1
 
 ctypedef fused Units:
@@ -28,6 +29,7 @@ cdef uint64_t _SEED = int.from_bytes(os.urandom(8), "little")
 
 cdef enum:
     MARK = 0xFDD3
+    MARK_END = 0xFDD4
 
 
 cdef int _take_turns() except -1:
@@ -91,10 +93,23 @@ cdef inline int _inside(object line, Py_ssize_t start, Py_ssize_t end) noexcept:
     cdef int kind = PyUnicode_KIND(line)
     cdef void* data = PyUnicode_DATA(line)
     if kind == 1:
-        return _found(<const uint8_t*>data, start, end)
+        return _found(<const uint8_t*>data, _usual_end(<const uint8_t*>data, start, end), end)
     if kind == 2:
         return _found(<const uint16_t*>data, start, end)
     return _found(<const uint32_t*>data, start, end)
+
+
+cdef inline Py_ssize_t _usual_end(const uint8_t* units, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Where the ASCII without two spaces in a row ends at the earliest, with which a line begins."""
+    cdef uint64_t block, spaces
+    cdef Py_ssize_t at = start
+    while at + 8 <= end:
+        memcpy(&block, units + at, 8)
+        spaces = ~((block ^ <uint64_t>0x2020202020202020) + <uint64_t>0x7F7F7F7F7F7F7F7F)
+        if (block | (spaces & spaces >> 8)) & <uint64_t>0x8080808080808080:
+            break
+        at += 7
+    return at
 
 
 cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
@@ -116,12 +131,52 @@ cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noe
     return found
 
 
-def read_lines(list raw, list texts, list indents, list ends, list blanks, dict wide, without_leading_marks, visible):
-    """Add what is measured of the lines with text; return their places, and what stands before some lines."""
+cdef Py_ssize_t _token_end(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """Where the mark ends that begins in a place, or the place itself if none does."""
+    cdef Py_ssize_t last = at + 1
+    if PyUnicode_READ(kind, data, at) != MARK:
+        return at
+    while last < end and Py_UNICODE_ISDECIMAL(PyUnicode_READ(kind, data, last)):
+        last += 1
+    return last + 1 if at + 1 < last < end and PyUnicode_READ(kind, data, last) == MARK_END else at
+
+
+cdef Py_ssize_t _visible(object line, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """How many characters of a part of a line do not belong to marks."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t at = start, last, size = end - start
+    while kind > 1 and at < end:
+        last = _token_end(kind, data, at, end)
+        size -= last - at
+        at = last if last > at else at + 1
+    return size
+
+
+cdef tuple _without_marks(object line, Py_ssize_t start, without_leading_marks):
+    """The marks that stand together before a line, and the line without them; all others are left to the function."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line), at = start, behind = start
+    while at < size and at == behind:
+        behind = _token_end(kind, data, at, size)
+        if behind == at:
+            break
+        at = behind
+    while at < size and _is_space(PyUnicode_READ(kind, data, at)):
+        at += 1
+    if behind == start or PyUnicode_READ(kind, data, 0) == 0xC or (
+            at < size and PyUnicode_READ(kind, data, at) == MARK):
+        return without_leading_marks(line)
+    marks, rest = PyUnicode_Substring(line, start, behind), PyUnicode_Substring(line, behind, size)
+    return marks, PyUnicode_Substring(line, 0, start) + rest if start else rest
+
+
+def read_lines(list raw, list texts, list indents, list ends, list blanks, dict wide, without_leading_marks):
+    """Add what is measured of the lines with text; return what stands before some of them."""
     cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0
     cdef int found
-    cdef list kept = []
-    cdef dict before = {}
+    cdef list before = []
     cdef object line, text
     _take_turns()
     for index in range(size):
@@ -129,16 +184,17 @@ def read_lines(list raw, list texts, list indents, list ends, list blanks, dict 
         _bounds(line, &start, &end)
         if start == end:
             if PyUnicode_GET_LENGTH(line) == 1 and line == "\f":
-                before[index] = line
+                before.append((PyList_GET_SIZE(texts), line))
             continue
         if PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start) == MARK:
-            before[index], line = without_leading_marks(line)
+            marks, line = _without_marks(line, start, without_leading_marks)
+            before.append((PyList_GET_SIZE(texts), marks))
             _bounds(line, &start, &end)
             if start == end:
                 continue
         found = _inside(line, start, end)
         text = PyUnicode_Substring(line, start, end)
-        ends.append(start + len(visible(text)) if found & 8 else end)
+        ends.append(start + _visible(text, 0, end - start) if found & 8 else end)
         if found & 2:
             wide[PyList_GET_SIZE(texts)] = line
             text = " ".join(text.split())
@@ -149,10 +205,9 @@ def read_lines(list raw, list texts, list indents, list ends, list blanks, dict 
                 text = " ".join(text.split())
         texts.append(text)
         indents.append(start)
-        kept.append(index)
         blanks.append(index - last)
         last = index + 1
-    return kept, before
+    return before
 
 
 cdef inline uint64_t _hash_units(const uint8_t* at, Py_ssize_t size) noexcept nogil:
@@ -357,9 +412,9 @@ cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil
     return False
 
 
-def with_gutter(list lines not None):
-    """The places of lines that have four spaces in a row."""
-    cdef Py_ssize_t index, size
+def gutters(list lines not None):
+    """By line with four spaces in a row inside, the column in which text goes on behind the first of them."""
+    cdef Py_ssize_t index, size, at, start, end
     cdef list found = []
     cdef void* data
     cdef int kind
@@ -374,8 +429,17 @@ def with_gutter(list lines not None):
             has = _has_gutter(<const uint16_t*>data, size)
         else:
             has = _has_gutter(<const uint32_t*>data, size)
-        if has:
-            found.append(index)
+        if not has:
+            continue
+        _bounds(line, &start, &end)
+        at, size = start, 0  # the spaces in a row
+        while at < end and size < 4:
+            size = size + 1 if PyUnicode_READ(kind, data, at) == 0x20 else 0
+            at += 1
+        if size == 4:
+            while _is_space(PyUnicode_READ(kind, data, at)):
+                at += 1
+            found.append((index, _visible(line, 0, at)))
     return found
 
 

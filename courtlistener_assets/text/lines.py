@@ -7,7 +7,6 @@ belong here: any judgement (`layout.py`, `tables.py`).
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from operator import sub
 
@@ -48,23 +47,19 @@ class Lines:
 
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
-        first = len(self.texts)
         measures = (self.texts, self.indents, self.ends, self.blanks, self.wide)
-        kept, before = read_lines(raw, *measures, _without_leading_marks, visible)
-        self.edges += [False] * len(kept)
-        return self._place(before, kept, first)
-
-    def _place(self, before: dict[int, str], kept: list[int], first: int) -> str:
-        """Add the marks and edges to the lines that they stand before; return the marks after the last line."""
+        before = read_lines(raw, *measures, _without_leading_marks)
+        self.edges += [False] * (len(self.texts) - len(self.edges))
         trailing = ""
-        for index in sorted(before):
-            marks = before[index].replace(PAGE_BREAK, "")
-            place = first + bisect_left(kept, index)
-            if place == len(self.blanks):
+        for place, found in before:
+            is_edge = PAGE_BREAK in found
+            marks = found.replace(PAGE_BREAK, "") if is_edge else found
+            if place == len(self.texts):
                 trailing += marks
                 continue
-            self.marks[place] += marks
-            if PAGE_BREAK in before[index]:
+            if marks:
+                self.marks[place] += marks
+            if is_edge:
                 self.edges[place] = True
                 self.blanks[place] -= 1
         return trailing

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from courtlistener_assets.text.layout_scans import in_order, spaces_inside
 from courtlistener_assets.text.lines import Lines
 from courtlistener_assets.text.marks import Marks, visible
 from courtlistener_assets.text.wording import is_linking
@@ -144,11 +145,10 @@ def _wrapped(gaps: dict[int, list[tuple[int, int]]], lines: Lines) -> dict[int, 
 def _gaps(line: str) -> list[tuple[int, int]]:
     """Start and end of the spaces in a line that stand out from those a printer puts between words."""
     line = visible(line)
-    wide = [match.span() for match in _GAP.finditer(line, len(line) - len(line.lstrip()))]
+    sizes, wide = spaces_inside(line)
     if not wide:
         return []
-    sizes = sorted(map(len, _SPACES.findall(line.strip())))
-    usual = sizes[len(sizes) // 2]
+    usual = in_order(sizes)[len(sizes) // 2]
     if usual > 1 and (2 * len(wide) < len(sizes) or len(sizes) > 5):
         wide = [(start, end) for start, end in wide if end - start >= 2 * usual + 3]
     wide = [gap for gap in wide if not _is_between_sentences(line, *gap)]

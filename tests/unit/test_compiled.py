@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from courtlistener_assets.chunks import sentence_starts, spaced_words
 from courtlistener_assets.chunks.chunking import Chunk
 from courtlistener_assets.chunks.token_counts import _EdgeCounts, _SpacedCounts, _WordCounts
-from courtlistener_assets.text import line_scans, scans
+from courtlistener_assets.text import layout_scans, line_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
-from courtlistener_assets.text.marks import MARK, MARK_END, Footnote, visible
+from courtlistener_assets.text.marks import MARK, MARK_END, Footnote
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
 
@@ -67,7 +67,7 @@ def in_python(module: ModuleType) -> Any:
     return found
 
 
-LINE_SCANS, SCANS = in_python(line_scans), in_python(scans)
+LAYOUT_SCANS, LINE_SCANS, SCANS = in_python(layout_scans), in_python(line_scans), in_python(scans)
 
 
 @given(TEXTS)
@@ -83,7 +83,7 @@ def test_scans_of_a_text(text: str) -> None:
 @given(LINES, st.randoms())
 def test_scans_of_lines(lines: list[str], chance: random.Random) -> None:
     lines = [*lines, *(chance.choice(lines) for _ in lines)]
-    for name in ("stripped", "with_gutter", "repeated", "bordered"):
+    for name in ("stripped", "gutters", "repeated", "bordered"):
         assert getattr(line_scans, name)(lines) == getattr(LINE_SCANS, name)(lines), name
 
 
@@ -93,7 +93,7 @@ def test_measures_of_lines(lines: list[str]) -> None:
     both = []
     for module in (line_scans, LINE_SCANS):
         measures: tuple[Any, ...] = (["above"], [0], [5], [0], {})
-        both.append((module.read_lines(list(lines), *measures, _without_leading_marks, visible), measures))
+        both.append((module.read_lines(list(lines), *measures, _without_leading_marks), measures))
     assert both[0] == both[1]
 
 
@@ -112,16 +112,61 @@ def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
     assert line_scans.small_beginnings_of(lines, small) == LINE_SCANS.small_beginnings_of(lines, small)
 
 
+@st.composite
+def measured(draw: st.DrawFn) -> list[tuple[str, int, int, int, bool, bool]]:
+    """Text, end, step, blank lines, a page's edge, and whether a sentence goes on: of each line of some pages."""
+    end = st.one_of(st.integers(60, 70), st.integers(0, 200), st.sampled_from([0, 5_000]))
+    step, blank = st.one_of(st.just(0), st.integers(-9, 9)), st.one_of(st.integers(0, 2), st.integers(0, 9))
+    words = st.sampled_from(["of it", "word", "__ _", "* *", "\u201cword of", "\U0001d4c9 of it"])
+    line = st.tuples(words, end, step, blank, st.sampled_from([False] * 5 + [True]), st.booleans())
+    few = draw(st.lists(line, min_size=1, max_size=40))
+    return few * draw(st.integers(1, 4))
+
+
+@given(measured(), st.integers(0, 200), st.integers(-3, 30))
+def test_measures_of_pages(lines: list[tuple[str, int, int, int, bool, bool]], right: int, slack: int) -> None:
+    columns: Any = map(list, zip(*lines, strict=True))
+    texts, ends, steps, blanks, edges, runs_on = columns
+    found = []
+    for module in (layout_scans, LAYOUT_SCANS):
+        rights = module.right_margins(ends, steps, runs_on, right)
+        gaps = module.gaps_above(blanks, edges, 4)
+        found.append(
+            [
+                rights,
+                gaps,
+                module.counted(gaps, 25, runs_on, runs_on[::-1]),
+                module.short_lines(rights, ends, texts, slack),
+                module.room_left([*range(0, len(texts) - 1, 2)], rights, ends, texts),
+                *(module.margin_of(ends, quarters) for quarters in (1, 2)),
+                *(module.in_order(numbers) for numbers in (ends, steps, [])),
+                *(module.commonest(numbers) for numbers in (ends, steps, blanks)),
+            ]
+        )
+    assert found[0] == found[1]
+
+
+@given(TEXTS)
+def test_spaces_inside_a_line(text: str) -> None:
+    for line in (text, text.replace(" ", "   ")):
+        assert layout_scans.spaces_inside(line) == LAYOUT_SCANS.spaces_inside(line)
+
+
 @pytest.mark.parametrize(
     "scan",
     [
         partial(line_scans.stripped, ["a"]),
-        partial(line_scans.read_lines, ["a"], [], [], [], [], {}, _without_leading_marks, visible),
-        partial(line_scans.with_gutter, ["a"]),
+        partial(line_scans.read_lines, ["a"], [], [], [], [], {}, _without_leading_marks),
+        partial(line_scans.gutters, ["a"]),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
         partial(line_scans.small_beginnings_of, ["a"], bool),
         partial(line_scans.bordered, ["a"]),
+        partial(layout_scans.right_margins, [70], [0], [False], 70),
+        partial(layout_scans.room_left, [0], [70, 70], [60, 60], ["a", "b"]),
+        partial(layout_scans.short_lines, [70], [60], ["a"], 2),
+        partial(layout_scans.gaps_above, [0], [False], 4),
+        partial(layout_scans.counted, [0], 25, [False], [False]),
         partial(spaced_words.SpacedWords(len, len, len).count, "a"),
     ],
 )
