@@ -8,31 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.line_scans import bordered, gutters
 from courtlistener_assets.text.marks import Marks, all_visible, cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
-_BORDER = ")]:|§*}"
-_BESIDE = ("", " ")
-_BESIDE_BORDER = ("", " ", *_BORDER)
+_BORDER: Final = ")]:|§*}"
+_BESIDE: Final = ("", " ")
+_BESIDE_BORDER: Final = ("", " ", *_BORDER)
 #: How far apart the lines of a caption, and the places of its border, may be.
-_MAX_BLANKS = 2
-_JITTER = 1
-_MIN_CAPTION_LINES = 4
-_MIN_BORDERED_SHARE = 0.7
-_MIN_COLUMN_LINES = 4
+_MAX_BLANKS: Final = 2
+_JITTER: Final = 1
+_MIN_CAPTION_LINES: Final = 4
+_MIN_BORDERED_SHARE: Final = 0.7
+_MIN_COLUMN_LINES: Final = 4
 #: Lines at most a few apart that have a wide space before the same column are looked at as a page of columns.
-_MIN_HITS = 3
-_MAX_DISTANCE = 5
+_MIN_HITS: Final = 3
+_MAX_DISTANCE: Final = 5
 #: Lines above and below them that can belong to the columns.
-_MAX_MORE = 60
-_MIN_GUTTER = 2
-_MAX_COLUMNS = 3
+_MAX_MORE: Final = 60
+_MIN_GUTTER: Final = 2
+_MAX_COLUMNS: Final = 3
 #: How often, and in what share of the lines, reading by rows would put other text into a sentence.
-_MIN_TORN = 2
-_MIN_TORN_SHARE = 0.15
-_MIN_WORDS = 3.0
+_MIN_TORN: Final = 2
+_MIN_TORN_SHARE: Final = 0.15
+_MIN_WORDS: Final = 3.0
 
 
 def in_reading_order(lines: list[str], marks: Marks) -> list[str]:

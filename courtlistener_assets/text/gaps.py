@@ -46,7 +46,7 @@ class Gaps:
         self.indent = _INDENT if crossed <= _RUNNING_SHARE * indented else 2 * _INDENT
         self.parts = [False] * len(lines)
         self.doubtful = False
-        gaps = gaps_above(lines.blanks, lines.edges, _MAX_BLANKS)
+        gaps: list[int] = gaps_above(lines.blanks, lines.edges, _MAX_BLANKS)
         if gaps:
             seen, running, open_above = counted(gaps, _GAP * _GAP, runs_on, unfinished)
             parting = _parting(seen, running, open_above)

@@ -126,6 +126,14 @@ def counted(
     return seen, running, open_above
 
 
+def with_dots(texts: list[str]) -> list[int]:
+    """The places of the texts that have five dots in a row, or with a space between each."""
+    text = "\n".join(texts)
+    if ". . . . ." not in text and "....." not in text:
+        return []
+    return [index for index, text in enumerate(texts) if ". . . . ." in text or "....." in text]
+
+
 def spaces_inside(line: str) -> tuple[list[int], list[tuple[int, int]]]:
     """The sizes of all runs of spaces inside a line; start and end of those of three and more between other signs."""
     wide = [space.span() for space in _WIDE_SPACE.finditer(line, len(line) - len(line.lstrip()))]

@@ -101,28 +101,26 @@ def in_order(list numbers not None):
 
 
 def commonest(list numbers not None):
-    cdef Py_ssize_t size = PyList_GET_SIZE(numbers), index, best = 0, run = 0, longest = 0
-    cdef Py_ssize_t* found = _numbers(numbers)
-    cdef Py_ssize_t* ordered = NULL
-    cdef set most = set()
+    cdef Py_ssize_t size = PyList_GET_SIZE(numbers), index, run = 0, longest = 0
+    cdef Py_ssize_t* ordered = _numbers(numbers)
+    cdef list most = []
     try:
-        ordered = _numbers(numbers)
         _sort(ordered, size)
         for index in range(size):
             run = run + 1 if index and ordered[index] == ordered[index - 1] else 1
-            if run > longest:
+            if run >= longest and (index + 1 == size or ordered[index + 1] != ordered[index]):
+                if run > longest:
+                    most.clear()
                 longest = run
-                most.clear()
-            if run == longest:
-                most.add(ordered[index])
-        if len(most) == 1:
-            return most.pop()
-        for index in range(size):
-            if found[index] in most:
-                return found[index]
+                most.append(ordered[index])
     finally:
-        PyMem_Free(found)
         PyMem_Free(ordered)
+    if len(most) == 1:
+        return most[0]
+    known = frozenset(most)
+    for number in numbers:
+        if number in known:
+            return number
 
 
 cdef Py_ssize_t _margin_of(Py_ssize_t* ends, Py_ssize_t size, Py_ssize_t quarters) noexcept nogil:
@@ -296,6 +294,50 @@ def counted(list gaps not None, Py_ssize_t kinds, list runs_on not None, list un
         return _listed(counts, kinds), _listed(counts + kinds, kinds), _listed(counts + 2 * kinds, kinds)
     finally:
         PyMem_Free(counts)
+
+
+cdef inline bint _has_dots(const Units* units, Py_ssize_t size) noexcept nogil:
+    """Whether there are five dots in a row, or with a space between each: one of every three characters tells."""
+    cdef Py_ssize_t at = 2, first, last
+    while at < size:
+        if units[at] == 0x2E:
+            first = last = at
+            while first > 0 and at - first < 4 and units[first - 1] == 0x2E:
+                first -= 1
+            while last + 1 < size and last - first < 4 and units[last + 1] == 0x2E:
+                last += 1
+            if last - first == 4:
+                return True
+            first = last = at
+            while first > 1 and at - first < 8 and units[first - 1] == 0x20 and units[first - 2] == 0x2E:
+                first -= 2
+            while last + 2 < size and last - first < 8 and units[last + 1] == 0x20 and units[last + 2] == 0x2E:
+                last += 2
+            if last - first == 8:
+                return True
+        at += 3
+    return False
+
+
+def with_dots(list texts not None):
+    cdef Py_ssize_t index, size
+    cdef list found = []
+    cdef void* data
+    cdef int kind
+    cdef bint has
+    _take_turns()
+    for index in range(PyList_GET_SIZE(texts)):
+        text = <object>PyList_GET_ITEM(texts, index)
+        kind, data, size = PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text)
+        if kind == 1:
+            has = _has_dots(<const uint8_t*>data, size)
+        elif kind == 2:
+            has = _has_dots(<const uint16_t*>data, size)
+        else:
+            has = _has_dots(<const uint32_t*>data, size)
+        if has:
+            found.append(index)
+    return found
 
 
 cdef _add_spaces(const Units* units, Py_ssize_t size, list sizes, list wide):

@@ -122,6 +122,11 @@ def ends_of(texts: list[str], is_end: Callable[[str], bool]) -> list[bool]:
     return [((last := text[-1]) in _LAST or (last > "\x7f" and last.isdigit())) and is_end(text) for text in texts]
 
 
+def ending_with(texts: list[str], signs: str) -> list[int]:
+    """The places of the texts that end with one of these signs."""
+    return [index for index, text in enumerate(texts) if text[-1] in signs]
+
+
 def small_beginnings_of(texts: list[str], is_small: Callable[[str], bool]) -> list[bool]:
     """Whether each line begins small, of which only those are asked that do not begin with a letter."""
     return [(first := text[0]).islower() or (first in _OPENING and is_small(text)) for text in texts]

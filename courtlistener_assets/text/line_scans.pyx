@@ -452,6 +452,24 @@ for _sign in "\"')]*0123456789":
     _LAST[<Py_UCS4>_sign] = 4
 
 
+cdef inline int _ends_before(int kind, void* data, Py_ssize_t size) noexcept:
+    """Whether a sentence ends before what follows its end in a line; -1 if that may be the number of a note."""
+    cdef Py_ssize_t at = size - 1, least = max(0, size - 40)
+    cdef Py_UCS4 sign = PyUnicode_READ(kind, data, at)
+    if 0x30 <= sign <= 0x39 and size > 2 and (
+            PyUnicode_READ(kind, data, size - 2) == 0x20 or PyUnicode_READ(kind, data, size - 3) == 0x20):
+        return -1
+    while at >= least:
+        sign = PyUnicode_READ(kind, data, at)
+        if sign < 128:
+            if _LAST[sign] != 4:
+                return _LAST[sign] == 1 and _closes(kind, data, size)
+        elif sign != 0x201D and sign != 0x2019:
+            return False
+        at -= 1
+    return False
+
+
 cdef inline bint _closes(int kind, void* data, Py_ssize_t size) noexcept:
     """Whether no bracket is open at the end of a line."""
     cdef Py_ssize_t at = size - 1
@@ -470,7 +488,7 @@ def ends_of(list texts not None, is_end):
     cdef Py_ssize_t index, size
     cdef list found = []
     cdef void* data
-    cdef int kind, sign
+    cdef int kind, sign, ended
     cdef Py_UCS4 last
     _take_turns()
     for index in range(PyList_GET_SIZE(texts)):
@@ -485,13 +503,30 @@ def ends_of(list texts not None, is_end):
             if sign == 1:
                 found.append(_closes(kind, data, size))
                 continue
+            if sign == 4 and (ended := _ends_before(kind, data, size)) >= 0:
+                found.append(ended == 1)
+                continue
             if sign == 2 and (size < 4 or PyUnicode_READ(kind, data, size - 1 - (3 if last == 0x64 else 2)) != 0x20):
                 found.append(False)
                 continue
-        elif last != 0x201D and last != 0x2019 and not last.isdigit():
+        elif last == 0x201D or last == 0x2019:
+            found.append(_ends_before(kind, data, size) == 1)
+            continue
+        elif not last.isdigit():
             found.append(False)
             continue
         found.append(is_end(text))
+    return found
+
+
+def ending_with(list texts not None, str signs not None):
+    cdef Py_ssize_t index
+    cdef list found = []
+    _take_turns()
+    for index in range(PyList_GET_SIZE(texts)):
+        text = <object>PyList_GET_ITEM(texts, index)
+        if PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) - 1) in signs:
+            found.append(index)
     return found
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from operator import sub
+from typing import Final
 
 from courtlistener_assets.text.line_scans import read_lines
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK
 
-_LEADING_MARKS = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
+_LEADING_MARKS: Final = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
 
 
 class Lines:
@@ -40,7 +40,8 @@ class Lines:
         for raw in parts:
             self.trailing.append(self._read(raw))
             self.starts.append(len(self.texts))
-        self.steps = [0, *map(sub, self.indents[1:], self.indents)]
+        indents = self.indents
+        self.steps = [indents[index] - indents[index - 1] if index else 0 for index in range(len(indents))]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -48,13 +49,13 @@ class Lines:
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
         measures = (self.texts, self.indents, self.ends, self.blanks, self.wide)
-        before = read_lines(raw, *measures, _without_leading_marks)
+        before: list[tuple[int, str]] = read_lines(raw, *measures, _without_leading_marks)
         self.edges += [False] * (len(self.texts) - len(self.edges))
-        trailing = ""
+        trailing, end = "", len(self.texts)
         for place, found in before:
             is_edge = PAGE_BREAK in found
             marks = found.replace(PAGE_BREAK, "") if is_edge else found
-            if place == len(self.texts):
+            if place == end:
                 trailing += marks
                 continue
             if marks:

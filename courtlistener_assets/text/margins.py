@@ -5,6 +5,7 @@ Belongs here: columns of characters. Does not belong here: blank lines (`gaps.py
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 from courtlistener_assets.text.layout_scans import (
@@ -47,12 +48,12 @@ class Margins:
         self._running = [index - 1 for index, goes_on in enumerate(runs_on) if goes_on]
         self.ends = self._even_ends()
         self.left, self.right = self._of_page()
-        self.brief = self.left + _BRIEF * (self.right - self.left)
-        self.rights = right_margins(self.ends, lines.steps, runs_on, self.right)
-        slack = in_order(room_left(self._running[:_MAX_SAMPLE], self.rights, self.ends, lines.texts))
+        self.brief = ceil(self.left + _BRIEF * (self.right - self.left))
+        self.rights: list[int] = right_margins(self.ends, lines.steps, runs_on, self.right)
+        slack: list[int] = in_order(room_left(self._running[:_MAX_SAMPLE], self.rights, self.ends, lines.texts))
         enough = len(slack) >= _MIN_SLACKS
         most_slack = max(_MIN_SLACK, slack[len(slack) * 9 // 10]) if enough else self.right // 4
-        self.short = short_lines(self.rights, self.ends, lines.texts, most_slack + 1)
+        self.short: list[bool] = short_lines(self.rights, self.ends, lines.texts, most_slack + 1)
 
     def _even_ends(self) -> list[int]:
         """Where the lines end: in the source, or without its wide spaces if that is more even.
@@ -77,9 +78,9 @@ class Margins:
 
     def is_brief(self, index: int) -> bool:
         """Whether a line ends well before the right margin, as no line in a sentence does."""
-        indent, right = self._lines.indents[index], self.rights[index]
-        left = indent if indent - self.left >= _FAR_SHARE * (right - self.left) else min(self.left, indent)
-        return self.ends[index] < left + _BRIEF * (right - left)
+        indent, right, margin = float(self._lines.indents[index]), float(self.rights[index]), float(self.left)
+        left = indent if indent - margin >= _FAR_SHARE * (right - margin) else min(margin, indent)
+        return float(self.ends[index]) < left + _BRIEF * (right - left)
 
     def is_centred(self, index: int) -> bool:
         """Whether a line stands in the middle between the margins and is shorter than a line of text."""

@@ -24,6 +24,7 @@ from courtlistener_assets.text import layout_scans, line_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
 from courtlistener_assets.text.marks import MARK, MARK_END, Footnote
+from courtlistener_assets.text.wording import _is_end
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
 
@@ -99,15 +100,8 @@ def test_measures_of_lines(lines: list[str]) -> None:
 
 @given(FULL_LINES)
 def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
-    def ends(text: str) -> bool:
-        bare = text.endswith((".", "?", "!", ":", ";", "; and", "; or"))
-        return bare or text[-1] in "\"'\u201d\u2019)]*0123456789\u0663"
-
-    found = [
-        last and ("(" not in line or line.rfind("(") <= line.rfind(")") or line[-1] not in ".?!:;")
-        for line, last in zip(lines, LINE_SCANS.ends_of(lines, ends), strict=True)
-    ]
-    assert line_scans.ends_of(lines, ends) == found
+    assert line_scans.ends_of(lines, _is_end) == LINE_SCANS.ends_of(lines, _is_end)
+    assert line_scans.ending_with(lines, "-\u2014.") == LINE_SCANS.ending_with(lines, "-\u2014.")
     small = lambda text: text[1:2].islower()  # noqa: E731
     assert line_scans.small_beginnings_of(lines, small) == LINE_SCANS.small_beginnings_of(lines, small)
 
@@ -147,8 +141,9 @@ def test_measures_of_pages(lines: list[tuple[str, int, int, int, bool, bool]], r
 
 
 @given(TEXTS)
-def test_spaces_inside_a_line(text: str) -> None:
-    for line in (text, text.replace(" ", "   ")):
+def test_spaces_and_dots_inside_a_line(text: str) -> None:
+    for line in (text, text.replace(" ", "   "), text.replace(" ", "."), text.replace("a", ". ")):
+        assert layout_scans.with_dots([line, "a"]) == LAYOUT_SCANS.with_dots([line, "a"])
         assert layout_scans.spaces_inside(line) == LAYOUT_SCANS.spaces_inside(line)
 
 
@@ -160,12 +155,14 @@ def test_spaces_inside_a_line(text: str) -> None:
         partial(line_scans.gutters, ["a"]),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
+        partial(line_scans.ending_with, ["a"], "-"),
         partial(line_scans.small_beginnings_of, ["a"], bool),
         partial(line_scans.bordered, ["a"]),
         partial(layout_scans.right_margins, [70], [0], [False], 70),
         partial(layout_scans.room_left, [0], [70, 70], [60, 60], ["a", "b"]),
         partial(layout_scans.short_lines, [70], [60], ["a"], 2),
         partial(layout_scans.gaps_above, [0], [False], 4),
+        partial(layout_scans.with_dots, ["a"]),
         partial(layout_scans.counted, [0], 25, [False], [False]),
         partial(spaced_words.SpacedWords(len, len, len).count, "a"),
     ],
