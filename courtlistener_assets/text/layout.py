@@ -14,9 +14,11 @@ from courtlistener_assets.text.margins import Margins
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.tables import set_rows
 from courtlistener_assets.text.wording import (
+    COMMON,
+    FOLLOWED,
+    abbreviation,
     ends_of,
     goes_on_after_end,
-    is_abbreviated,
     is_capitals,
     is_cut,
     is_item,
@@ -25,7 +27,6 @@ from courtlistener_assets.text.wording import (
     is_numeral,
     is_sentence,
     is_title,
-    may_be_abbreviated,
     small_beginnings_of,
 )
 
@@ -190,11 +191,12 @@ class Layout:
         text, above = self._lines.texts[index], self._lines.texts[index - 1]
         if above[-1] != ".":
             return False
-        if is_abbreviated(above):
+        kind = abbreviation(above)
+        if kind == FOLLOWED:
             if above.endswith(" v.") and not self._margins.is_brief(index - 1):
                 return True
             return text[0] in _NUMBERS or not (self._is_apart(index) or is_numbered_title(text))
-        possible = self._small[index] or may_be_abbreviated(above)
+        possible = self._small[index] or kind == COMMON
         return possible and not self._is_apart(index) and not self._margins.is_brief(index - 1)
 
     def _is_apart(self, index: int) -> bool:

@@ -35,6 +35,7 @@ def read_lines(
     raw: list[str],
     texts: list[str],
     indents: list[int],
+    steps: list[int],
     ends: list[int],
     blanks: list[int],
     wide: dict[int, str],
@@ -69,6 +70,7 @@ def read_lines(
             found[index] = found[index].replace("  ", " ")
     for index in _with("\xa0", found) if "\xa0" in text else ():  # `repair` has left no other space
         found[index] = " ".join(found[index].split())
+    steps += map(sub, left, [*(indents[-1:] or left[:1]), *left])
     texts += found
     indents += left
     ends += right

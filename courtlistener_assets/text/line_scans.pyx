@@ -27,6 +27,8 @@ ctypedef fused Units:
 #: So that no document can be made whose lines or words all go to one place.
 cdef uint64_t _SEED = int.from_bytes(os.urandom(8), "little")
 
+cdef uint64_t _SPACES = 0x2020202020202020
+
 cdef enum:
     MARK = 0xFDD3
     MARK_END = 0xFDD4
@@ -52,6 +54,12 @@ cdef inline void _bounds(object line, Py_ssize_t* start, Py_ssize_t* end) noexce
     cdef int kind = PyUnicode_KIND(line)
     cdef void* data = PyUnicode_DATA(line)
     cdef Py_ssize_t first = 0, last = PyUnicode_GET_LENGTH(line)
+    cdef uint64_t block
+    while kind == 1 and first + 8 <= last:
+        memcpy(&block, <const uint8_t*>data + first, 8)
+        if block != _SPACES:
+            break
+        first += 8
     while first < last and _is_space(PyUnicode_READ(kind, data, first)):
         first += 1
     while last > first and _is_space(PyUnicode_READ(kind, data, last - 1)):
@@ -172,13 +180,15 @@ cdef tuple _without_marks(object line, Py_ssize_t start, without_leading_marks):
     return marks, PyUnicode_Substring(line, 0, start) + rest if start else rest
 
 
-def read_lines(list raw, list texts, list indents, list ends, list blanks, dict wide, without_leading_marks):
+def read_lines(list raw, list texts, list indents, list steps, list ends, list blanks, dict wide, without_leading_marks):
     """Add what is measured of the lines with text; return what stands before some of them."""
-    cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0
+    cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0, indent = 0
     cdef int found
     cdef list before = []
     cdef object line, text
     _take_turns()
+    if indents:
+        indent = indents[PyList_GET_SIZE(indents) - 1]
     for index in range(size):
         line = <object>PyList_GET_ITEM(raw, index)
         _bounds(line, &start, &end)
@@ -204,7 +214,9 @@ def read_lines(list raw, list texts, list indents, list ends, list blanks, dict 
             if found & 4:
                 text = " ".join(text.split())
         texts.append(text)
+        steps.append(start - indent if indents else 0)
         indents.append(start)
+        indent = start
         blanks.append(index - last)
         last = index + 1
     return before
@@ -396,9 +408,12 @@ cdef int _grow(Words words) except -1:
     return 0
 
 
-cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil:
-    """Whether there are four spaces in a row: one of every four characters tells."""
-    cdef Py_ssize_t at = 3, first, last
+cdef Py_ssize_t _behind_gutter(const Units* units, Py_ssize_t size) noexcept nogil:
+    """Where text goes on behind the first four spaces in a row inside a line, or 0. One of every four signs tells."""
+    cdef Py_ssize_t start = 0, at, first, last
+    while start < size and _is_space(units[start]):
+        start += 1
+    at = start + 3
     while at < size:
         if units[at] == 0x20:
             first = last = at
@@ -407,39 +422,30 @@ cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil
             while last + 1 < size and last - first < 3 and units[last + 1] == 0x20:
                 last += 1
             if last - first >= 3:
-                return True
+                while last < size and _is_space(units[last]):
+                    last += 1
+                return last if last < size else 0
         at += 4
-    return False
+    return 0
 
 
 def gutters(list lines not None):
-    """By line with four spaces in a row inside, the column in which text goes on behind the first of them."""
-    cdef Py_ssize_t index, size, at, start, end
+    cdef Py_ssize_t index, size, behind
     cdef list found = []
     cdef void* data
     cdef int kind
-    cdef bint has
     _take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
         if kind == 1:
-            has = _has_gutter(<const uint8_t*>data, size)
+            behind = _behind_gutter(<const uint8_t*>data, size)
         elif kind == 2:
-            has = _has_gutter(<const uint16_t*>data, size)
+            behind = _behind_gutter(<const uint16_t*>data, size)
         else:
-            has = _has_gutter(<const uint32_t*>data, size)
-        if not has:
-            continue
-        _bounds(line, &start, &end)
-        at, size = start, 0  # the spaces in a row
-        while at < end and size < 4:
-            size = size + 1 if PyUnicode_READ(kind, data, at) == 0x20 else 0
-            at += 1
-        if size == 4:
-            while _is_space(PyUnicode_READ(kind, data, at)):
-                at += 1
-            found.append((index, _visible(line, 0, at)))
+            behind = _behind_gutter(<const uint32_t*>data, size)
+        if behind:
+            found.append((index, _visible(line, 0, behind)))
     return found
 
 
@@ -520,13 +526,19 @@ def ends_of(list texts not None, is_end):
 
 
 def ending_with(list texts not None, str signs not None):
-    cdef Py_ssize_t index
+    cdef Py_ssize_t index, at
+    cdef int kind = PyUnicode_KIND(signs)
+    cdef void* data = PyUnicode_DATA(signs)
+    cdef Py_UCS4 last
     cdef list found = []
     _take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
-        if PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) - 1) in signs:
-            found.append(index)
+        last = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) - 1)
+        for at in range(PyUnicode_GET_LENGTH(signs)):
+            if PyUnicode_READ(kind, data, at) == last:
+                found.append(index)
+                break
     return found
 
 
@@ -550,9 +562,12 @@ for _sign in ")]:|\xa7*}":
     _BORDERS[<Py_UCS4>_sign] = 2 if _sign in ")]}|" else 1
 
 
-cdef int _add_borders(const Units* units, Py_ssize_t size, Py_ssize_t index, list found) except -1:
+cdef inline int _add_borders(
+    const Units* units, Py_ssize_t size, Py_ssize_t start, Py_ssize_t end, Py_ssize_t index, list found
+) except -1:
+    """Add the borders in a part of a line."""
     cdef Py_ssize_t at
-    for at in range(size):
+    for at in range(start, end):
         if Units is not uint8_t and units[at] > 255:
             continue
         if not _BORDERS[<uint8_t>units[at]] or (at + 1 < size and units[at + 1] != 0x20):
@@ -561,6 +576,22 @@ cdef int _add_borders(const Units* units, Py_ssize_t size, Py_ssize_t index, lis
                 _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20))):
             found.append((index, at))
     return 0
+
+
+cdef int _add_narrow_borders(const uint8_t* units, Py_ssize_t size, Py_ssize_t index, list found) except -1:
+    """Add the borders of a line: inside, only between two spaces, of which eight characters at once are looked at."""
+    cdef uint64_t block, spaces
+    cdef Py_ssize_t at = 0
+    _add_borders(units, size, 0, min(size, 1), index, found)
+    while at + 8 <= size:
+        memcpy(&block, units + at, 8)
+        if block != _SPACES:
+            block ^= _SPACES
+            spaces = ~(((block & <uint64_t>0x7F7F7F7F7F7F7F7F) + <uint64_t>0x7F7F7F7F7F7F7F7F) | block)
+            if spaces & spaces >> 16 & <uint64_t>0x8080808080808080:
+                _add_borders(units, size, at + 1, at + 7, index, found)
+        at += 6
+    return _add_borders(units, size, at + 1, size, index, found)
 
 
 def bordered(list lines not None):
@@ -574,9 +605,9 @@ def bordered(list lines not None):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
         if kind == 1:
-            _add_borders(<const uint8_t*>data, size, index, found)
+            _add_narrow_borders(<const uint8_t*>data, size, index, found)
         elif kind == 2:
-            _add_borders(<const uint16_t*>data, size, index, found)
+            _add_borders(<const uint16_t*>data, size, 0, size, index, found)
         else:
-            _add_borders(<const uint32_t*>data, size, index, found)
+            _add_borders(<const uint32_t*>data, size, 0, size, index, found)
     return found

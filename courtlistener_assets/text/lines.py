@@ -30,6 +30,7 @@ class Lines:
     def __init__(self, parts: list[list[str]]) -> None:
         self.texts: list[str] = []
         self.indents: list[int] = []
+        self.steps: list[int] = []
         self.ends: list[int] = []
         self.blanks: list[int] = []
         self.edges: list[bool] = []
@@ -40,15 +41,13 @@ class Lines:
         for raw in parts:
             self.trailing.append(self._read(raw))
             self.starts.append(len(self.texts))
-        indents = self.indents
-        self.steps = [indents[index] - indents[index - 1] if index else 0 for index in range(len(indents))]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
-        measures = (self.texts, self.indents, self.ends, self.blanks, self.wide)
+        measures = (self.texts, self.indents, self.steps, self.ends, self.blanks, self.wide)
         before: list[tuple[int, str]] = read_lines(raw, *measures, _without_leading_marks)
         self.edges += [False] * (len(self.texts) - len(self.edges))
         trailing, end = "", len(self.texts)

@@ -23,6 +23,9 @@ _SPACED_NOTE: Final = re.compile(r"(?<=[.?!\"”\u2019)]) \d{1,2}$")
 _LIST_ITEM: Final = re.compile(
     r"(?:\(?(?:\d{1,3}|[A-Ja-j]|[ivxIVX]{1,5})[.)]|[•▪◦‣●\-\u2013—*]|¶+)\s+\S|\(\w{1,4}\)\S|§+\s*[\w.\-]+\.\s+[A-Z]"
 )
+#: Kinds of abbreviations: something always follows, or they also end sentences.
+FOLLOWED: Final = 1
+COMMON: Final = 2
 #: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
 _ABBREVIATION: Final = re.compile(
     r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Ct|Supp|Nos?|vs?|Mrs?|Ms|Messrs|Dr|St|Ste|Hon|Prof|Capt|Cpl|Lt|Maj|Sgt|Det|Atty|Dep|Gov"
@@ -93,23 +96,18 @@ _remembered = lru_cache(maxsize=8_192)
 
 
 @_remembered
-def _is_abbreviation(last_word: str) -> bool:
-    return bool(_ABBREVIATION.search(last_word))
+def _abbreviation(last_word: str) -> int:
+    return FOLLOWED if _ABBREVIATION.search(last_word) else COMMON if _COMMON_ABBREVIATION.search(last_word) else 0
 
 
-@_remembered
-def _is_common_abbreviation(last_word: str) -> bool:
-    return bool(_COMMON_ABBREVIATION.search(last_word))
+def abbreviation(text: str) -> int:
+    """The kind of the abbreviation with which a line ends, 0 for none."""
+    return _abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2]) if text[-1] == "." else 0
 
 
 def is_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that something always follows."""
-    return text[-1] == "." and _is_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
-
-
-def may_be_abbreviated(text: str) -> bool:
-    """Whether a line ends with an abbreviation that also ends sentences."""
-    return text[-1] == "." and _is_common_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
+    return abbreviation(text) == FOLLOWED
 
 
 def goes_on_after_end(above: str, text: str) -> bool:
@@ -117,12 +115,12 @@ def goes_on_after_end(above: str, text: str) -> bool:
     if not above.rstrip(_AFTER_END).endswith((".", "?", "!")) or above.endswith(". ."):
         return False
     word = text.split(None, 1)[0].rstrip(",'\u2019")
-    return len(word) > 1 and word.isalpha() and not is_abbreviated(above) and not may_be_abbreviated(above)
+    return len(word) > 1 and word.isalpha() and not abbreviation(above)
 
 
 def is_linking(text: str) -> bool:
     """Whether a line ends with a word such as "of", which must go on."""
-    return text.rpartition(" ")[2] in _LINKING
+    return text[text.rfind(" ") + 1 :] in _LINKING
 
 
 def is_cut(text: str) -> bool:

@@ -93,8 +93,9 @@ def test_measures_of_lines(lines: list[str]) -> None:
     lines = [line.replace("\x1c", "") for line in lines] + ["\f", f"\f{MARK}000002{MARK_END}", "text"]
     both = []
     for module in (line_scans, LINE_SCANS):
-        measures: tuple[Any, ...] = (["above"], [0], [5], [0], {})
-        both.append((module.read_lines(list(lines), *measures, _without_leading_marks), measures))
+        measures: tuple[Any, ...] = ([], [], [], [], [], {})
+        before = [module.read_lines(part, *measures, _without_leading_marks) for part in ([], lines, lines[::-1])]
+        both.append((before, measures))
     assert both[0] == both[1]
 
 
@@ -151,7 +152,7 @@ def test_spaces_and_dots_inside_a_line(text: str) -> None:
     "scan",
     [
         partial(line_scans.stripped, ["a"]),
-        partial(line_scans.read_lines, ["a"], [], [], [], [], {}, _without_leading_marks),
+        partial(line_scans.read_lines, ["a"], [], [], [], [], [], {}, _without_leading_marks),
         partial(line_scans.gutters, ["a"]),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
