@@ -139,6 +139,40 @@ cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noe
     return found
 
 
+cdef object _single_spaced(object text, bint of_any_space):
+    """A text with each run of spaces as one space, or each run of white space."""
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
+    cdef void* units = malloc(size * kind)
+    if units == NULL:
+        raise MemoryError
+    try:
+        if kind == 1:
+            size = _write_single_spaced(<const uint8_t*>data, size, of_any_space, <uint8_t*>units)
+        elif kind == 2:
+            size = _write_single_spaced(<const uint16_t*>data, size, of_any_space, <uint16_t*>units)
+        else:
+            size = _write_single_spaced(<const uint32_t*>data, size, of_any_space, <uint32_t*>units)
+        return PyUnicode_FromKindAndData(kind, units, size)
+    finally:
+        free(units)
+
+
+cdef inline Py_ssize_t _write_single_spaced(
+    const Units* units, Py_ssize_t size, bint of_any_space, Units* written
+) noexcept nogil:
+    cdef Py_ssize_t at, end = 0
+    for at in range(size):
+        if units[at] != 0x20 and not (of_any_space and _is_space(units[at])):
+            written[end] = units[at]
+            end += 1
+        elif end and written[end - 1] != 0x20:
+            written[end] = 0x20
+            end += 1
+    return end
+
+
 cdef Py_ssize_t _token_end(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
     """Where the mark ends that begins in a place, or the place itself if none does."""
     cdef Py_ssize_t last = at + 1
@@ -207,12 +241,8 @@ def read_lines(list raw, list texts, list indents, list steps, list ends, list b
         ends.append(start + _visible(text, 0, end - start) if found & 8 else end)
         if found & 2:
             wide[PyList_GET_SIZE(texts)] = line
-            text = " ".join(text.split())
-        elif found:
-            if found & 1:
-                text = text.replace("  ", " ")
-            if found & 4:
-                text = " ".join(text.split())
+        if found & 7:
+            text = _single_spaced(text, found & 6)
         texts.append(text)
         steps.append(start - indent if indents else 0)
         indents.append(start)
@@ -568,12 +598,13 @@ cdef inline int _add_borders(
     """Add the borders in a part of a line."""
     cdef Py_ssize_t at
     for at in range(start, end):
+        if at and units[at - 1] != 0x20:
+            continue
         if Units is not uint8_t and units[at] > 255:
             continue
         if not _BORDERS[<uint8_t>units[at]] or (at + 1 < size and units[at + 1] != 0x20):
             continue
-        if at == 0 or (units[at - 1] == 0x20 and (
-                _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20))):
+        if at == 0 or _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20):
             found.append((index, at))
     return 0
 

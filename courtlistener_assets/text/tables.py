@@ -149,7 +149,7 @@ def _gaps(line: str) -> list[tuple[int, int]]:
         wide = [(start, end) for start, end in wide if end - start >= 2 * usual + 3]
     wide = [gap for gap in wide if not _is_between_sentences(line, *gap)]
     first = line[: wide[0][0]].strip() if wide else ""
-    return wide[1:] if _LABEL.fullmatch(first) and len(first) < 6 and len(wide) == 1 else wide
+    return wide[1:] if len(wide) == 1 and len(first) < 6 and _LABEL.fullmatch(first) else wide
 
 
 def _is_between_sentences(line: str, start: int, end: int) -> bool:
