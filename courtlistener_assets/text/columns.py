@@ -114,12 +114,12 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
     result: list[str] = []
     place = 0
     runs = _runs(lines) if depth < _MAX_COLUMNS else []
-    for start, end, column in _regions(lines, runs) if runs else ():
+    seen = all_visible(lines) if runs else []
+    for start, end, column in _regions(lines, seen, runs) if runs else ():
         if start < place:
             continue
-        seen = all_visible(lines[start:end])
-        bare = [line[:column].strip() for line in seen]
-        if any(bare) and _are_columns(bare, [line[column:].strip() for line in seen], marks):
+        bare = [line[:column].strip() for line in seen[start:end]]
+        if any(bare) and _are_columns(bare, [line[column:].strip() for line in seen[start:end]], marks):
             halves = [cut(line, column) for line in lines[start:end]]
             left, right = [half.rstrip() for half, _ in halves], [half.rstrip() for _, half in halves]
             result += [
@@ -150,23 +150,26 @@ def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def _regions(lines: list[str], runs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """First line, line after the last, and beginning of the right column of all that may be columns."""
-    regions = [region for start, end, column in runs for region in _clear(lines, start, end, column)]
+def _regions(lines: list[str], seen: list[str], runs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """First line, line after the last, and beginning of the right column of all that may be columns.
+
+    `seen` are the lines without marks.
+    """
+    regions = [region for start, end, column in runs for region in _clear(lines, seen, start, end, column)]
     return sorted(regions, key=lambda region: (region[0], region[0] - region[1]))
 
 
-def _clear(lines: list[str], first: int, last: int, column: int) -> list[tuple[int, int, int]]:
+def _clear(lines: list[str], seen: list[str], first: int, last: int, column: int) -> list[tuple[int, int, int]]:
     """The parts of a region in which no line has text across the gutter to the left of `column`."""
     highest, lowest = max(0, first - _MAX_MORE), min(len(lines), last + _MAX_MORE)
-    while first > highest and _has_text(lines[first - 1]) and not _crosses(lines[first - 1], column):
+    while first > highest and _has_text(lines[first - 1]) and not _crosses(seen[first - 1], column):
         first -= 1
-    while last < lowest and _has_text(lines[last]) and not _crosses(lines[last], column):
+    while last < lowest and _has_text(lines[last]) and not _crosses(seen[last], column):
         last += 1
     parts = []
     start, filled = first, 0
     for index in range(first, last + 1):
-        if index == last or _crosses(lines[index], column):
+        if index == last or _crosses(seen[index], column):
             if filled >= _MIN_COLUMN_LINES:
                 parts.append((start, index, column))
             start, filled = index + 1, 0
@@ -180,7 +183,6 @@ def _has_text(line: str) -> bool:
 
 
 def _crosses(line: str, column: int) -> bool:
-    line = visible(line)
     gutter = line[column - _MIN_GUTTER : column]
     return line[:1] == PAGE_BREAK or not (not gutter or gutter.isspace())
 

@@ -56,14 +56,15 @@ class Gaps:
 
 def _parting(seen: list[int], running: list[int], open_above: list[int]) -> list[bool]:
     """By kind of gap, whether a sentence goes on across it seldom, surely or to judge by the line above."""
-    parting = []
+    parting = [False] * len(seen)
     for gap, count in enumerate(seen):
-        here, around = divmod(gap, _GAP)
+        if gap < _GAP or not count:
+            continue
         if count >= _MIN_SEEN:
-            parts = running[gap] < _RUNNING_SHARE * count and open_above[gap] < _UNFINISHED_SHARE * count
+            parting[gap] = running[gap] < _RUNNING_SHARE * count and open_above[gap] < _UNFINISHED_SHARE * count
         else:
-            parts = here > around or seen[0] > count
-        parting.append(here > 0 and parts)
+            here, around = divmod(gap, _GAP)
+            parting[gap] = here > around or seen[0] > count
     return parting
 
 

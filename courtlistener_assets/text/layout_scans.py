@@ -122,7 +122,7 @@ def counted(
 ) -> tuple[list[int], list[int], list[int]]:
     """How often each kind of gap comes, stands above a line that runs on, and below one that is unfinished."""
     counts = Counter(gaps), Counter(compress(gaps, runs_on)), Counter(compress(gaps[1:], unfinished))
-    seen, running, open_above = ([count[gap] for gap in range(kinds)] for count in counts)
+    seen, running, open_above = ([count.get(gap, 0) for gap in range(kinds)] for count in counts)
     return seen, running, open_above
 
 

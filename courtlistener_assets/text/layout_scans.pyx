@@ -128,7 +128,7 @@ cdef Py_ssize_t _margin_of(Py_ssize_t* ends, Py_ssize_t size, Py_ssize_t quarter
     cdef Py_ssize_t last = size - 1
     _sort(ends, size)
     longest = _LONGEST * ends[size * quarters // 4]
-    while ends[last] > longest:
+    while last > 0 and ends[last] > longest:
         last -= 1
     return ends[last]
 
@@ -286,6 +286,8 @@ def counted(list gaps not None, Py_ssize_t kinds, list runs_on not None, list un
         _take_turns()
         for index in range(PyList_GET_SIZE(gaps)):
             gap = _number(gaps, index)
+            if not 0 <= gap < kinds:
+                raise IndexError(gap)
             counts[gap] += 1
             if <object>PyList_GET_ITEM(runs_on, index) is True:
                 counts[kinds + gap] += 1

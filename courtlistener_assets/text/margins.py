@@ -5,7 +5,7 @@ Belongs here: columns of characters. Does not belong here: blank lines (`gaps.py
 
 from __future__ import annotations
 
-from math import ceil
+from itertools import compress
 from typing import Final
 
 from courtlistener_assets.text.layout_scans import (
@@ -21,10 +21,10 @@ from courtlistener_assets.text.lines import Lines
 _MIN_WIDTH: Final = 40
 _MIN_SLACKS: Final = 4
 _PROSE_LINES: Final = 8
-#: Of the width of a line: where no line in a sentence ends.
-_BRIEF: Final = 0.66
+#: In hundredths of the width of a line: where no line in a sentence ends.
+_BRIEF: Final = 66
 #: And what stands further to the right, as a signature does, has a left margin of its own.
-_FAR_SHARE: Final = 0.4
+_FAR_SHARE: Final = 40
 _MIN_SLACK: Final = 2
 _MAX_SAMPLE: Final = 400
 _CENTRE_INDENT: Final = 8
@@ -44,11 +44,10 @@ class Margins:
 
     def __init__(self, lines: Lines, runs_on: list[bool]) -> None:
         self._lines = lines
-        #: Hardly ever short, as the next goes on.
-        self._running = [index - 1 for index, goes_on in enumerate(runs_on) if goes_on]
+        self._running = list(compress(range(-1, len(lines) - 1), runs_on))  # hardly ever short: the next goes on
         self.ends = self._even_ends()
-        self.left, self.right = self._of_page()
-        self.brief = ceil(self.left + _BRIEF * (self.right - self.left))
+        self.left, self.right = self._of_page(runs_on)
+        self.brief = self.left + -(-_BRIEF * (self.right - self.left) // 100)  # rounded up
         self.rights: list[int] = right_margins(self.ends, lines.steps, runs_on, self.right)
         slack: list[int] = in_order(room_left(self._running[:_MAX_SAMPLE], self.rights, self.ends, lines.texts))
         enough = len(slack) >= _MIN_SLACKS
@@ -67,10 +66,10 @@ class Margins:
             return lines.ends
         return [indent + len(text) for indent, text in zip(lines.indents, lines.texts, strict=True)]
 
-    def _of_page(self) -> tuple[int, int]:
+    def _of_page(self, runs_on: list[bool]) -> tuple[int, int]:
         lines = self._lines
         if len(self._running) >= _PROSE_LINES:
-            left = commonest([lines.indents[index + 1] for index in self._running])
+            left = commonest(list(compress(lines.indents, runs_on)))
             return left, margin_of([self.ends[index] for index in self._running], 1)
         long = [index for index, text in enumerate(lines.texts) if len(text) >= _MIN_WIDTH]
         left = commonest([lines.indents[index] for index in long] or lines.indents)
@@ -78,9 +77,9 @@ class Margins:
 
     def is_brief(self, index: int) -> bool:
         """Whether a line ends well before the right margin, as no line in a sentence does."""
-        indent, right, margin = float(self._lines.indents[index]), float(self.rights[index]), float(self.left)
-        left = indent if indent - margin >= _FAR_SHARE * (right - margin) else min(margin, indent)
-        return float(self.ends[index]) < left + _BRIEF * (right - left)
+        indent, right, margin = self._lines.indents[index], self.rights[index], self.left
+        left = indent if 100 * (indent - margin) >= _FAR_SHARE * (right - margin) else min(margin, indent)
+        return 100 * (self.ends[index] - left) < _BRIEF * (right - left)
 
     def is_centred(self, index: int) -> bool:
         """Whether a line stands in the middle between the margins and is shorter than a line of text."""

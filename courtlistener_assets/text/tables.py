@@ -15,7 +15,7 @@ from courtlistener_assets.text.marks import Marks, visible
 from courtlistener_assets.text.wording import is_linking
 
 _GAP: Final = re.compile(r"   (?<=\S   ) *(?=\S)")
-_SPACES: Final = re.compile(r" +")
+_ONE_SPACE: Final = re.compile(r"[^ ] [^ ]")
 _LEADER: Final = re.compile(r"\s*((?:\.[ \t]?){5,})\s*(?=((?:[\divxlcIVXLC]{1,6}(?:[,\-\u2013 ]+|$))+|passim)?$)")
 _STOP: Final = re.compile(r"[.?!][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
 _SENTENCE_END: Final = re.compile(r"[.?!:;,][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
@@ -210,10 +210,9 @@ def _is_lone_row(index: int, gaps: list[tuple[int, int]], lines: Lines, runs_on:
 
 def _is_stretched(words: list[str], line: str) -> bool:
     """Whether wide spaces stand between all the words of a line, and so between none of its cells."""
-    letters = sum(word[0].isalpha() for word in words)
-    return (
-        len(words) >= _MIN_STRETCHED and 2 * letters > len(words) and min(map(len, _SPACES.findall(line.strip()))) > 1
-    )
+    if len(words) < _MIN_STRETCHED or _ONE_SPACE.search(line.strip()):
+        return False
+    return 2 * sum(word[0].isalpha() for word in words) > len(words)
 
 
 def _cells(line: str, gaps: list[tuple[int, int]]) -> list[str]:

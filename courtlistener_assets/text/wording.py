@@ -102,7 +102,10 @@ def _abbreviation(last_word: str) -> int:
 
 def abbreviation(text: str) -> int:
     """The kind of the abbreviation with which a line ends, 0 for none."""
-    return _abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2]) if text[-1] == "." else 0
+    if text[-1] != ".":
+        return 0
+    end = text[-_LONGEST_ABBREVIATION:]
+    return _abbreviation(end[end.rfind(" ") + 1 :])
 
 
 def is_abbreviated(text: str) -> bool:

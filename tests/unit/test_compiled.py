@@ -53,7 +53,10 @@ PIECES = [
 ]
 WIDE = ["\U0001d4c9", *PIECES]
 TEXTS = st.one_of(*(st.lists(st.sampled_from(some), max_size=60).map("".join) for some in (PIECES[:20], PIECES, WIDE)))
-LINES = st.lists(TEXTS.map(lambda text: text.replace("\n", "")), max_size=30)
+#: Of which lines with columns, marks and leaders are made.
+PARTS = [f"{MARK}000001{MARK_END}", "    ", "  ", " ", "word", ".", " .", ")", "\u2019s", "\U0001d4c9"]
+PRINTED = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
+LINES = st.lists(st.one_of(TEXTS.map(lambda text: text.replace("\n", "")), PRINTED), max_size=30)
 FULL_LINES = LINES.map(lambda lines: [line.strip() for line in lines if line.strip()])
 
 
@@ -94,7 +97,9 @@ def test_measures_of_lines(lines: list[str]) -> None:
     both = []
     for module in (line_scans, LINE_SCANS):
         measures: tuple[Any, ...] = ([], [], [], [], [], {})
-        before = [module.read_lines(part, *measures, _without_leading_marks) for part in ([], lines, lines[::-1])]
+        before = [
+            module.read_lines(part, *measures, _without_leading_marks) for part in ([], lines, ["      a", *lines])
+        ]
         both.append((before, measures))
     assert both[0] == both[1]
 
@@ -111,7 +116,7 @@ def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
 def measured(draw: st.DrawFn) -> list[tuple[str, int, int, int, bool, bool]]:
     """Text, end, step, blank lines, a page's edge, and whether a sentence goes on: of each line of some pages."""
     end = st.one_of(st.integers(60, 70), st.integers(0, 200), st.sampled_from([0, 5_000]))
-    step, blank = st.one_of(st.just(0), st.integers(-9, 9)), st.one_of(st.integers(0, 2), st.integers(0, 9))
+    step, blank = st.sampled_from([*[0] * 20, -7, -1, 1, 5]), st.one_of(st.integers(0, 2), st.integers(0, 9))
     words = st.sampled_from(["of it", "word", "__ _", "* *", "\u201cword of", "\U0001d4c9 of it"])
     line = st.tuples(words, end, step, blank, st.sampled_from([False] * 5 + [True]), st.booleans())
     few = draw(st.lists(line, min_size=1, max_size=40))
@@ -141,9 +146,9 @@ def test_measures_of_pages(lines: list[tuple[str, int, int, int, bool, bool]], r
     assert found[0] == found[1]
 
 
-@given(TEXTS)
+@given(st.one_of(TEXTS, PRINTED))
 def test_spaces_and_dots_inside_a_line(text: str) -> None:
-    for line in (text, text.replace(" ", "   "), text.replace(" ", "."), text.replace("a", ". ")):
+    for line in (text, text.replace(" ", "   "), text.replace("word", ". . "), f"{text}. . . . ."):
         assert layout_scans.with_dots([line, "a"]) == LAYOUT_SCANS.with_dots([line, "a"])
         assert layout_scans.spaces_inside(line) == LAYOUT_SCANS.spaces_inside(line)
 
