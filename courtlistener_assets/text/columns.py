@@ -8,32 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
-from courtlistener_assets.text.line_scans import bordered, with_gutter
+from courtlistener_assets.text.line_scans import bordered, gutters
 from courtlistener_assets.text.marks import Marks, all_visible, cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
-_BORDER = ")]:|§*}"
-_BESIDE = ("", " ")
-_BESIDE_BORDER = ("", " ", *_BORDER)
+_BORDER: Final = ")]:|§*}"
+_BESIDE: Final = ("", " ")
+_BESIDE_BORDER: Final = ("", " ", *_BORDER)
 #: How far apart the lines of a caption, and the places of its border, may be.
-_MAX_BLANKS = 2
-_JITTER = 1
-_MIN_CAPTION_LINES = 4
-_MIN_BORDERED_SHARE = 0.7
-_MIN_COLUMN_LINES = 4
+_MAX_BLANKS: Final = 2
+_JITTER: Final = 1
+_MIN_CAPTION_LINES: Final = 4
+_MIN_BORDERED_SHARE: Final = 0.7
+_MIN_COLUMN_LINES: Final = 4
 #: Lines at most a few apart that have a wide space before the same column are looked at as a page of columns.
-_MIN_HITS = 3
-_MAX_DISTANCE = 5
+_MIN_HITS: Final = 3
+_MAX_DISTANCE: Final = 5
 #: Lines above and below them that can belong to the columns.
-_MAX_MORE = 60
-_MIN_GUTTER = 2
-_GUTTER = "    "  # in most of the lines
-_MAX_COLUMNS = 3
+_MAX_MORE: Final = 60
+_MIN_GUTTER: Final = 2
+_MAX_COLUMNS: Final = 3
 #: How often, and in what share of the lines, reading by rows would put other text into a sentence.
-_MIN_TORN = 2
-_MIN_TORN_SHARE = 0.15
-_MIN_WORDS = 3.0
+_MIN_TORN: Final = 2
+_MIN_TORN_SHARE: Final = 0.15
+_MIN_WORDS: Final = 3.0
 
 
 def in_reading_order(lines: list[str], marks: Marks) -> list[str]:
@@ -137,12 +137,8 @@ def _split_pages(lines: list[str], marks: Marks, depth: int = 0) -> list[str]:
 def _runs(lines: list[str]) -> list[tuple[int, int, int]]:
     """First line, line after the last, and column of the lines in which text goes on there after a wide space."""
     found: dict[int, list[int]] = {}  # by the column in which text goes on after the first wide space
-    for index in with_gutter(lines):
-        line = lines[index].rstrip()
-        _, gutter, rest = line.lstrip().partition(_GUTTER)
-        if gutter:
-            column = len(visible(line)) - len(visible(rest.lstrip()))
-            found.setdefault(column, []).append(index)
+    for index, column in gutters(lines):
+        found.setdefault(column, []).append(index)
     runs: list[tuple[int, int, int]] = []
     for column, hits in found.items():
         start = 0
@@ -159,24 +155,31 @@ def _regions(lines: list[str], seen: list[str], runs: list[tuple[int, int, int]]
 
     `seen` are the lines without marks.
     """
-    filled = list(map(bool, map(str.strip, lines)))
-    regions = [region for start, end, column in runs for region in _clear(seen, filled, start, end, column)]
+    regions = [region for start, end, column in runs for region in _clear(lines, seen, start, end, column)]
     return sorted(regions, key=lambda region: (region[0], region[0] - region[1]))
 
 
-def _clear(lines: list[str], filled: list[bool], first: int, last: int, column: int) -> Iterator[tuple[int, int, int]]:
+def _clear(lines: list[str], seen: list[str], first: int, last: int, column: int) -> list[tuple[int, int, int]]:
     """The parts of a region in which no line has text across the gutter to the left of `column`."""
     highest, lowest = max(0, first - _MAX_MORE), min(len(lines), last + _MAX_MORE)
-    while first > highest and filled[first - 1] and not _crosses(lines[first - 1], column):
+    while first > highest and _has_text(lines[first - 1]) and not _crosses(seen[first - 1], column):
         first -= 1
-    while last < lowest and filled[last] and not _crosses(lines[last], column):
+    while last < lowest and _has_text(lines[last]) and not _crosses(seen[last], column):
         last += 1
-    start = first
+    parts = []
+    start, filled = first, 0
     for index in range(first, last + 1):
-        if index == last or _crosses(lines[index], column):
-            if sum(filled[start:index]) >= _MIN_COLUMN_LINES:
-                yield start, index, column
-            start = index + 1
+        if index == last or _crosses(seen[index], column):
+            if filled >= _MIN_COLUMN_LINES:
+                parts.append((start, index, column))
+            start, filled = index + 1, 0
+        elif _has_text(lines[index]):
+            filled += 1
+    return parts
+
+
+def _has_text(line: str) -> bool:
+    return bool(line) and not line.isspace()
 
 
 def _crosses(line: str, column: int) -> bool:

@@ -10,7 +10,7 @@ import sys
 from itertools import accumulate, pairwise
 
 from courtlistener_assets.text.page_feet import MOST_LINES, PAGE_GAP, SPACED_LINES, PageFeet, is_end
-from courtlistener_assets.text.wording import is_abbreviated, may_be_abbreviated
+from courtlistener_assets.text.wording import abbreviation
 
 _FEW_GAPS = 0.25
 #: More characters in a line of a footnote than in one of the text.
@@ -56,7 +56,7 @@ def inside_sentence(feet: PageFeet, start: int, end: int, *, unfinished: bool) -
         return end
     seen = [index for index in range(max(start, end - MOST_LINES), end) if feet.bare[index]]
     last = feet.bare[seen[-1]] if len(seen) >= SPACED_LINES else ""
-    if not is_end(last) or may_be_abbreviated(last) or is_abbreviated(last):
+    if not is_end(last) or abbreviation(last):
         return end
     rank = _below_gap(feet, seen, unfinished=unfinished) or _in_smaller_type(feet, seen)
     return seen[rank] if rank else end

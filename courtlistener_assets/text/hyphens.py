@@ -7,44 +7,57 @@ not belong here: which lines are joined (`layout.py`).
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from courtlistener_assets.text.line_scans import Words
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.scans import in_small_letters
 
 #: What may follow a word directly.
-_AFTER_WORD = ("", ",", ".", ";", ":", "\u2019s", "'s", ")", "\u201d", '"')
-_CUT = re.compile(r"([^\W\d_]+)([-\u2010])$")
-_HYPHENS = "-\u2010"
-_NEXT_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_AFTER_WORD: Final = ("", ",", ".", ";", ":", "\u2019s", "'s", ")", "\u201d", '"')
+_CUT: Final = re.compile(r"([^\W\d_]+)([-\u2010])$")
+_HYPHENS: Final = "-\u2010"
+_NEXT_WORD: Final = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 #: For each hyphen a pattern that begins with it, a rare character that is found fast.
-_CUT_ENDS = {hyphen: re.compile(rf"{hyphen}[ \t]*\n\s*([^\W\d_]+)") for hyphen in _HYPHENS}
+_CUT_ENDS: Final = {hyphen: re.compile(rf"{hyphen}[ \t]*\n\s*([^\W\d_]+)") for hyphen in _HYPHENS}
 #: Before these a hyphen at a line's end is nearly always the author's.
-_COMPOUND_HEADS = frozenset(["self", "cross", "ex", "quasi", "non", "all", "half", "well", "so", "vice"])
+_COMPOUND_HEADS: Final = frozenset(["self", "cross", "ex", "quasi", "non", "all", "half", "well", "so", "vice"])
 #: Words that make longer words without a hyphen.
 # fmt: off
-_PREFIXES = frozenset({
+_PREFIXES: Final = frozenset({
     "after", "back", "counter", "every", "fore", "here", "inter", "land", "law", "over", "some", "super", "their",
     "them", "there", "under", "where", "with", "work",
 })
 # fmt: on
-_TAIL = 40
-_COMMON = 2
-_FEW = 8
-_MIN_LETTERS = 4
+_TAIL: Final = 40
+_COMMON: Final = 2
+_FEW: Final = 8
+_MIN_LETTERS: Final = 4
 
 
 class Vocabulary:
     """The words of a document that no line's end cuts, in small letters. Says nothing if no word is cut."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, lines: list[str]) -> None:
+        self._unread = lines  # until there is a word about which to ask, as few documents have
+        self._halves: list[str] = []
+        self._text = ""
+        self._words: Words | None = None
+
+    def _read(self) -> None:
+        text = "\n".join(self._unread)
+        self._unread = []
         self._halves = [
             half.lower() for hyphen in _HYPHENS if hyphen in text for half in _CUT_ENDS[hyphen].findall(text)
         ]
-        self._text = in_small_letters(text) if self._halves else ""
-        self._words = Words(self._text) if len(self._halves) > _FEW else None
+        if self._halves:
+            self._text = in_small_letters(text)
+        if len(self._halves) > _FEW:
+            self._words = Words(self._text)
 
     def __contains__(self, word: str) -> bool:
+        if self._unread:
+            self._read()
         if self._words is None:  # few words are searched for faster than all words are told apart
             return word in self._text
         return self._words.has_any(word, _AFTER_WORD)

@@ -6,7 +6,7 @@ not belong here: words cut at a line's end (`hyphens.py`).
 
 from __future__ import annotations
 
-from itertools import compress
+from typing import Final
 
 from courtlistener_assets.text.gaps import Gaps
 from courtlistener_assets.text.lines import Lines
@@ -14,9 +14,11 @@ from courtlistener_assets.text.margins import Margins
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.tables import set_rows
 from courtlistener_assets.text.wording import (
+    COMMON,
+    FOLLOWED,
+    abbreviation,
     ends_of,
     goes_on_after_end,
-    is_abbreviated,
     is_capitals,
     is_cut,
     is_item,
@@ -25,17 +27,16 @@ from courtlistener_assets.text.wording import (
     is_numeral,
     is_sentence,
     is_title,
-    may_be_abbreviated,
     small_beginnings_of,
 )
 
-_DASHES = "-\u2010\u2013"
-_NUMBERS = "0123456789§"
-_SAME_COLUMN = 4
-_MIN_INDENTED = 4
+_DASHES: Final = "-\u2010\u2013"
+_NUMBERS: Final = "0123456789§"
+_SAME_COLUMN: Final = 4
+_MIN_INDENTED: Final = 4
 #: Sentences that seem to end in the middle, as those do whose lines are out of order.
-_MIN_STRAY = 3
-_STRAY_SHARE = 0.01
+_MIN_STRAY: Final = 3
+_STRAY_SHARE: Final = 0.01
 
 
 class Layout:
@@ -43,17 +44,20 @@ class Layout:
 
     def __init__(self, lines: Lines, marks: Marks) -> None:
         self._lines = lines
-        self._ended = ends_of(lines.texts)
-        self._small = small_beginnings_of(lines.texts)
+        self._ended: list[bool] = ends_of(lines.texts)
+        #: The lines below an end.
+        self._behind = [index for index in range(1, len(lines)) if self._ended[index - 1]]
+        self._small: list[bool] = small_beginnings_of(lines.texts)
         #: Whether a sentence surely goes on from the line before: it does not end, and a small letter follows.
-        self._runs_on = [low and not end for low, end in zip(self._small, [True, *self._ended[:-1]], strict=True)]
+        self._runs_on = [low and index > 0 and not self._ended[index - 1] for index, low in enumerate(self._small)]
         for start in lines.starts[1:-1]:
             if start < len(lines):
                 self._runs_on[start] = False
         self._rows = set_rows(lines, self._runs_on, marks)
         self._margins = Margins(lines, self._runs_on)
-        self._full = [end >= self._margins.brief for end in self._margins.ends]
-        unfinished = [full and not end for full, end in zip(self._full, self._ended, strict=True)]
+        brief = self._margins.brief
+        self._full = [end >= brief for end in self._margins.ends]
+        unfinished = [full and not self._ended[index] for index, full in enumerate(self._full)]
         for index in self._rows.lines:
             unfinished[index] = False
         self._gaps = Gaps(lines, self._runs_on, unfinished)
@@ -68,15 +72,14 @@ class Layout:
         """Whether sentences that surely end go on in the line below, more often than by a misprint."""
         texts = self._lines.texts
         stray = sum(
-            texts[index][0].islower() and goes_on_after_end(texts[index - 1], texts[index])
-            for index in compress(range(1, len(texts)), self._ended)
+            texts[index][0].islower() and goes_on_after_end(texts[index - 1], texts[index]) for index in self._behind
         )
         return stray >= _MIN_STRAY and stray > _STRAY_SHARE * sum(self._runs_on)
 
     def _are_indented(self) -> bool:
         """Whether this document's paragraphs begin with an indent more often than after a short line alone."""
         indented = short = 0
-        for index in compress(range(1, len(self._lines)), self._ended):
+        for index in self._behind:
             if not self._small[index] and not self._gaps.parts[index]:
                 if self._is_apart(index):
                     indented += 1
@@ -86,10 +89,13 @@ class Layout:
 
     def separators(self) -> list[str]:
         """What separates each line from the one before: a space, a line break or a paragraph break."""
-        sure = [runs_on and full for runs_on, full in zip(self._runs_on, [False, *self._full[:-1]], strict=True)]
-        for index in self._rows.lines:
-            sure[index : index + 2] = [False] * len(sure[index : index + 2])
-        return [" " if known else self._separator(index) for index, known in enumerate(sure)]
+        rows, full = self._rows.lines, self._full
+        return [
+            " "
+            if low and full[index - 1] and not (rows and (index in rows or index - 1 in rows))
+            else self._separator(index)
+            for index, low in enumerate(self._runs_on)
+        ]
 
     def _separator(self, index: int) -> str:
         above = index - 1
@@ -185,11 +191,12 @@ class Layout:
         text, above = self._lines.texts[index], self._lines.texts[index - 1]
         if above[-1] != ".":
             return False
-        if is_abbreviated(above):
+        kind = abbreviation(above)
+        if kind == FOLLOWED:
             if above.endswith(" v.") and not self._margins.is_brief(index - 1):
                 return True
             return text[0] in _NUMBERS or not (self._is_apart(index) or is_numbered_title(text))
-        possible = self._small[index] or may_be_abbreviated(above)
+        possible = self._small[index] or kind == COMMON
         return possible and not self._is_apart(index) and not self._margins.is_brief(index - 1)
 
     def _is_apart(self, index: int) -> bool:

@@ -14,6 +14,7 @@ from itertools import accumulate, compress, repeat
 from operator import contains, itemgetter, sub
 
 _MARK = "\ufdd3"
+_TOKEN = re.compile(rf"{_MARK}\d+\ufdd4")
 _GUTTER = "    "
 _WIDE_SPACE = "   "
 #: A border stands by itself; on the line's left there is room, or nothing but the line's marks.
@@ -34,13 +35,16 @@ def read_lines(
     raw: list[str],
     texts: list[str],
     indents: list[int],
+    steps: list[int],
     ends: list[int],
     blanks: list[int],
     wide: dict[int, str],
     without_leading_marks: Callable[[str], tuple[str, str]],
-    visible: Callable[[str], str],
-) -> tuple[list[int], dict[int, str]]:
-    """Add what is measured of the lines with text; return their places, and what stands before some lines."""
+) -> list[tuple[int, str]]:
+    """Add what is measured of the lines with text.
+
+    Return marks and page breaks, each with the place in `texts` of the line before which it stands.
+    """
     bare = list(map(str.strip, raw))
     text = "\n".join(bare)
     marked = _with(_MARK, bare) if _MARK in text else []
@@ -57,7 +61,7 @@ def read_lines(
     right = list(map(len, map(str.rstrip, lines)))
     left = list(map(sub, right, map(len, found)))
     for index in inside:
-        right[index] = left[index] + len(visible(found[index]))
+        right[index] = left[index] + _visible(found[index])
     for index in _with("  ", found):
         if _WIDE_SPACE in found[index]:
             wide[first + index] = lines[index]
@@ -66,10 +70,11 @@ def read_lines(
             found[index] = found[index].replace("  ", " ")
     for index in _with("\xa0", found) if "\xa0" in text else ():  # `repair` has left no other space
         found[index] = " ".join(found[index].split())
+    steps += map(sub, left, [*(indents[-1:] or left[:1]), *left])
     texts += found
     indents += left
     ends += right
-    return kept, before
+    return [(first + bisect_left(kept, index), before[index]) for index in sorted(before)]
 
 
 def _with(part: str, lines: list[str]) -> list[int]:
@@ -77,9 +82,20 @@ def _with(part: str, lines: list[str]) -> list[int]:
     return list(compress(range(len(lines)), map(contains, lines, repeat(part))))
 
 
-def with_gutter(lines: list[str]) -> list[int]:
-    """The places of the lines that have four spaces in a row."""
-    return _with(_GUTTER, lines)
+def _visible(text: str) -> int:
+    """How many characters of a text do not belong to marks."""
+    return len(_TOKEN.sub("", text)) if _MARK in text else len(text)
+
+
+def gutters(lines: list[str]) -> list[tuple[int, int]]:
+    """The places of lines with four spaces in a row inside, and the columns in which text goes on behind the first."""
+    found = []
+    for index in _with(_GUTTER, lines):
+        line = lines[index].rstrip()
+        _, gutter, rest = line.lstrip().partition(_GUTTER)
+        if gutter:
+            found.append((index, _visible(line[: len(line) - len(rest.lstrip())])))
+    return found
 
 
 def repeated(keys: list[str]) -> list[list[int]]:
@@ -106,6 +122,11 @@ def bordered(lines: list[str]) -> list[tuple[int, int]]:
 def ends_of(texts: list[str], is_end: Callable[[str], bool]) -> list[bool]:
     """Whether each line is an end, of which only those are asked that have a last character that can be one."""
     return [((last := text[-1]) in _LAST or (last > "\x7f" and last.isdigit())) and is_end(text) for text in texts]
+
+
+def ending_with(texts: list[str], signs: str) -> list[int]:
+    """The places of the texts that end with one of these signs."""
+    return [index for index, text in enumerate(texts) if text[-1] in signs]
 
 
 def small_beginnings_of(texts: list[str], is_small: Callable[[str], bool]) -> list[bool]:

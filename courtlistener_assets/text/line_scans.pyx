@@ -16,6 +16,7 @@ cdef extern from "Python.h":
     str PyUnicode_FromKindAndData(int kind, const void* buffer, Py_ssize_t size)
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
+    bint Py_UNICODE_ISDECIMAL(Py_UCS4 character) nogil
     int PyErr_CheckSignals() except -1
 
 ctypedef fused Units:
@@ -26,8 +27,11 @@ ctypedef fused Units:
 #: So that no document can be made whose lines or words all go to one place.
 cdef uint64_t _SEED = int.from_bytes(os.urandom(8), "little")
 
+cdef uint64_t _SPACES = 0x2020202020202020
+
 cdef enum:
     MARK = 0xFDD3
+    MARK_END = 0xFDD4
 
 
 cdef int _take_turns() except -1:
@@ -50,6 +54,12 @@ cdef inline void _bounds(object line, Py_ssize_t* start, Py_ssize_t* end) noexce
     cdef int kind = PyUnicode_KIND(line)
     cdef void* data = PyUnicode_DATA(line)
     cdef Py_ssize_t first = 0, last = PyUnicode_GET_LENGTH(line)
+    cdef uint64_t block
+    while kind == 1 and first + 8 <= last:
+        memcpy(&block, <const uint8_t*>data + first, 8)
+        if block != _SPACES:
+            break
+        first += 8
     while first < last and _is_space(PyUnicode_READ(kind, data, first)):
         first += 1
     while last > first and _is_space(PyUnicode_READ(kind, data, last - 1)):
@@ -91,10 +101,23 @@ cdef inline int _inside(object line, Py_ssize_t start, Py_ssize_t end) noexcept:
     cdef int kind = PyUnicode_KIND(line)
     cdef void* data = PyUnicode_DATA(line)
     if kind == 1:
-        return _found(<const uint8_t*>data, start, end)
+        return _found(<const uint8_t*>data, _usual_end(<const uint8_t*>data, start, end), end)
     if kind == 2:
         return _found(<const uint16_t*>data, start, end)
     return _found(<const uint32_t*>data, start, end)
+
+
+cdef inline Py_ssize_t _usual_end(const uint8_t* units, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Where the ASCII without two spaces in a row ends at the earliest, with which a line begins."""
+    cdef uint64_t block, spaces
+    cdef Py_ssize_t at = start
+    while at + 8 <= end:
+        memcpy(&block, units + at, 8)
+        spaces = ~((block ^ <uint64_t>0x2020202020202020) + <uint64_t>0x7F7F7F7F7F7F7F7F)
+        if (block | (spaces & spaces >> 8)) & <uint64_t>0x8080808080808080:
+            break
+        at += 7
+    return at
 
 
 cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
@@ -116,43 +139,117 @@ cdef inline int _found(const Units* units, Py_ssize_t start, Py_ssize_t end) noe
     return found
 
 
-def read_lines(list raw, list texts, list indents, list ends, list blanks, dict wide, without_leading_marks, visible):
-    """Add what is measured of the lines with text; return their places, and what stands before some lines."""
-    cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0
+cdef object _single_spaced(object text, bint of_any_space):
+    """A text with each run of spaces as one space, or each run of white space."""
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
+    cdef void* units = malloc(size * kind)
+    if units == NULL:
+        raise MemoryError
+    try:
+        if kind == 1:
+            size = _write_single_spaced(<const uint8_t*>data, size, of_any_space, <uint8_t*>units)
+        elif kind == 2:
+            size = _write_single_spaced(<const uint16_t*>data, size, of_any_space, <uint16_t*>units)
+        else:
+            size = _write_single_spaced(<const uint32_t*>data, size, of_any_space, <uint32_t*>units)
+        return PyUnicode_FromKindAndData(kind, units, size)
+    finally:
+        free(units)
+
+
+cdef inline Py_ssize_t _write_single_spaced(
+    const Units* units, Py_ssize_t size, bint of_any_space, Units* written
+) noexcept nogil:
+    cdef Py_ssize_t at, end = 0
+    for at in range(size):
+        if units[at] != 0x20 and not (of_any_space and _is_space(units[at])):
+            written[end] = units[at]
+            end += 1
+        elif end and written[end - 1] != 0x20:
+            written[end] = 0x20
+            end += 1
+    return end
+
+
+cdef Py_ssize_t _token_end(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """Where the mark ends that begins in a place, or the place itself if none does."""
+    cdef Py_ssize_t last = at + 1
+    if PyUnicode_READ(kind, data, at) != MARK:
+        return at
+    while last < end and Py_UNICODE_ISDECIMAL(PyUnicode_READ(kind, data, last)):
+        last += 1
+    return last + 1 if at + 1 < last < end and PyUnicode_READ(kind, data, last) == MARK_END else at
+
+
+cdef Py_ssize_t _visible(object line, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """How many characters of a part of a line do not belong to marks."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t at = start, last, size = end - start
+    while kind > 1 and at < end:
+        last = _token_end(kind, data, at, end)
+        size -= last - at
+        at = last if last > at else at + 1
+    return size
+
+
+cdef tuple _without_marks(object line, Py_ssize_t start, without_leading_marks):
+    """The marks that stand together before a line, and the line without them; all others are left to the function."""
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line), at = start, behind = start
+    while at < size and at == behind:
+        behind = _token_end(kind, data, at, size)
+        if behind == at:
+            break
+        at = behind
+    while at < size and _is_space(PyUnicode_READ(kind, data, at)):
+        at += 1
+    if behind == start or PyUnicode_READ(kind, data, 0) == 0xC or (
+            at < size and PyUnicode_READ(kind, data, at) == MARK):
+        return without_leading_marks(line)
+    marks, rest = PyUnicode_Substring(line, start, behind), PyUnicode_Substring(line, behind, size)
+    return marks, PyUnicode_Substring(line, 0, start) + rest if start else rest
+
+
+def read_lines(list raw, list texts, list indents, list steps, list ends, list blanks, dict wide, without_leading_marks):
+    """Add what is measured of the lines with text; return what stands before some of them."""
+    cdef Py_ssize_t size = PyList_GET_SIZE(raw), index, start, end, last = 0, indent = 0
     cdef int found
-    cdef list kept = []
-    cdef dict before = {}
+    cdef list before = []
     cdef object line, text
     _take_turns()
+    if indents:
+        indent = indents[PyList_GET_SIZE(indents) - 1]
     for index in range(size):
         line = <object>PyList_GET_ITEM(raw, index)
         _bounds(line, &start, &end)
         if start == end:
             if PyUnicode_GET_LENGTH(line) == 1 and line == "\f":
-                before[index] = line
+                before.append((PyList_GET_SIZE(texts), line))
             continue
         if PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start) == MARK:
-            before[index], line = without_leading_marks(line)
+            marks, line = _without_marks(line, start, without_leading_marks)
+            before.append((PyList_GET_SIZE(texts), marks))
             _bounds(line, &start, &end)
             if start == end:
                 continue
         found = _inside(line, start, end)
         text = PyUnicode_Substring(line, start, end)
-        ends.append(start + len(visible(text)) if found & 8 else end)
+        ends.append(start + _visible(text, 0, end - start) if found & 8 else end)
         if found & 2:
             wide[PyList_GET_SIZE(texts)] = line
-            text = " ".join(text.split())
-        elif found:
-            if found & 1:
-                text = text.replace("  ", " ")
-            if found & 4:
-                text = " ".join(text.split())
+        if found & 7:
+            text = _single_spaced(text, found & 6)
         texts.append(text)
+        steps.append(start - indent if indents else 0)
         indents.append(start)
-        kept.append(index)
+        indent = start
         blanks.append(index - last)
         last = index + 1
-    return kept, before
+    return before
 
 
 cdef inline uint64_t _hash_units(const uint8_t* at, Py_ssize_t size) noexcept nogil:
@@ -341,9 +438,12 @@ cdef int _grow(Words words) except -1:
     return 0
 
 
-cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil:
-    """Whether there are four spaces in a row: one of every four characters tells."""
-    cdef Py_ssize_t at = 3, first, last
+cdef Py_ssize_t _behind_gutter(const Units* units, Py_ssize_t size) noexcept nogil:
+    """Where text goes on behind the first four spaces in a row inside a line, or 0. One of every four signs tells."""
+    cdef Py_ssize_t start = 0, at, first, last
+    while start < size and _is_space(units[start]):
+        start += 1
+    at = start + 3
     while at < size:
         if units[at] == 0x20:
             first = last = at
@@ -352,30 +452,30 @@ cdef inline bint _has_gutter(const Units* units, Py_ssize_t size) noexcept nogil
             while last + 1 < size and last - first < 3 and units[last + 1] == 0x20:
                 last += 1
             if last - first >= 3:
-                return True
+                while last < size and _is_space(units[last]):
+                    last += 1
+                return last if last < size else 0
         at += 4
-    return False
+    return 0
 
 
-def with_gutter(list lines not None):
-    """The places of lines that have four spaces in a row."""
-    cdef Py_ssize_t index, size
+def gutters(list lines not None):
+    cdef Py_ssize_t index, size, behind
     cdef list found = []
     cdef void* data
     cdef int kind
-    cdef bint has
     _take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
         if kind == 1:
-            has = _has_gutter(<const uint8_t*>data, size)
+            behind = _behind_gutter(<const uint8_t*>data, size)
         elif kind == 2:
-            has = _has_gutter(<const uint16_t*>data, size)
+            behind = _behind_gutter(<const uint16_t*>data, size)
         else:
-            has = _has_gutter(<const uint32_t*>data, size)
-        if has:
-            found.append(index)
+            behind = _behind_gutter(<const uint32_t*>data, size)
+        if behind:
+            found.append((index, _visible(line, 0, behind)))
     return found
 
 
@@ -386,6 +486,24 @@ for _sign in "dr":
     _LAST[<Py_UCS4>_sign] = 2
 for _sign in "\"')]*0123456789":
     _LAST[<Py_UCS4>_sign] = 4
+
+
+cdef inline int _ends_before(int kind, void* data, Py_ssize_t size) noexcept:
+    """Whether a sentence ends before what follows its end in a line; -1 if that may be the number of a note."""
+    cdef Py_ssize_t at = size - 1, least = max(0, size - 40)
+    cdef Py_UCS4 sign = PyUnicode_READ(kind, data, at)
+    if 0x30 <= sign <= 0x39 and size > 2 and (
+            PyUnicode_READ(kind, data, size - 2) == 0x20 or PyUnicode_READ(kind, data, size - 3) == 0x20):
+        return -1
+    while at >= least:
+        sign = PyUnicode_READ(kind, data, at)
+        if sign < 128:
+            if _LAST[sign] != 4:
+                return _LAST[sign] == 1 and _closes(kind, data, size)
+        elif sign != 0x201D and sign != 0x2019:
+            return False
+        at -= 1
+    return False
 
 
 cdef inline bint _closes(int kind, void* data, Py_ssize_t size) noexcept:
@@ -406,7 +524,7 @@ def ends_of(list texts not None, is_end):
     cdef Py_ssize_t index, size
     cdef list found = []
     cdef void* data
-    cdef int kind, sign
+    cdef int kind, sign, ended
     cdef Py_UCS4 last
     _take_turns()
     for index in range(PyList_GET_SIZE(texts)):
@@ -421,13 +539,36 @@ def ends_of(list texts not None, is_end):
             if sign == 1:
                 found.append(_closes(kind, data, size))
                 continue
+            if sign == 4 and (ended := _ends_before(kind, data, size)) >= 0:
+                found.append(ended == 1)
+                continue
             if sign == 2 and (size < 4 or PyUnicode_READ(kind, data, size - 1 - (3 if last == 0x64 else 2)) != 0x20):
                 found.append(False)
                 continue
-        elif last != 0x201D and last != 0x2019 and not last.isdigit():
+        elif last == 0x201D or last == 0x2019:
+            found.append(_ends_before(kind, data, size) == 1)
+            continue
+        elif not last.isdigit():
             found.append(False)
             continue
         found.append(is_end(text))
+    return found
+
+
+def ending_with(list texts not None, str signs not None):
+    cdef Py_ssize_t index, at
+    cdef int kind = PyUnicode_KIND(signs)
+    cdef void* data = PyUnicode_DATA(signs)
+    cdef Py_UCS4 last
+    cdef list found = []
+    _take_turns()
+    for index in range(PyList_GET_SIZE(texts)):
+        text = <object>PyList_GET_ITEM(texts, index)
+        last = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) - 1)
+        for at in range(PyUnicode_GET_LENGTH(signs)):
+            if PyUnicode_READ(kind, data, at) == last:
+                found.append(index)
+                break
     return found
 
 
@@ -451,17 +592,37 @@ for _sign in ")]:|\xa7*}":
     _BORDERS[<Py_UCS4>_sign] = 2 if _sign in ")]}|" else 1
 
 
-cdef int _add_borders(const Units* units, Py_ssize_t size, Py_ssize_t index, list found) except -1:
+cdef inline int _add_borders(
+    const Units* units, Py_ssize_t size, Py_ssize_t start, Py_ssize_t end, Py_ssize_t index, list found
+) except -1:
+    """Add the borders in a part of a line."""
     cdef Py_ssize_t at
-    for at in range(size):
+    for at in range(start, end):
+        if at and units[at - 1] != 0x20:
+            continue
         if Units is not uint8_t and units[at] > 255:
             continue
         if not _BORDERS[<uint8_t>units[at]] or (at + 1 < size and units[at + 1] != 0x20):
             continue
-        if at == 0 or (units[at - 1] == 0x20 and (
-                _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20))):
+        if at == 0 or _BORDERS[<uint8_t>units[at]] == 2 or (at > 1 and units[at - 2] == 0x20):
             found.append((index, at))
     return 0
+
+
+cdef int _add_narrow_borders(const uint8_t* units, Py_ssize_t size, Py_ssize_t index, list found) except -1:
+    """Add the borders of a line: inside, only between two spaces, of which eight characters at once are looked at."""
+    cdef uint64_t block, spaces
+    cdef Py_ssize_t at = 0
+    _add_borders(units, size, 0, min(size, 1), index, found)
+    while at + 8 <= size:
+        memcpy(&block, units + at, 8)
+        if block != _SPACES:
+            block ^= _SPACES
+            spaces = ~(((block & <uint64_t>0x7F7F7F7F7F7F7F7F) + <uint64_t>0x7F7F7F7F7F7F7F7F) | block)
+            if spaces & spaces >> 16 & <uint64_t>0x8080808080808080:
+                _add_borders(units, size, at + 1, at + 7, index, found)
+        at += 6
+    return _add_borders(units, size, at + 1, size, index, found)
 
 
 def bordered(list lines not None):
@@ -475,9 +636,9 @@ def bordered(list lines not None):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
         if kind == 1:
-            _add_borders(<const uint8_t*>data, size, index, found)
+            _add_narrow_borders(<const uint8_t*>data, size, index, found)
         elif kind == 2:
-            _add_borders(<const uint16_t*>data, size, index, found)
+            _add_borders(<const uint16_t*>data, size, 0, size, index, found)
         else:
-            _add_borders(<const uint32_t*>data, size, index, found)
+            _add_borders(<const uint32_t*>data, size, 0, size, index, found)
     return found

@@ -7,15 +7,14 @@ belong here: any judgement (`layout.py`, `tables.py`).
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import defaultdict
-from operator import sub
+from typing import Final
 
 from courtlistener_assets.text.line_scans import read_lines
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK, WATERMARK
 
-_LEADING_MARKS = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
+_LEADING_MARKS: Final = re.compile(rf"\s*(?:{MARK_TOKEN.pattern}\s*)+")
 
 
 class Lines:
@@ -31,6 +30,7 @@ class Lines:
     def __init__(self, parts: list[list[str]]) -> None:
         self.texts: list[str] = []
         self.indents: list[int] = []
+        self.steps: list[int] = []
         self.ends: list[int] = []
         self.blanks: list[int] = []
         self.edges: list[bool] = []
@@ -41,30 +41,25 @@ class Lines:
         for raw in parts:
             self.trailing.append(self._read(raw))
             self.starts.append(len(self.texts))
-        self.steps = [0, *map(sub, self.indents[1:], self.indents)]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def _read(self, raw: list[str]) -> str:
         """Add the lines of a part, one measure after the other; return the marks after the last."""
-        first = len(self.texts)
-        measures = (self.texts, self.indents, self.ends, self.blanks, self.wide)
-        kept, before = read_lines(raw, *measures, _without_leading_marks, visible)
-        self.edges += [False] * len(kept)
-        return self._place(before, kept, first)
-
-    def _place(self, before: dict[int, str], kept: list[int], first: int) -> str:
-        """Add the marks and edges to the lines that they stand before; return the marks after the last line."""
-        trailing = ""
-        for index in sorted(before):
-            marks = before[index].replace(PAGE_BREAK, "")
-            place = first + bisect_left(kept, index)
-            if place == len(self.blanks):
+        measures = (self.texts, self.indents, self.steps, self.ends, self.blanks, self.wide)
+        before: list[tuple[int, str]] = read_lines(raw, *measures, _without_leading_marks)
+        self.edges += [False] * (len(self.texts) - len(self.edges))
+        trailing, end = "", len(self.texts)
+        for place, found in before:
+            is_edge = PAGE_BREAK in found
+            marks = found.replace(PAGE_BREAK, "") if is_edge else found
+            if place == end:
                 trailing += marks
                 continue
-            self.marks[place] += marks
-            if PAGE_BREAK in before[index]:
+            if marks:
+                self.marks[place] += marks
+            if is_edge:
                 self.edges[place] = True
                 self.blanks[place] -= 1
         return trailing

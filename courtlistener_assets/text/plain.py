@@ -8,13 +8,15 @@ markup (`markup.py`).
 from __future__ import annotations
 
 import re
-from itertools import chain, pairwise
+from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.columns import in_reading_order
 from courtlistener_assets.text.dotted_spaces import without_dotted_spaces
 from courtlistener_assets.text.furniture import without_furniture
 from courtlistener_assets.text.hyphens import Vocabulary, mend
 from courtlistener_assets.text.layout import Layout
+from courtlistener_assets.text.line_scans import ending_with
 from courtlistener_assets.text.lines import Lines
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.notes import without_footnotes
@@ -24,9 +26,9 @@ from courtlistener_assets.text.pleading import without_line_numbers
 from courtlistener_assets.text.star_pages import with_star_pages
 
 #: Pages without text, which a document may have by the million.
-_EMPTY_PAGES = re.compile(r"\f\s*\f")
+_EMPTY_PAGES: Final = re.compile(r"\f\s*\f")
 #: Characters after which lines are not joined by a space alone.
-_DASHES = "-\u2010\u2013—"
+_DASHES: Final = "-\u2010\u2013—"
 
 
 def unwrap(text: str, marks: Marks) -> str:
@@ -42,7 +44,7 @@ def unwrap(text: str, marks: Marks) -> str:
     text = without_dotted_spaces(text, marks) if "\xb7" in text else text
     page = PageLines(text.replace("\f", f"\n{PAGE_BREAK}\n").split("\n"))
     page = without_furniture(without_line_numbers(without_overprints(page, marks), marks), marks)
-    words = Vocabulary("\n".join(page.lines))
+    words = Vocabulary(page.lines)
     lines, notes = without_footnotes(page, marks)
     body = in_reading_order(without_underlines(lines), marks)
     streams = _paragraphs([body], words, marks)
@@ -60,11 +62,12 @@ def _paragraphs(parts: list[list[str]], words: Vocabulary, marks: Marks) -> list
     for start in lines.starts[:-1]:
         separators[start : start + 1] = [""] if start < len(separators) else []
     texts = lines.texts
-    for index in [index for index, text in enumerate(texts) if text[-1] in _DASHES]:
+    for index in ending_with(texts, _DASHES):
         if index + 1 < len(texts) and separators[index + 1] == " ":
             texts[index], separators[index + 1] = mend(texts[index], texts[index + 1], words, marks)
     for index, before in lines.marks.items():
         separators[index] += before
-    pieces = list(chain.from_iterable(zip(separators, texts, strict=True)))
+    pieces = [""] * (2 * len(texts))
+    pieces[::2], pieces[1::2] = separators, texts
     bounds = pairwise(2 * start for start in lines.starts)
     return ["".join(pieces[start:end]) + tail for (start, end), tail in zip(bounds, lines.trailing, strict=True)]

@@ -87,7 +87,7 @@ def _moved(stream: str, found: Iterable[tuple[int, int]], marks: Marks) -> str:
         names = "".join(marks.mark("page", stream[start:end]) for start, end in group)
         place = group[-1][1]
         if before[-1:] == after[:1] == "\n" and _goes_on(before, after.lstrip()):
-            words = words or Vocabulary(_BRACKET.sub("\n", stream))
+            words = words or Vocabulary([_BRACKET.sub("\n", stream)])
             before, space = mend(before.rstrip(), after.lstrip(), words, marks)
             names += space
             place += len(after) - len(after.lstrip())

@@ -7,35 +7,36 @@ leaders. Does not belong here: columns of prose (`columns.py`), paragraphs (`lay
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from courtlistener_assets.text.layout_scans import in_order, spaces_inside, with_dots
 from courtlistener_assets.text.lines import Lines
 from courtlistener_assets.text.marks import Marks, visible
 from courtlistener_assets.text.wording import is_linking
 
-_GAP = re.compile(r"   (?<=\S   ) *(?=\S)")
-_SPACES = re.compile(r" +")
-_LEADER = re.compile(r"\s*((?:\.[ \t]?){5,})\s*(?=((?:[\divxlcIVXLC]{1,6}(?:[,\-\u2013 ]+|$))+|passim)?$)")
-_STOP = re.compile(r"[.?!][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
-_SENTENCE_END = re.compile(r"[.?!:;,][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
+_GAP: Final = re.compile(r"   (?<=\S   ) *(?=\S)")
+_ONE_SPACE: Final = re.compile(r"[^ ] [^ ]")
+_LEADER: Final = re.compile(r"\s*((?:\.[ \t]?){5,})\s*(?=((?:[\divxlcIVXLC]{1,6}(?:[,\-\u2013 ]+|$))+|passim)?$)")
+_STOP: Final = re.compile(r"[.?!][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
+_SENTENCE_END: Final = re.compile(r"[.?!:;,][\"'\u201d\u2019)\]]*[\d*]{0,3}$")
 #: What stands before an item of a list; the space behind it parts no cells.
-_LABEL = re.compile(
+_LABEL: Final = re.compile(
     r"[(\[]?(?:\d{1,3}(?:\.\d{1,2})*|[A-Za-z]|[ivxIVX]{1,5})[.,:)\]]{1,2}|[•▪◦‣●\-\u2013—*¶§]|\(?\d{1,3}\)?"
 )
 #: Lines apart at which two rows can still be neighbours.
-_MAX_BLANKS = 2
-_MIN_ROWS = 3
-_LONE_GAP = 8
-_WIDEST_IN_SENTENCE = 20
-_MIN_ENTRY = 30
-_MIN_STRETCHED = 5
-_MIN_SENTENCE = 3
-_SPOKEN = 2
-_SPEAKERS = ("Q", "A", "Q.", "A.")
-_JITTER = 1
-_SHORT_CELL = 16
+_MAX_BLANKS: Final = 2
+_MIN_ROWS: Final = 3
+_LONE_GAP: Final = 8
+_WIDEST_IN_SENTENCE: Final = 20
+_MIN_ENTRY: Final = 30
+_MIN_STRETCHED: Final = 5
+_MIN_SENTENCE: Final = 3
+_SPOKEN: Final = 2
+_SPEAKERS: Final = ("Q", "A", "Q.", "A.")
+_JITTER: Final = 1
+_SHORT_CELL: Final = 16
 #: What is a cell only in a table.
-_SMALL_WORD = re.compile(r"[a-z]{1,3}")
+_SMALL_WORD: Final = re.compile(r"[a-z]{1,3}")
 
 
 class Row(NamedTuple):
@@ -93,12 +94,8 @@ def _set_table(
 
 def _set_leaders(lines: Lines, rows: Rows, marks: Marks) -> None:
     """Make one row of each entry of a table of contents or authorities, whose dots lead to the number of its page."""
-    text = "\n".join(lines.texts)
-    if ". . . . ." not in text and "....." not in text:
-        return
-    for index, text in enumerate(lines.texts):
-        if ". . . . ." not in text and "....." not in text:
-            continue
+    for index in with_dots(lines.texts):
+        text = lines.texts[index]
         leader = _LEADER.search(text)
         if not leader or not leader.start():
             continue
@@ -144,16 +141,15 @@ def _wrapped(gaps: dict[int, list[tuple[int, int]]], lines: Lines) -> dict[int, 
 def _gaps(line: str) -> list[tuple[int, int]]:
     """Start and end of the spaces in a line that stand out from those a printer puts between words."""
     line = visible(line)
-    wide = [match.span() for match in _GAP.finditer(line, len(line) - len(line.lstrip()))]
+    sizes, wide = spaces_inside(line)
     if not wide:
         return []
-    sizes = sorted(map(len, _SPACES.findall(line.strip())))
-    usual = sizes[len(sizes) // 2]
+    usual = in_order(sizes)[len(sizes) // 2]
     if usual > 1 and (2 * len(wide) < len(sizes) or len(sizes) > 5):
         wide = [(start, end) for start, end in wide if end - start >= 2 * usual + 3]
     wide = [gap for gap in wide if not _is_between_sentences(line, *gap)]
     first = line[: wide[0][0]].strip() if wide else ""
-    return wide[1:] if _LABEL.fullmatch(first) and len(first) < 6 and len(wide) == 1 else wide
+    return wide[1:] if len(wide) == 1 and len(first) < 6 and _LABEL.fullmatch(first) else wide
 
 
 def _is_between_sentences(line: str, start: int, end: int) -> bool:
@@ -214,10 +210,9 @@ def _is_lone_row(index: int, gaps: list[tuple[int, int]], lines: Lines, runs_on:
 
 def _is_stretched(words: list[str], line: str) -> bool:
     """Whether wide spaces stand between all the words of a line, and so between none of its cells."""
-    letters = sum(word[0].isalpha() for word in words)
-    return (
-        len(words) >= _MIN_STRETCHED and 2 * letters > len(words) and min(map(len, _SPACES.findall(line.strip()))) > 1
-    )
+    if len(words) < _MIN_STRETCHED or _ONE_SPACE.search(line.strip()):
+        return False
+    return 2 * sum(word[0].isalpha() for word in words) > len(words)
 
 
 def _cells(line: str, gaps: list[tuple[int, int]]) -> list[str]:

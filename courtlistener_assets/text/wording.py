@@ -8,48 +8,52 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from courtlistener_assets.text import line_scans
 
-_ENDS = (".", "?", "!", ":", ";")
+_ENDS: Final = (".", "?", "!", ":", ";")
 #: Between the items of a list, and their last letters.
-_LINKS = ("; and", "; or")
-_LINKS_END = "dr"
+_LINKS: Final = ("; and", "; or")
+_LINKS_END: Final = "dr"
 #: What may follow them at the end of a sentence.
-_AFTER_END = "\"'”\u2019)]*0123456789"
+_AFTER_END: Final = "\"'”\u2019)]*0123456789"
 #: The number of a note that a converter put a space before.
-_SPACED_NOTE = re.compile(r"(?<=[.?!\"”\u2019)]) \d{1,2}$")
-_LIST_ITEM = re.compile(
+_SPACED_NOTE: Final = re.compile(r"(?<=[.?!\"”\u2019)]) \d{1,2}$")
+_LIST_ITEM: Final = re.compile(
     r"(?:\(?(?:\d{1,3}|[A-Ja-j]|[ivxIVX]{1,5})[.)]|[•▪◦‣●\-\u2013—*]|¶+)\s+\S|\(\w{1,4}\)\S|§+\s*[\w.\-]+\.\s+[A-Z]"
 )
+#: Kinds of abbreviations: something always follows, or they also end sentences.
+FOLLOWED: Final = 1
+COMMON: Final = 2
 #: The end of a line that an abbreviation may go over: 7 U. S. / C. § 1991.
-_ABBREVIATION = re.compile(
+_ABBREVIATION: Final = re.compile(
     r"\b(?:[A-Z]|Fed|App|Civ|Crim|Cir|Ct|Supp|Nos?|vs?|Mrs?|Ms|Messrs|Dr|St|Ste|Hon|Prof|Capt|Cpl|Lt|Maj|Sgt|Det|Atty|Dep|Gov"
     r"|Sen|Rep|Stat|Const|Dist|Dept|Univ|[Cc]ert|[Cc]f|[Ss]ee|pp?|Ass'n|Comm'r|Dep't|Int'l)\.$"
 )
 #: And one that also ends sentences.
-_COMMON_ABBREVIATION = re.compile(
+_COMMON_ABBREVIATION: Final = re.compile(
     r"\b(?:Jr|Sr|[Ii]d|Inc|Co|Corp|Ltd|Ann|Rev|Stats?|Reg|Ch|[Ss]ec|Art|[Ee]d|[a-z]\.[a-z])\.$"
 )
 #: With the dot, and the character before.
-_LONGEST_ABBREVIATION = 8
+_LONGEST_ABBREVIATION: Final = 8
 #: A heading that is only the number of its section.
-_NUMERAL = re.compile(r"(?:[IVXL]+|[A-H])\.?")
-_LONGEST_NUMERAL = 6
-_LABELLED = re.compile(r"(?:[IVXL]{1,6}|[A-Z]|\d{1,2})[.)]\s")
+_NUMERAL: Final = re.compile(r"(?:[IVXL]+|[A-H])\.?")
+_LONGEST_NUMERAL: Final = 6
+_LABELLED: Final = re.compile(r"(?:[IVXL]{1,6}|[A-Z]|\d{1,2})[.)]\s")
 #: Small words that no line of a caption or heading ends with unless the next goes on with it.
 # fmt: off
-_LINKING = frozenset({
+_LINKING: Final = frozenset({
     "See", "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "had", "has", "have", "if", "in",
     "into", "is", "its", "may", "nor", "of", "on", "or", "see", "shall", "than", "that", "the", "their", "to", "upon",
     "under", "was", "were", "which", "who", "whose", "will", "with", "would",
 })
 # fmt: on
-_CUT = re.compile(r"[^\W\d_][-\u2010]$")
-_TAIL = 40
-_SHORT_WORD = 3
-_MIN_CAPITALS = 12
-_MIN_SMALL_WORDS = 3
+_CUT: Final = re.compile(r"[^\W\d_][-\u2010]$")
+_TAIL: Final = 40
+_SHORT_WORD: Final = 3
+_MIN_CAPITALS: Final = 12
+_MIN_SMALL_WORDS: Final = 3
 
 
 def ends_of(texts: list[str]) -> list[bool]:
@@ -92,23 +96,21 @@ _remembered = lru_cache(maxsize=8_192)
 
 
 @_remembered
-def _is_abbreviation(last_word: str) -> bool:
-    return bool(_ABBREVIATION.search(last_word))
+def _abbreviation(last_word: str) -> int:
+    return FOLLOWED if _ABBREVIATION.search(last_word) else COMMON if _COMMON_ABBREVIATION.search(last_word) else 0
 
 
-@_remembered
-def _is_common_abbreviation(last_word: str) -> bool:
-    return bool(_COMMON_ABBREVIATION.search(last_word))
+def abbreviation(text: str) -> int:
+    """The kind of the abbreviation with which a line ends, 0 for none."""
+    if text[-1] != ".":
+        return 0
+    end = text[-_LONGEST_ABBREVIATION:]
+    return _abbreviation(end[end.rfind(" ") + 1 :])
 
 
 def is_abbreviated(text: str) -> bool:
     """Whether a line ends with an abbreviation that something always follows."""
-    return text[-1] == "." and _is_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
-
-
-def may_be_abbreviated(text: str) -> bool:
-    """Whether a line ends with an abbreviation that also ends sentences."""
-    return text[-1] == "." and _is_common_abbreviation(text[-_LONGEST_ABBREVIATION:].rpartition(" ")[2])
+    return abbreviation(text) == FOLLOWED
 
 
 def goes_on_after_end(above: str, text: str) -> bool:
@@ -116,12 +118,12 @@ def goes_on_after_end(above: str, text: str) -> bool:
     if not above.rstrip(_AFTER_END).endswith((".", "?", "!")) or above.endswith(". ."):
         return False
     word = text.split(None, 1)[0].rstrip(",'\u2019")
-    return len(word) > 1 and word.isalpha() and not is_abbreviated(above) and not may_be_abbreviated(above)
+    return len(word) > 1 and word.isalpha() and not abbreviation(above)
 
 
 def is_linking(text: str) -> bool:
     """Whether a line ends with a word such as "of", which must go on."""
-    return text.rpartition(" ")[2] in _LINKING
+    return text[text.rfind(" ") + 1 :] in _LINKING
 
 
 def is_cut(text: str) -> bool:

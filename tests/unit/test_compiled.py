@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from courtlistener_assets.chunks import sentence_starts, spaced_words
 from courtlistener_assets.chunks.chunking import Chunk
 from courtlistener_assets.chunks.token_counts import _EdgeCounts, _SpacedCounts, _WordCounts
-from courtlistener_assets.text import line_scans, markup_scans, scans
+from courtlistener_assets.text import layout_scans, line_scans, markup_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
-from courtlistener_assets.text.marks import BLOCK, CELL, LINE, MARK, MARK_END, PRE_LINE, Footnote, Marks, visible
+from courtlistener_assets.text.marks import BLOCK, CELL, LINE, MARK, MARK_END, PRE_LINE, Footnote, Marks
 from courtlistener_assets.text.tears import Tears
+from courtlistener_assets.text.wording import _is_end
 
 pytestmark = pytest.mark.skipif(scans.__file__.endswith(".py"), reason="nothing is compiled here")
 
@@ -53,7 +54,10 @@ PIECES = [
 ]
 WIDE = ["\U0001d4c9", *PIECES]
 TEXTS = st.one_of(*(st.lists(st.sampled_from(some), max_size=60).map("".join) for some in (PIECES[:20], PIECES, WIDE)))
-LINES = st.lists(TEXTS.map(lambda text: text.replace("\n", "")), max_size=30)
+#: Of which lines with columns, marks and leaders are made.
+PARTS = [f"{MARK}000001{MARK_END}", "    ", "  ", " ", "word", ".", " .", ")", "\u2019s", "\U0001d4c9"]
+PRINTED = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
+LINES = st.lists(st.one_of(TEXTS.map(lambda text: text.replace("\n", "")), PRINTED), max_size=30)
 FULL_LINES = LINES.map(lambda lines: [line.strip() for line in lines if line.strip()])
 
 
@@ -68,7 +72,10 @@ def in_python(module: ModuleType) -> Any:
     return found
 
 
-LINE_SCANS, SCANS, MARKUP_SCANS = in_python(line_scans), in_python(scans), in_python(markup_scans)
+LAYOUT_SCANS = in_python(layout_scans)
+LINE_SCANS = in_python(line_scans)
+MARKUP_SCANS = in_python(markup_scans)
+SCANS = in_python(scans)
 #: What tags are made of, whole and broken.
 TAGS = [*"<>/=\"'!?- \na", *"<<", "</", "<p>", "</p >", "</ p", "<!--", "-->", "<!-->", "<!--->", "<!D", "<?x", "<\xe9"]
 TAGS += ['<a href="', '="', "='", '="x"', '<a b="<c>">', '="x"y', "<br/>", "\xa0", "\u2019", "\u2028"]
@@ -143,7 +150,7 @@ def test_scans_of_blocks(stream: str) -> None:
 @given(LINES, st.randoms())
 def test_scans_of_lines(lines: list[str], chance: random.Random) -> None:
     lines = [*lines, *(chance.choice(lines) for _ in lines)]
-    for name in ("stripped", "with_gutter", "repeated", "bordered"):
+    for name in ("stripped", "gutters", "repeated", "bordered"):
         assert getattr(line_scans, name)(lines) == getattr(LINE_SCANS, name)(lines), name
 
 
@@ -152,38 +159,82 @@ def test_measures_of_lines(lines: list[str]) -> None:
     lines = [line.replace("\x1c", "") for line in lines] + ["\f", f"\f{MARK}000002{MARK_END}", "text"]
     both = []
     for module in (line_scans, LINE_SCANS):
-        measures: tuple[Any, ...] = (["above"], [0], [5], [0], {})
-        both.append((module.read_lines(list(lines), *measures, _without_leading_marks, visible), measures))
+        measures: tuple[Any, ...] = ([], [], [], [], [], {})
+        before = [
+            module.read_lines(part, *measures, _without_leading_marks) for part in ([], lines, ["      a", *lines])
+        ]
+        both.append((before, measures))
     assert both[0] == both[1]
 
 
 @given(FULL_LINES)
 def test_first_and_last_characters_of_lines(lines: list[str]) -> None:
-    def ends(text: str) -> bool:
-        bare = text.endswith((".", "?", "!", ":", ";", "; and", "; or"))
-        return bare or text[-1] in "\"'\u201d\u2019)]*0123456789\u0663"
-
-    found = [
-        last and ("(" not in line or line.rfind("(") <= line.rfind(")") or line[-1] not in ".?!:;")
-        for line, last in zip(lines, LINE_SCANS.ends_of(lines, ends), strict=True)
-    ]
-    assert line_scans.ends_of(lines, ends) == found
+    assert line_scans.ends_of(lines, _is_end) == LINE_SCANS.ends_of(lines, _is_end)
+    assert line_scans.ending_with(lines, "-\u2014.") == LINE_SCANS.ending_with(lines, "-\u2014.")
     small = lambda text: text[1:2].islower()  # noqa: E731
     assert line_scans.small_beginnings_of(lines, small) == LINE_SCANS.small_beginnings_of(lines, small)
+
+
+@st.composite
+def measured(draw: st.DrawFn) -> list[tuple[str, int, int, int, bool, bool]]:
+    """Text, end, step, blank lines, a page's edge, and whether a sentence goes on: of each line of some pages."""
+    end = st.one_of(st.integers(60, 70), st.integers(0, 200), st.sampled_from([0, 5_000]))
+    step, blank = st.sampled_from([*[0] * 20, -7, -1, 1, 5]), st.one_of(st.integers(0, 2), st.integers(0, 9))
+    words = st.sampled_from(["of it", "word", "__ _", "* *", "\u201cword of", "\U0001d4c9 of it"])
+    line = st.tuples(words, end, step, blank, st.sampled_from([False] * 5 + [True]), st.booleans())
+    few = draw(st.lists(line, min_size=1, max_size=40))
+    return few * draw(st.integers(1, 4))
+
+
+@given(measured(), st.integers(0, 200), st.integers(-3, 30))
+def test_measures_of_pages(lines: list[tuple[str, int, int, int, bool, bool]], right: int, slack: int) -> None:
+    columns: Any = map(list, zip(*lines, strict=True))
+    texts, ends, steps, blanks, edges, runs_on = columns
+    found = []
+    for module in (layout_scans, LAYOUT_SCANS):
+        rights = module.right_margins(ends, steps, runs_on, right)
+        gaps = module.gaps_above(blanks, edges, 4)
+        found.append(
+            [
+                rights,
+                gaps,
+                module.counted(gaps, 25, runs_on, runs_on[::-1]),
+                module.short_lines(rights, ends, texts, slack),
+                module.room_left([*range(0, len(texts) - 1, 2)], rights, ends, texts),
+                *(module.margin_of(ends, quarters) for quarters in (1, 2)),
+                *(module.in_order(numbers) for numbers in (ends, steps, [])),
+                *(module.commonest(numbers) for numbers in (ends, steps, blanks)),
+            ]
+        )
+    assert found[0] == found[1]
+
+
+@given(st.one_of(TEXTS, PRINTED))
+def test_spaces_and_dots_inside_a_line(text: str) -> None:
+    for line in (text, text.replace(" ", "   "), text.replace("word", ". . "), f"{text}. . . . ."):
+        assert layout_scans.with_dots([line, "a"]) == LAYOUT_SCANS.with_dots([line, "a"])
+        assert layout_scans.spaces_inside(line) == LAYOUT_SCANS.spaces_inside(line)
 
 
 @pytest.mark.parametrize(
     "scan",
     [
         partial(line_scans.stripped, ["a"]),
-        partial(line_scans.read_lines, ["a"], [], [], [], [], {}, _without_leading_marks, visible),
-        partial(line_scans.with_gutter, ["a"]),
+        partial(line_scans.read_lines, ["a"], [], [], [], [], [], {}, _without_leading_marks),
+        partial(line_scans.gutters, ["a"]),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
+        partial(line_scans.ending_with, ["a"], "-"),
         partial(line_scans.small_beginnings_of, ["a"], bool),
         partial(line_scans.bordered, ["a"]),
         partial(markup_scans.split_at_tags, "a"),
         partial(markup_scans.blocks_of, "a"),
+        partial(layout_scans.right_margins, [70], [0], [False], 70),
+        partial(layout_scans.room_left, [0], [70, 70], [60, 60], ["a", "b"]),
+        partial(layout_scans.short_lines, [70], [60], ["a"], 2),
+        partial(layout_scans.gaps_above, [0], [False], 4),
+        partial(layout_scans.with_dots, ["a"]),
+        partial(layout_scans.counted, [0], 25, [False], [False]),
         partial(spaced_words.SpacedWords(len, len, len).count, "a"),
     ],
 )
