@@ -147,8 +147,8 @@ class _Chunker:
             if least == SENTENCE:
                 beyond = self.ruler.beyond(start, budget, closely=True)
             low, high = max(covered, self.ruler.below(start, share * budget)), min(beyond, last)
-            places = self.cuts.paragraphs(low, high, least) if least >= PARAGRAPH else self.cuts.sentences(low, high)
-            for place, quality in places:
+            places = self.cuts.paragraphs if least >= PARAGRAPH else self.cuts.sentences
+            for place, quality in places(low, high, least):
                 if quality >= least and share * budget <= (tokens := self.ruler.count(start, place)) <= budget:
                     return _Span(start, place, tokens)
         return None
