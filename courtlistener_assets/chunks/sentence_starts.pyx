@@ -24,6 +24,7 @@ cdef enum:
     AFTER = 4
     LETTER = 8
     ALONE = 16
+    BLANK = 32
 
 cdef uint8_t _KINDS[128]
 for _sign in ".!?":
@@ -36,6 +37,9 @@ for _sign in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ":
     _KINDS[<Py_UCS4>_sign] |= LETTER
 for _sign in "\")]}":
     _KINDS[<Py_UCS4>_sign] |= ALONE
+for _sign in map(chr, range(128)):
+    if _sign.isspace():
+        _KINDS[<Py_UCS4>_sign] |= BLANK
 
 
 cdef inline bint _is(Py_UCS4 sign, int kind) noexcept nogil:
@@ -116,14 +120,16 @@ cdef class _Starts:
 
     cdef int find_stops(self) except -1:
         """The marks that may end a sentence, the last of each stretch without white space."""
-        cdef Py_ssize_t at, behind, word
+        cdef int kind = self.kind
+        cdef void* data = self.data
+        cdef Py_ssize_t at, behind, word, last = self.end - 1
         cdef Py_ssize_t before = self.begin, before_word = self.begin, blank = self.begin - 1
         cdef Py_UCS4 sign, after
         at = self.begin
-        while at + 1 < self.end:
-            sign = self.sign(at)
+        while at < last:
+            sign = PyUnicode_READ(kind, data, at)
             if not _is(sign, STOP):
-                if Py_UNICODE_ISSPACE(sign):
+                if _KINDS[sign] & BLANK if sign < 128 else Py_UNICODE_ISSPACE(sign):
                     blank = at
                 at += 1
                 continue
