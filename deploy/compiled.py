@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 
 PACKAGE = "courtlistener_assets"
 #: What every character of a document goes through.
-CHUNKS = ("abbreviations", "chunking", "cuts", "token_counts", "token_ruler")
+CHUNKS = ("abbreviations", "chunking", "cuts", "remembered", "token_counts", "token_ruler")
 #: Headings are looked for in chunks only, by code that mypyc does not know.
 WITHOUT = ("__init__", "headings")
 _MYPY = "[mypy]\nfollow_imports = skip\nignore_missing_imports = True\nexplicit_package_bases = True\n"

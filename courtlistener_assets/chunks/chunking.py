@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
 from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE, Cuts, notes_begin
@@ -144,12 +145,13 @@ class _Chunker:
             if beyond >= end and (tokens := self.ruler.count(start, end)) <= budget:
                 return _Span(start, end, tokens)
         for least, share in _FULL_ENOUGH:
+            enough = ceil(share * budget)
             if least == SENTENCE:
                 beyond = self.ruler.beyond(start, budget, closely=True)
-            low, high = max(covered, self.ruler.below(start, share * budget)), min(beyond, last)
-            places = self.cuts.paragraphs(low, high, least) if least >= PARAGRAPH else self.cuts.sentences(low, high)
-            for place, quality in places:
-                if quality >= least and share * budget <= (tokens := self.ruler.count(start, place)) <= budget:
+            low, high = max(covered, self.ruler.below(start, enough)), min(beyond, last)
+            places = self.cuts.paragraphs if least >= PARAGRAPH else self.cuts.sentences
+            for place, quality in places(low, high, least):
+                if quality >= least and enough <= (tokens := self.ruler.count(start, place)) <= budget:
                     return _Span(start, place, tokens)
         return None
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from courtlistener_assets.chunks.abbreviations import breaks_off, goes_on
@@ -103,17 +103,24 @@ class Cuts:
             return SECTION
         return SENTENCE if head[:1].islower() else PARAGRAPH
 
-    def sentences(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+    def sentences(self, low: int, high: int, least: int = INSIDE) -> Iterator[tuple[int, int]]:
         """The ends of sentences and paragraphs in `low < place <= high`, the last first, in the same way."""
+        may_be = self._ends_uncited if least >= SENTENCE else self._ends
         while high > low:
             index = bisect_left(self.paragraph_ends, high)
             begin, end = self.paragraph_ends[index - 1] if index else 0, self.paragraph_ends[index]
             if high == end:
                 yield end, self._quality(end)
             floor = max(low, begin, high - _WINDOW)
-            for place in reversed(_sentence_ends(self._text, (begin, end), floor, high)):
-                yield place, CITED if _CITATION.match(self._text, place) else SENTENCE
+            for place in _sentence_ends(self._text, (begin, end), floor, high, may_be):
+                yield place, CITED if least < SENTENCE and _CITATION.match(self._text, place) else SENTENCE
             high = floor
+
+    def _ends(self, place: int) -> bool:
+        return ends_sentence(self._text, place)
+
+    def _ends_uncited(self, place: int) -> bool:
+        return not _CITATION.match(self._text, place) and ends_sentence(self._text, place)
 
     def clause(self, low: int, high: int) -> int:
         """The end of the last line, clause or word in the upper half of `low < place <= high`; without any, `high`.
@@ -179,8 +186,13 @@ def _paragraph_ends(text: str) -> list[int]:
     return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
 
 
-def _sentence_ends(text: str, paragraph: tuple[int, int], low: int, high: int) -> list[int]:
-    """The ends of a paragraph's sentences in `low < place <= high`. The words on both sides of a place decide."""
+def _sentence_ends(
+    text: str, paragraph: tuple[int, int], low: int, high: int, may_be: Callable[[int], bool]
+) -> Iterator[int]:
+    """The ends of a paragraph's sentences in `low < place <= high`, the last first, of which `may_be` is true.
+
+    The words on both sides of a place decide.
+    """
     begin = max(paragraph[0], low - _WORD)
     if begin > paragraph[0]:
         begin = max(begin, text.find(" ", begin, low))
@@ -188,8 +200,7 @@ def _sentence_ends(text: str, paragraph: tuple[int, int], low: int, high: int) -
     after = ellipsis.end() if ellipsis else high
     space = _SPACE.search(text, after + 1, after + _WORD)
     end = min(paragraph[1], space.start() if space else after + _WORD)
-    starts = map(begin.__add__, sentence_starts(text[begin:end]))
-    return [place for place in starts if low < place <= high and ends_sentence(text, place)]
+    return sentence_starts(text, begin, end, low, high, may_be)
 
 
 def ends_sentence(text: str, place: int) -> bool:

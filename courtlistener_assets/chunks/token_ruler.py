@@ -76,7 +76,7 @@ class Ruler:
                 return high
             self._until(between)
 
-    def below(self, start: int, tokens: float) -> int:
+    def below(self, start: int, tokens: int) -> int:
         """A place up to which `text[start:]` has less than so many tokens, or its start."""
         return self._borders[max(0, bisect_left(self._tokens, self._origin(start)[1] + tokens) - 1)]
 

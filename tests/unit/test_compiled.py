@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from courtlistener_assets.chunks import sentence_starts, spaced_words
 from courtlistener_assets.chunks.chunking import Chunk
-from courtlistener_assets.chunks.token_counts import _EdgeCounts, _SpacedCounts, _WordCounts
+from courtlistener_assets.chunks.token_counts import _WordCounts
 from courtlistener_assets.text import layout_scans, line_scans, markup_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
@@ -72,6 +72,7 @@ def in_python(module: ModuleType) -> Any:
     return found
 
 
+IN_PYTHON = in_python(sentence_starts)
 LAYOUT_SCANS = in_python(layout_scans)
 LINE_SCANS = in_python(line_scans)
 MARKUP_SCANS = in_python(markup_scans)
@@ -100,6 +101,25 @@ def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
     """Texts of these pieces, of one, two and four bytes a character."""
     narrow = [piece for piece in pieces if piece.isascii()]
     return st.one_of(*(st.lists(st.sampled_from(of)).map("".join) for of in (narrow, pieces, [*pieces, "\U0001d4c9"])))
+#: What decides where sentences end.
+SENTENCES = [
+    *(
+        "It is so. ",
+        "Court. ",
+        "word) ",
+        "two.) ",
+        'three." ',
+        "end.\u2019 ",
+        "of].",
+        "a ",
+        "No",
+        "He ",
+        "the ",
+        "S. ",
+        "v. ",
+    ),
+    *("U.S.C. ", "No. ", "Inc. ", " . . . ", ". . ", "...", "--", '"', ")", "*", "? ", "! ", "?!", "1.", "12. ", "\n"),
+    *("\u2026 ", "(a). ", "Mr. ", "I. ", "etc. ", "\u201d ", "1980). ", "\xa0", "\U0001d4c9", "\u2019", "'s "),
 
 
 @given(TEXTS)
@@ -235,7 +255,7 @@ def test_spaces_and_dots_inside_a_line(text: str) -> None:
         partial(layout_scans.gaps_above, [0], [False], 4),
         partial(layout_scans.with_dots, ["a"]),
         partial(layout_scans.counted, [0], 25, [False], [False]),
-        partial(spaced_words.SpacedWords(len, len, len).count, "a"),
+        partial(spaced_words.SpacedWords(_WordCounts()).count, "a"),
     ],
 )
 def test_a_signal_interrupts_a_scan(scan: partial[object]) -> None:
@@ -254,33 +274,26 @@ def test_words_of_a_text(text: str, words: list[str]) -> None:
             assert line_scans.Words(text).has_any(word, signs) == LINE_SCANS.Words(text).has_any(word, signs)
 
 
-def counting(module: Any) -> Any:
-    """A counter that remembers nothing yet. `NotAWord` is the module's own."""
-    words = _WordCounts()
-    spaced = _SpacedCounts(words)
-
-    def count(part: str) -> int:
-        try:
-            return spaced[part]
-        except spaced_words.NotAWord:
-            raise module.NotAWord from None
-
-    return module.SpacedWords(count, _EdgeCounts(words).__getitem__, words.of)
-
-
 @given(st.lists(TEXTS, max_size=5), st.lists(st.integers(0, 80)))
 @settings(deadline=None)
 def test_counts_by_words_between_spaces(texts: list[str], places: list[int]) -> None:
-    compiled, python = counting(spaced_words), counting(in_python(spaced_words))
+    compiled, python = (form.SpacedWords(_WordCounts()) for form in (spaced_words, in_python(spaced_words)))
     for text in [*texts, *texts]:
         assert compiled.count(text) == python.count(text)
         assert compiled.counts(text, [0, *places]) == python.counts(text, [0, *places])
 
 
-@given(TEXTS)
+@given(
+    st.one_of(TEXTS, st.lists(st.sampled_from(SENTENCES), max_size=20).map("".join)),
+    st.lists(st.integers(0, 120), min_size=4, max_size=4).map(sorted),
+)
 @settings(max_examples=500)
-def test_starts_of_sentences(text: str) -> None:
-    assert sentence_starts.sentence_starts(text) == in_python(sentence_starts).sentence_starts(text)
+def test_starts_of_sentences(text: str, places: list[int]) -> None:
+    begin, low, high, end = places
+    for bounds in ((0, len(text), 0, len(text)), (begin, end, low, high)):
+        for may_be in (bool, lambda place: place % 3 > 0):
+            found = [list(form.sentence_starts(text, *bounds, may_be)) for form in (sentence_starts, IN_PYTHON)]
+            assert found[0] == found[1]
 
 
 def test_the_search_is_that_of_the_version_of_nupunkt_that_is_installed() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semantic_text_splitter import TextSplitter
 
-from courtlistener_assets.chunks import token_counts
+from courtlistener_assets.chunks import remembered, token_counts
 from courtlistener_assets.chunks.token_counts import DEFAULT, Cl100kTokenizer
 
 #: Letters, numbers, marks, spaces and signs that the encoding's pattern treats differently.
@@ -67,8 +67,8 @@ def test_a_word_that_comes_again_soon_is_not_measured_again_however_many_came_be
 ) -> None:
     measured: list[str] = []
     monkeypatch.setattr(token_counts, "_measured", lambda word: measured.append(word) or 1)
-    monkeypatch.setattr(token_counts, "_REMEMBERED", 1)
-    monkeypatch.setattr(token_counts, "_LATEST", 2)
+    monkeypatch.setattr(remembered, "_FOR_GOOD", 1)
+    monkeypatch.setattr(remembered, "_LATEST", 2)
     tokenizer = Cl100kTokenizer()
     for word in ("The", "Xyzzy", "Xyzzy", "The"):
         assert tokenizer.count(word) == 1
