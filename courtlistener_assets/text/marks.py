@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from courtlistener_assets.text.page_scans import are_marked
 from courtlistener_assets.text.scans import settled, without_marks
 
 Kind = Literal[
@@ -123,6 +124,8 @@ def visible(line: str) -> str:
 
 def all_visible(lines: list[str]) -> list[str]:
     """The lines without the control sequences of marks."""
+    if not are_marked(lines):
+        return lines
     return [without_marks(line) if MARK in line else line for line in lines]
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from itertools import compress
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import Signs, blank_lines
 
 #: Dots or stars with spaces between them are an omission.
 _RULE = re.compile(r"\s*(?:(?:[_\-—=~]\s*){5,}|[*.]{5,}\s*)")
 _LABEL = re.compile(r"\s*[\[(]?(\d{1,3}|[*†‡]{1,3})[\])]?\.?(?:\s+(?=\S)|\s*$|(?<=[\d*†‡])(?=[A-Z][A-Za-z]|[AI] ))")
 _RULE_FIRST = frozenset("_-—=*~.")
-_FIRST = re.compile(r"[-0-9*†‡\[(_—=~.]")
+_FIRST = Signs(re.compile(r"[-0-9*†‡\[(_—=~.]"))
 _MIN_RULE = 15
 #: Of a drawn line, below which labels are expected.
 RULE_LABEL = "—"
@@ -37,10 +37,9 @@ def labels_of(page: PageLines) -> dict[int, str]:
 
 def _lost_rules(lines: list[str]) -> list[int]:
     """Drawn lines of which only spaces are left: an empty line is above and below. Below words, they underline."""
-    blank = compress(range(len(lines)), map(str.isspace, lines))
     return [
         index
-        for index in blank
+        for index in blank_lines(lines)
         if len(lines[index]) >= _MIN_RULE
         and 0 < index < len(lines) - 1
         and not lines[index - 1]

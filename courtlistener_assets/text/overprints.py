@@ -12,11 +12,9 @@ A line that repeats all of the line above may also say it twice; it is taken onl
 
 from __future__ import annotations
 
-from itertools import compress
-from operator import contains
-
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
+from courtlistener_assets.text.page_scans import blank_lines, said_above
 
 _MIN_LETTERS = 4
 #: Characters that an underline may reach further than the words above it.
@@ -30,11 +28,13 @@ def without_underlines(lines: list[str]) -> list[str]:
 
     They stand below words and reach no further, and would look like wider gaps between lines.
     """
-    spaces = [index for index in compress(range(1, len(lines)), map(str.isspace, lines[1:])) if lines[index][0] == " "]
     gone = {
         index
-        for index in spaces
-        if len(lines[index]) <= len(lines[index - 1]) + _SLACK and lines[index - 1].strip(f" {PAGE_BREAK}")
+        for index in blank_lines(lines)
+        if index
+        and lines[index][0] == " "
+        and len(lines[index]) <= len(lines[index - 1]) + _SLACK
+        and lines[index - 1].strip(f" {PAGE_BREAK}")
     }
     if not gone or 2 * len(gone) > lines.count(""):
         return lines
@@ -44,11 +44,7 @@ def without_underlines(lines: list[str]) -> list[str]:
 def without_overprints(page: PageLines, marks: Marks) -> PageLines:
     """Replace each line that only repeats words of the line above in their columns by a mark."""
     lines, bare = page.lines, page.bare
-    found = [
-        index
-        for index in compress(range(1, len(lines)), map(contains, lines, bare[1:]))
-        if (words := bare[index]) and _is_overprint(lines, index, words)
-    ]
+    found = [index for index in said_above(lines, bare) if _is_overprint(lines, index, bare[index])]
     if all(lines[index].strip() == lines[index - 1].strip() for index in found):
         return page
     lines = list(lines)

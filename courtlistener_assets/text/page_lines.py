@@ -11,26 +11,19 @@ from collections.abc import Collection, Mapping
 
 from courtlistener_assets.text.line_scans import stripped
 from courtlistener_assets.text.marks import all_visible
+from courtlistener_assets.text.page_scans import Signs, page_breaks, ranks_of
 
 PAGE_BREAK = "\f"
 #: Follows PAGE_BREAK for a line that stands in the middle of a page, so that its text goes on beneath.
 WATERMARK = "\x1c"
 
-_DIGIT = re.compile(r"[0-9]")
+_DIGITS = Signs(re.compile(r"[0-9]"))
 _ENDS = (".", "?", "!", ":", ";")
 _AFTER_END = "\"'”\u2019)]*"
 _TAIL = 40
 _MIN_LINE = 30
 #: Furniture that stands together has at most so many lines.
 _REACH = 8
-
-
-def places_of(line: str, lines: list[str]) -> list[int]:
-    """The places in which a line stands."""
-    places: list[int] = []
-    for _ in range(lines.count(line)):
-        places.append(lines.index(line, places[-1] + 1 if places else 0))
-    return places
 
 
 class PageLines:
@@ -45,28 +38,29 @@ class PageLines:
         self.lines = lines
         found = stripped(all_visible(lines) if bare is None else bare)
         self.bare, self.seen, self.texts, self.first_characters, self.last_characters = found
-        self.breaks = places_of(PAGE_BREAK, lines) if breaks is None else breaks
+        self.breaks = page_breaks(lines) if breaks is None else breaks
         # Properties that remember by themselves: that of `functools` does not when it is compiled.
         self._numbered: list[int] | None = None
-        self._ranks: dict[int, int] | None = None
+        self._ranks: list[int] | None = None
 
     @property
     def numbered(self) -> list[int]:
         """The ranks of the lines that begin or end with a digit."""
         if self._numbered is None:
-            ends = (self.first_characters, self.last_characters)
-            self._numbered = sorted({match.start() for characters in ends for match in _DIGIT.finditer(characters)})
+            ends = _DIGITS.places(self.last_characters)
+            self._numbered = sorted({*_DIGITS.places(self.first_characters), *ends})
         return self._numbered
 
-    def beginning_with(self, character: re.Pattern[str]) -> list[int]:
-        """The lines with text that begin with a character."""
-        return [self.seen[match.start()] for match in character.finditer(self.first_characters)]
+    def beginning_with(self, signs: Signs) -> list[int]:
+        """The lines with text that begin with one of these."""
+        seen = self.seen
+        return [seen[rank] for rank in signs.places(self.first_characters)]
 
     @property
-    def ranks(self) -> dict[int, int]:
-        """The rank of each line with text."""
+    def ranks(self) -> list[int]:
+        """The rank of each line; -1 without text."""
         if self._ranks is None:
-            self._ranks = dict(zip(self.seen, range(len(self.seen)), strict=True))
+            self._ranks = ranks_of(self.seen, len(self.lines))
         return self._ranks
 
     def with_breaks(self, breaks: Mapping[int, str]) -> PageLines:

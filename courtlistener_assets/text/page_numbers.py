@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from courtlistener_assets.text.note_labels import is_cited
 from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import Signs
 
 _LINE = re.compile(
     r"[-\u2013—\[(|~]*\s*(?:page|p\.|pg\.?)?\s*(\d{1,4}|[ivxl]{1,7})\s*(?:(?:of|/)\s*\d{1,4})?\s*[-\u2013—\])|~]*",
@@ -31,7 +32,7 @@ _NAMED = re.compile(
 _DASHED = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
 _LONGEST = 24
 #: What all of these begin with.
-_FIRST = re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]")
+_FIRST = Signs(re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]"))
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.

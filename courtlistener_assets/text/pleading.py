@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from itertools import pairwise
 
 from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import Signs
 
-_DIGIT = re.compile(r"\d")
+_DIGIT = Signs(re.compile(r"\d"))
 _SIGN = re.compile(r" *+(\d\d?)(?!\S)")
+_LONGEST_SIGN = 2
 _NUMBER = re.compile(r" {0,40}(\d{1,4})(?: {0,3}\|{1,2})?(?=\s|$)")
 #: Shorter columns of numbers are only believed beside longer ones.
 _MIN_COLUMN = 8
@@ -132,13 +133,22 @@ def _may_count(page: PageLines) -> bool:
     likely = page.beginning_with(_DIGIT)
     if len(likely) <= _MIN_STEPS:
         return False
-    matches = ((index, match) for index in likely if (match := _SIGN.match(page.lines[index])))
     steps: deque[bool] = deque(maxlen=_WINDOW)
-    for (above, before), (place, after) in pairwise(matches):
-        counts = 0 < int(after[1]) - int(before[1]) <= _MAX_STEP
-        steps.append(counts and sum(map(len, page.lines[above:place])) + place - above <= _FAR)
-        if steps[-1] and sum(steps) >= _MIN_STEPS:
-            return True
+    above, before = -1, 0
+    for place in likely:
+        line = page.bare[place]
+        if len(line) > _LONGEST_SIGN and not (line[1].isspace() or line[2].isspace()):
+            continue
+        match = _SIGN.match(page.lines[place])
+        if not match:
+            continue
+        value = int(match[1])
+        if above >= 0:
+            counts = 0 < value - before <= _MAX_STEP
+            steps.append(counts and sum(map(len, page.lines[above:place])) + place - above <= _FAR)
+            if steps[-1] and sum(steps) >= _MIN_STEPS:
+                return True
+        above, before = place, value
     return False
 
 

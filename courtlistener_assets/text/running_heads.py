@@ -16,9 +16,8 @@ from itertools import pairwise
 
 from courtlistener_assets.text.line_scans import repeated
 from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import alike, has_small_letters
 
-_DIGITS = re.compile(r"[0-9]+")
-_SPACES = re.compile(r"  +")
 #: A running head that counts the pages: the number first, or last after a wide space or the word "page".
 _COUNTING = re.compile(
     r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})(?:/\d{1,5})?|(?:Cite as|Page)\b.*[\s)](\d{1,5})"
@@ -46,7 +45,6 @@ _MOST_HEADS = 12
 _SHORT_WORD = 3
 _MIN_CAPITALS = 0.3
 _MIN_CAPITAL_LETTERS = 8
-_SMALL_LETTERS = re.compile(rf"(?:[^a-z]*[a-z]){{{_MIN_CAPITAL_LETTERS}}}")
 #: A head that comes on two pages only must not end like text.
 _TEXT_ENDS = (".", ",", ";", ":")
 
@@ -54,8 +52,7 @@ _TEXT_ENDS = (".", ",", ";", ":")
 def repeated_lines(page: PageLines) -> list[list[int]]:
     """The places of lines that come again, seldom close together. Numbers may differ if one is at an end."""
     keys = list(page.texts)
-    alike = _SPACES.sub(" ", _DIGITS.sub("#", "\n".join([keys[place] for place in page.numbered])))
-    for place, key in zip(page.numbered, alike.split("\n"), strict=False):
+    for place, key in zip(page.numbered, alike([keys[place] for place in page.numbered]), strict=True):
         keys[place] = key
     places = [[page.seen[rank] for rank in group] for group in repeated(keys) if _can_be_head(keys[group[0]])]
     return [indices for indices in places if _is_once_a_page(page, indices)]
@@ -175,7 +172,7 @@ def _counting_lines(page: PageLines) -> list[int]:
 
 def _is_in_capitals(line: str) -> bool:
     """Most lines are text, whose first words tell."""
-    if _SMALL_LETTERS.match(line):
+    if has_small_letters(line, _MIN_CAPITAL_LETTERS):
         return False
     return sum(map(str.isupper, line)) >= _MIN_CAPITAL_LETTERS > sum(map(str.islower, line))
 
@@ -204,7 +201,7 @@ class _Edges:
 
     def __init__(self, page: PageLines, furniture: Collection[int]) -> None:
         self.page = page
-        ranks = {page.ranks[index] for index in furniture if index in page.ranks}
+        ranks = {page.ranks[index] for index in furniture if page.bare[index]}
         #: A page break stands between two ranks.
         ends = [bisect.bisect_left(page.seen, index) - 0.5 for index in page.breaks]
         self.edges = sorted([*ranks, *ends])

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import with_any
 
 # fmt: off
 _LABELS = {
@@ -81,8 +82,7 @@ def stamps(page: PageLines) -> set[int]:
     """The lines of a document that are stamps."""
     bare = page.bare
     found: set[int] = set()
-    likely = [index for index in page.seen if "/" in (line := bare[index]) or ":" in line or "#" in line]
-    for index in likely:
+    for index in with_any(bare, "/:#"):
         line = bare[index]
         if len(line) <= _LONGEST and _SIGN.search(line) and index not in found and _is_stamp(line):
             found.add(index)

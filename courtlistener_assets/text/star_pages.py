@@ -47,12 +47,12 @@ def with_star_pages(stream: str, marks: Marks) -> str:
 def _own_pages(stream: str) -> Iterator[tuple[int, int]]:
     """Where the document's own pages are named."""
     series: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for match in _BRACKET.finditer(stream):
+    for match in _beginning_with("[", _BRACKET, stream):
         if match.group()[1] == "*" or _is_apart(stream, *match.span()):
             yield match.span()
         for name, page in _PAGE_OF.findall(match.group()[1:-1]):
             series[name].append((*match.span(), int(page)))
-    for match in _STAR.finditer(stream):
+    for match in _beginning_with("*", _STAR, stream):
         start, end = match.span()
         if not _CITED.search(stream[max(0, start - _LOOK) : start]):
             if stream[end : end + 1].islower():
@@ -61,6 +61,18 @@ def _own_pages(stream: str) -> Iterator[tuple[int, int]]:
                 series["*"].append((start, end, int(match[1])))
     for found in series.values():
         yield from _counting(found)
+
+
+def _beginning_with(sign: str, pattern: re.Pattern[str], stream: str) -> list[re.Match[str]]:
+    """All matches of a pattern that begins with a sign; to look for the sign alone is faster."""
+    found: list[re.Match[str]] = []
+    place = stream.find(sign)
+    while place >= 0:
+        match = pattern.match(stream, place)
+        if match:
+            found.append(match)
+        place = stream.find(sign, match.end() if match else place + 1)
+    return found
 
 
 def _is_apart(stream: str, start: int, end: int) -> bool:

@@ -7,6 +7,7 @@ import copy
 import importlib.util
 import pickle
 import random
+import re
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from courtlistener_assets.chunks import sentence_starts, spaced_words
 from courtlistener_assets.chunks.chunking import Chunk
 from courtlistener_assets.chunks.token_counts import _WordCounts
-from courtlistener_assets.text import layout_scans, line_scans, markup_scans, scans
+from courtlistener_assets.text import layout_scans, line_scans, markup_scans, page_scans, scans
 from courtlistener_assets.text.cleaning import CleanText
 from courtlistener_assets.text.lines import _without_leading_marks
 from courtlistener_assets.text.marks import BLOCK, CELL, LINE, MARK, MARK_END, PRE_LINE, Footnote, Marks
@@ -76,6 +77,7 @@ IN_PYTHON = in_python(sentence_starts)
 LAYOUT_SCANS = in_python(layout_scans)
 LINE_SCANS = in_python(line_scans)
 MARKUP_SCANS = in_python(markup_scans)
+PAGE_SCANS = in_python(page_scans)
 SCANS = in_python(scans)
 #: What tags are made of, whole and broken.
 TAGS = [*"<>/=\"'!?- \na", *"<<", "</", "<p>", "</p >", "</ p", "<!--", "-->", "<!-->", "<!--->", "<!D", "<?x", "<\xe9"]
@@ -97,10 +99,6 @@ STREAM = [
 ENDINGS = [*"fecindrtsxyamo A\u2019", "ffice", "ofcer", "fnd", "left", "efts ", "ffth", "frst ", "aft ", "ffed", "tfce"]
 
 
-def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
-    """Texts of these pieces, of one, two and four bytes a character."""
-    narrow = [piece for piece in pieces if piece.isascii()]
-    return st.one_of(*(st.lists(st.sampled_from(of)).map("".join) for of in (narrow, pieces, [*pieces, "\U0001d4c9"])))
 #: What decides where sentences end.
 SENTENCES = [
     *(
@@ -120,6 +118,13 @@ SENTENCES = [
     ),
     *("U.S.C. ", "No. ", "Inc. ", " . . . ", ". . ", "...", "--", '"', ")", "*", "? ", "! ", "?!", "1.", "12. ", "\n"),
     *("\u2026 ", "(a). ", "Mr. ", "I. ", "etc. ", "\u201d ", "1980). ", "\xa0", "\U0001d4c9", "\u2019", "'s "),
+]
+
+
+def texts_of(pieces: list[str]) -> st.SearchStrategy[str]:
+    """Texts of these pieces, of one, two and four bytes a character."""
+    narrow = [piece for piece in pieces if piece.isascii()]
+    return st.one_of(*(st.lists(st.sampled_from(of)).map("".join) for of in (narrow, pieces, [*pieces, "\U0001d4c9"])))
 
 
 @given(TEXTS)
@@ -172,6 +177,26 @@ def test_scans_of_lines(lines: list[str], chance: random.Random) -> None:
     lines = [*lines, *(chance.choice(lines) for _ in lines)]
     for name in ("stripped", "gutters", "repeated", "bordered"):
         assert getattr(line_scans, name)(lines) == getattr(LINE_SCANS, name)(lines), name
+
+
+@given(LINES, st.randoms())
+def test_scans_of_pages(lines: list[str], chance: random.Random) -> None:
+    lines = [*lines, "\f", *(line[: chance.randrange(9)] for line in lines), *(f"  {line}x" for line in lines)]
+    chance.shuffle(lines)
+    for name in ("are_marked", "page_breaks", "blank_lines", "alike"):
+        assert getattr(page_scans, name)(lines) == getattr(PAGE_SCANS, name)(lines), name
+    bare = [line.strip() for line in lines]
+    assert page_scans.said_above(lines, bare) == PAGE_SCANS.said_above(lines, bare)
+    assert page_scans.with_any(lines, "(:.") == PAGE_SCANS.with_any(lines, "(:.")
+    seen = sorted(chance.sample(range(len(lines)), len(lines) // 2))
+    assert page_scans.ranks_of(seen, len(lines)) == PAGE_SCANS.ranks_of(seen, len(lines))
+
+
+@given(TEXTS, st.integers(0, 9), st.sampled_from(["[0-9]", r"\d", "[-a\u201c\u0663]", "[^a-z]"]))
+def test_scans_of_single_lines(text: str, count: int, pattern: str) -> None:
+    assert page_scans.has_small_letters(text, count) == PAGE_SCANS.has_small_letters(text, count)
+    signs = re.compile(pattern)
+    assert page_scans.Signs(signs).places(text) == PAGE_SCANS.Signs(signs).places(text)
 
 
 @given(LINES)
@@ -242,6 +267,14 @@ def test_spaces_and_dots_inside_a_line(text: str) -> None:
         partial(line_scans.stripped, ["a"]),
         partial(line_scans.read_lines, ["a"], [], [], [], [], [], {}, _without_leading_marks),
         partial(line_scans.gutters, ["a"]),
+        partial(page_scans.are_marked, ["a"]),
+        partial(page_scans.page_breaks, ["a"]),
+        partial(page_scans.blank_lines, ["a"]),
+        partial(page_scans.said_above, ["a"], ["a"]),
+        partial(page_scans.with_any, ["a"], "a"),
+        partial(page_scans.alike, ["a"]),
+        partial(page_scans.ranks_of, [0], 1),
+        partial(page_scans.Signs(re.compile("a")).places, "a"),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
         partial(line_scans.ending_with, ["a"], "-"),
