@@ -20,7 +20,7 @@ from typing import NamedTuple
 from courtlistener_assets.text.marks import cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
-_INNER = re.compile(r"(?<=  )(\d{1,2})(?= |$)")
+_INNER = re.compile(r" {2,}+(?:(\d{1,2})(?= |$))?")
 _LEFT = re.compile(r" {0,18}\d{1,2}(?: |$)")
 _HEADS = re.compile(r"\s*Page (\d+)\s+Page (\d+)\s*")
 _GAP = re.compile(r" {3,}(?=\S)")
@@ -100,13 +100,17 @@ def _columns(seen: list[str]) -> list[list[_Number]]:
     """The runs of numbers inside lines that count up from line to line, in about the same place."""
     found: list[list[_Number]] = []
     for index, line in enumerate(seen):
-        for match in _INNER.finditer(line, _MIN_LEFT) if line.find("  ", _MIN_LEFT - len("  ")) >= 0 else ():
-            number = _Number(index, match.start(), int(match[1]))
-            run = next((run for run in reversed(found[-_MAX_OPEN:]) if _goes_on(run[-1], number)), None)
-            if run is None:
-                run = []
-                found.append(run)
-            run.append(number)
+        gap = line.find("  ", _MIN_LEFT - len("  "))
+        while gap >= 0:
+            match = _INNER.match(line, gap)
+            if match and match[1]:
+                number = _Number(index, match.start(1), int(match[1]))
+                run = next((run for run in reversed(found[-_MAX_OPEN:]) if _goes_on(run[-1], number)), None)
+                if run is None:
+                    run = []
+                    found.append(run)
+                run.append(number)
+            gap = line.find("  ", match.end() if match else gap + 1)
     return [run for run in found if len(run) >= _MIN_NUMBERS and run[0].value <= _MAX_FIRST]
 
 

@@ -22,7 +22,7 @@ _MIN_SPACED = 0.7
 
 def rest_of_note(feet: PageFeet, start: int, end: int) -> int:
     """Where an unfinished footnote goes on: single-spaced lines at the foot of a page, below a gap."""
-    seen = [index for index in range(max(start, end - MOST_LINES), end) if feet.bare[index]]
+    seen = feet.seen(max(start, end - MOST_LINES), end)
     gaps = [(below - above - 1, below) for above, below in pairwise(seen)]
     begin = next((place for gap, place in reversed(gaps) if gap >= PAGE_GAP and place not in feet.labels), end)
     body = [gap for gap, place in gaps if place < begin]
@@ -54,7 +54,7 @@ def inside_sentence(feet: PageFeet, start: int, end: int, *, unfinished: bool) -
     """
     if not feet.below(end)[:1].islower():
         return end
-    seen = [index for index in range(max(start, end - MOST_LINES), end) if feet.bare[index]]
+    seen = feet.seen(max(start, end - MOST_LINES), end)
     last = feet.bare[seen[-1]] if len(seen) >= SPACED_LINES else ""
     if not is_end(last) or abbreviation(last):
         return end

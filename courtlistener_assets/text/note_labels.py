@@ -59,7 +59,7 @@ def _label(bare: str) -> str:
 
 def is_rule(bare: str) -> bool:
     """Whether a line is drawn."""
-    return bool(_RULE.fullmatch(bare))
+    return bare[0] in _RULE_FIRST and bool(_RULE.fullmatch(bare))
 
 
 def is_label(line: str) -> bool:

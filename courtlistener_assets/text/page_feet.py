@@ -70,6 +70,11 @@ class PageFeet:
         rank = bisect_left(seen, start)
         return rank < len(seen) and seen[rank] < end
 
+    def seen(self, start: int, end: int) -> list[int]:
+        """The lines with text from `start` up to `end`."""
+        seen = self.page.seen
+        return seen[bisect_left(seen, start) : bisect_left(seen, end)]
+
     def indent(self, place: int) -> int:
         """How far a line stands in."""
         line = visible(self.lines[place])
@@ -96,7 +101,7 @@ class PageFeet:
 
     def is_in_columns(self, index: int, end: int) -> bool:
         """Whether other columns stand beside the footnotes, whose lines would be taken with them."""
-        places = [place for place in range(index, min(end, index + MOST_LINES)) if self.bare[place]]
+        places = self.seen(index, min(end, index + MOST_LINES))
         wide = [self.bare[place] for place in places if "    " in self.lines[place].strip()]
         parted = sum(bool(_WIDE.search(without_label(line))) for line in wide)
         return parted > max(1, _MAX_WIDE * len(places))

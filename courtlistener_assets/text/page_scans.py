@@ -61,9 +61,11 @@ def alike(lines: list[str]) -> list[str]:
     return _SPACES.sub(" ", _DIGITS.sub("#", "\n".join(lines))).split("\n") if lines else []
 
 
-def has_small_letters(line: str, count: int) -> bool:
-    """Whether a line has so many letters from a to z."""
-    return _small_letters(count).match(line) is not None
+def is_in_capitals(line: str, least: int) -> bool:
+    """Whether a line has so many capital letters, and fewer small ones. Most are text, whose first words tell."""
+    if _small_letters(least).match(line):
+        return False
+    return sum(map(str.isupper, line)) >= least > sum(map(str.islower, line))
 
 
 @functools.cache

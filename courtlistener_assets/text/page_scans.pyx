@@ -4,7 +4,7 @@
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp
+from libc.string cimport memchr, memcmp
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -14,6 +14,8 @@ cdef extern from "Python.h":
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     Py_ssize_t PyUnicode_FindChar(object text, Py_UCS4 character, Py_ssize_t start, Py_ssize_t end, int direction)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
+    bint Py_UNICODE_ISLOWER(Py_UCS4 character) nogil
+    bint Py_UNICODE_ISUPPER(Py_UCS4 character) nogil
     int PyErr_CheckSignals() except -1
 
 ctypedef fused Units:
@@ -128,6 +130,14 @@ def said_above(list lines not None, list bare not None):
     return found
 
 
+cdef inline bint _has(object line, Py_UCS4 sign):
+    """Whether an ASCII character is in a line."""
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line)
+    if PyUnicode_KIND(line) == 1:
+        return memchr(PyUnicode_DATA(line), <int>sign, size) != NULL
+    return PyUnicode_FindChar(line, sign, 0, size, 1) >= 0
+
+
 def with_any(list lines not None, str signs not None):
     cdef Py_ssize_t index
     cdef Py_UCS4 sign
@@ -137,7 +147,7 @@ def with_any(list lines not None, str signs not None):
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         for sign in signs:
-            if PyUnicode_FindChar(line, sign, 0, PyUnicode_GET_LENGTH(line), 1) >= 0:
+            if _has(line, sign):
                 found.append(index)
                 break
     return found
@@ -188,15 +198,20 @@ def alike(list lines not None):
     return found
 
 
-def has_small_letters(str line not None, Py_ssize_t count):
+def is_in_capitals(str line not None, Py_ssize_t least):
     cdef int kind = PyUnicode_KIND(line)
     cdef void* data = PyUnicode_DATA(line)
-    cdef Py_ssize_t at
+    cdef Py_ssize_t at, capitals = 0, small = 0
+    cdef Py_UCS4 character
     for at in range(PyUnicode_GET_LENGTH(line)):
-        if count <= 0:
+        if small >= least:
             break
-        count -= 0x61 <= PyUnicode_READ(kind, data, at) <= 0x7A
-    return count <= 0
+        character = PyUnicode_READ(kind, data, at)
+        if Py_UNICODE_ISLOWER(character):
+            small += 1
+        elif Py_UNICODE_ISUPPER(character):
+            capitals += 1
+    return capitals >= least > small
 
 
 def ranks_of(list seen not None, Py_ssize_t size):

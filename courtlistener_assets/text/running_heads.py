@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from courtlistener_assets.text.line_scans import repeated
 from courtlistener_assets.text.page_lines import PageLines
-from courtlistener_assets.text.page_scans import alike, has_small_letters
+from courtlistener_assets.text.page_scans import alike, is_in_capitals
 
 #: A running head that counts the pages: the number first, or last after a wide space or the word "page".
 _COUNTING = re.compile(
@@ -116,10 +116,15 @@ def _count_pages(page: PageLines, indices: list[int]) -> bool:
     """Whether lines that differ in numbers only begin or end with a number that grows; none leads to a quotation."""
     if page.bare[indices[0]].endswith(":"):
         return False
-    matches = [_COUNTING.fullmatch(page.bare[index]) for index in indices]
-    numbers = [int(match[match.lastindex or 0]) for match in matches if match]
+    numbers: list[int] = []
+    for index in indices:
+        line = page.bare[index]
+        match = _COUNTING.fullmatch(line) if line[0].isdigit() or line[-1].isdigit() else None
+        if not match:
+            return False
+        numbers.append(int(match[match.lastindex or 0]))
     growing = sum(before < after for before, after in pairwise(numbers))
-    return len(numbers) == len(indices) and growing >= _MIN_SHARE_GROWING * (len(numbers) - 1)
+    return growing >= _MIN_SHARE_GROWING * (len(numbers) - 1)
 
 
 def heads_at_edges(page: PageLines, groups: list[list[int]], furniture: set[int]) -> set[int]:
@@ -166,15 +171,8 @@ def _counting_lines(page: PageLines) -> list[int]:
     return [
         page.seen[rank]
         for rank in page.numbered
-        if _is_in_capitals(line := page.texts[rank]) and _COUNTING.fullmatch(line)
+        if is_in_capitals(line := page.texts[rank], _MIN_CAPITAL_LETTERS) and _COUNTING.fullmatch(line)
     ]
-
-
-def _is_in_capitals(line: str) -> bool:
-    """Most lines are text, whose first words tell."""
-    if has_small_letters(line, _MIN_CAPITAL_LETTERS):
-        return False
-    return sum(map(str.isupper, line)) >= _MIN_CAPITAL_LETTERS > sum(map(str.islower, line))
 
 
 def _is_head_line(line: str) -> bool:

@@ -146,6 +146,7 @@ def is_piece(line: str) -> bool:
     return bool(not parts.foreign and (parts.kinds & _PAIRED if parts.numbers else line in _BARE_LABELS))
 
 
+@lru_cache(maxsize=1_024)
 def _similar(word: str) -> str:
     """What a scan can have made of a label."""
     alike = difflib.get_close_matches(word, _LABELS, 1, _LIKENESS) if len(word) >= _MIN_DAMAGED else ()

@@ -194,7 +194,7 @@ def test_scans_of_pages(lines: list[str], chance: random.Random) -> None:
 
 @given(TEXTS, st.integers(0, 9), st.sampled_from(["[0-9]", r"\d", "[-a\u201c\u0663]", "[^a-z]"]))
 def test_scans_of_single_lines(text: str, count: int, pattern: str) -> None:
-    assert page_scans.has_small_letters(text, count) == PAGE_SCANS.has_small_letters(text, count)
+    assert page_scans.is_in_capitals(text, count) == PAGE_SCANS.is_in_capitals(text, count)
     signs = re.compile(pattern)
     assert page_scans.Signs(signs).places(text) == PAGE_SCANS.Signs(signs).places(text)
 
