@@ -299,6 +299,7 @@ TABLES: dict[str, dict[str, Callable[[Any], str]]] = {
             characters_per_second="characters/s|,",
             with_cleaning_per_second="with this cleaning|,",
             without_tags_per_second="tags removed only|,",
+            as_installed_per_second="counts of tiktoken|,",
         ),
         "build": "Measured {}.".format,
         "speeds": _SPEEDS,

@@ -23,8 +23,18 @@ from bench.vector_inputs import processes as vector_inputs_processes
 from bench.vector_inputs import tears
 from bench.vector_inputs.corpus import Opinion, Sentences, opinions
 from bench.vector_inputs.documents import DOCUMENTS, HERE, RealDocument, chunks_by, real_documents
-from bench.vector_inputs.peers import OURS, PEERS
-from bench.vector_inputs.side_by_side import Judge, Source, characters_lost, cleaned, installed, row, speeds, times
+from bench.vector_inputs.peers import OURS, ours
+from bench.vector_inputs.side_by_side import (
+    Judge,
+    Source,
+    characters_lost,
+    cleaned,
+    installed,
+    others_as_installed,
+    row,
+    speeds,
+    times,
+)
 from courtlistener_assets.chunks.soundness import Soundness
 from courtlistener_assets.text import scans
 
@@ -37,12 +47,12 @@ _PARTS = 6
 def side_by_side(corpus: Sequence[Source], parts: Iterator[Sequence[Source]], judge: Judge) -> dict[str, Any]:
     """Return a row for each chunker, and the characters that ours lost."""
     chunkers = installed()
-    found = times(chunkers, parts)
+    found = times(chunkers, others_as_installed(), parts)
     rows = []
     for peer, chunk in chunkers.items():
         rows.append(row(peer, chunk, corpus, judge, found))
         print(rows[-1], flush=True)
-    return {"peers": rows, "characters_lost": characters_lost(corpus, cleaned(corpus), PEERS[0].make())}
+    return {"peers": rows, "characters_lost": characters_lost(corpus, cleaned(corpus), ours)}
 
 
 def alone(documents: Sequence[RealDocument]) -> dict[str, Any]:
@@ -78,7 +88,7 @@ def of_opinions(count: int, characters: int, rounds: int) -> dict[str, Any]:
     found = side_by_side(corpus, parts, lambda chunks: (sum(map(sentences.end, chunks)), len(chunks)))
     soundness = Soundness()
     for opinion, text in zip(corpus, cleaned(corpus), strict=True):
-        soundness.add(f"opinion:{opinion.id}", text.text, PEERS[0].make()(text.text))
+        soundness.add(f"opinion:{opinion.id}", text.text, ours(text.text))
     return {"corpus": GENERATED, "tears": _tears(soundness), **found}
 
 
@@ -105,13 +115,15 @@ def headline(figures: Mapping[str, Any]) -> dict[str, Any]:
         flat["sentence_end_share"] = mine["sentence_end_share"]
         flat["characters_per_second"] = mine["with_cleaning_per_second"]
         if peers:
-            # Ours with its cleaning, beside others that only have the tags removed, or all with this cleaning.
+            # Ours with its cleaning, beside others that only have the tags removed: as whoever installs them has them,
+            # and with counts of this project; or all with this cleaning.
             for name, what in (
-                ("slowest_speedup_vs_peers", "without_tags"),
+                ("slowest_speedup_vs_peers", "as_installed"),
+                ("slowest_speedup_same_counts", "without_tags"),
                 ("slowest_speedup_same_cleaning", "with_cleaning"),
             ):
-                fastest = max(row[f"{what}_per_second"] for row in peers)
-                flat[name] = round(mine["with_cleaning_per_second"] / fastest, 2)
+                if fastest := max(row[f"{what}_per_second"] or 0 for row in peers):
+                    flat[name] = round(mine["with_cleaning_per_second"] / fastest, 2)
             flat["best_sentence_end_share_of_peers"] = max(row["sentence_end_share"] for row in peers)
     return flat
 

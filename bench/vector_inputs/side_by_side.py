@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from lxml import html
 
-from bench.vector_inputs.peers import OURS, PEERS, Chunker, Peer, ours
+from bench.vector_inputs.peers import OURS, PEERS, Chunker, Count, Peer, ours, tiktoken_count
 from courtlistener_assets.chunks.token_counts import DEFAULT
 from courtlistener_assets.text.characters import decode_entities, repair
 from courtlistener_assets.text.cleaning import CleanText, clean
@@ -100,12 +100,12 @@ def characters_lost(corpus: Sequence[Source], texts: Sequence[CleanText], chunk:
     return lost
 
 
-def installed() -> dict[Peer, Chunker]:
-    """Return the chunkers whose packages are there."""
+def installed(count: Count = DEFAULT.count) -> dict[Peer, Chunker]:
+    """Return the chunkers whose packages are there. Tokens are counted by a function, this project's by default."""
     chunkers = {}
     for peer in PEERS:
         try:
-            chunkers[peer] = peer.make()
+            chunkers[peer] = peer.make(count)
         except ImportError as error:
             print(f"{peer.name} is left out: {error}", flush=True)
     return chunkers
@@ -134,22 +134,37 @@ class Spent:
 
 @dataclass
 class Times:
-    """What was measured: this project's cleaning, the removal of tags, and chunkers on the texts that both give."""
+    """What was measured: this project's cleaning, the removal of tags, and chunkers on the texts that both give.
+
+    `as_installed` are those without tags, with counts of another package.
+    """
 
     cleaning: Spent
     tags: Spent
     on_clean: dict[str, Spent]
     on_raw: dict[str, Spent]
+    as_installed: dict[str, Spent]
 
 
-def times(chunkers: dict[Peer, Chunker], parts: Iterable[Sequence[Source]]) -> Times:
+def others_as_installed() -> dict[Peer, Chunker]:
+    """Return the chunkers of others with the counts that one has without this project; none without the package."""
+    try:
+        count = tiktoken_count()
+    except ImportError as error:
+        print(f"Counts of tiktoken are left out: {error}", flush=True)
+        return {}
+    return {peer: chunk for peer, chunk in installed(count).items() if peer.name != OURS and peer.in_tokens}
+
+
+def times(chunkers: dict[Peer, Chunker], as_installed: dict[Peer, Chunker], parts: Iterable[Sequence[Source]]) -> Times:
     """Measure everything on each part of a corpus once; chunkers take turns at being the first.
 
     No text comes twice, since some chunkers remember what they have counted, and the function that counts for all has
     seen it before.
     """
     names = [peer.name for peer in chunkers]
-    found = Times(Spent(), Spent(), {name: Spent() for name in names}, {name: Spent() for name in names})
+    on_clean, on_raw, alone = ({name: Spent() for name in names} for _ in range(3))
+    found = Times(Spent(), Spent(), on_clean, on_raw, alone)
     for number, part in enumerate(parts):
         size = sum(len(source.value) for source in part)
         texts = [text.text for text in cleaned(part)]
@@ -160,9 +175,13 @@ def times(chunkers: dict[Peer, Chunker], parts: Iterable[Sequence[Source]]) -> T
         found.tags.measure(partial(_each, without_tags, part), size)
         turns = list(chunkers.items())
         for peer, chunk in turns[number % len(turns) :] + turns[: number % len(turns)]:
-            for spent, given in ((found.on_clean[peer.name], texts), (found.on_raw[peer.name], raw)):
-                if spent.a_character < SLOW:
-                    spent.measure(partial(_each, chunk, given), size)
+            for spent, action, given in (
+                (on_clean[peer.name], chunk, texts),
+                (on_raw[peer.name], chunk, raw),
+                (alone[peer.name], as_installed.get(peer), raw),
+            ):
+                if action and spent.a_character < SLOW:
+                    spent.measure(partial(_each, action, given), size)
     return found
 
 
@@ -222,10 +241,14 @@ def row(peer: Peer, chunk: Chunker, corpus: Sequence[Source], judge: Judge, time
         "sentence_end_share": _share(parts, judge),
         "characters_per_second": round(1 / alone),
         "with_cleaning_per_second": round(1 / (alone + times.cleaning.a_character)),
-        "without_tags_per_second": round(1 / (times.on_raw[peer.name].a_character + times.tags.a_character))
-        if raw
-        else None,
+        "without_tags_per_second": _rate(times.tags, times.on_raw[peer.name]) if raw else None,
+        "as_installed_per_second": _rate(times.tags, times.as_installed[peer.name]),
     }
+
+
+def _rate(tags: Spent, chunking: Spent) -> int | None:
+    """Characters a second of both; None if nothing was chunked."""
+    return round(1 / (tags.a_character + chunking.a_character)) if chunking.characters else None
 
 
 def _share(chunked: Sequence[Sequence[str]], judge: Judge) -> float:
