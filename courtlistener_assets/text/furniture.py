@@ -56,7 +56,7 @@ def _furniture(page: PageLines, marks: Marks) -> dict[int, Kind]:
 
 def _is_watermark(page: PageLines, index: int, found: dict[int, Kind]) -> bool:
     """Whether a head has no number and stands between two lines of text."""
-    return not any(map(str.isdigit, page.bare[index])) and not _is_at_edge(page, index, found)
+    return not _is_at_edge(page, index, found) and not any(map(str.isdigit, page.bare[index]))
 
 
 def _is_at_edge(page: PageLines, index: int, furniture: set[int] | dict[int, Kind]) -> bool:

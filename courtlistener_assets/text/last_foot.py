@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from itertools import takewhile
 
 from courtlistener_assets.text.marks import MARK
 from courtlistener_assets.text.page_lines import PageLines
@@ -78,7 +77,11 @@ def _foot(page: PageLines, numbers: list[Number], stamped: Collection[int]) -> l
 
 def _titles_above(page: PageLines, index: int, tail: list[int]) -> list[int]:
     """The titles right above a line, if an empty line parts them from the text."""
-    above = list(takewhile(lambda place: _is_title(page.bare[place]), reversed(tail[-_MOST_TITLES:])))
+    above: list[int] = []
+    for place in reversed(tail[-_MOST_TITLES:]):
+        if not _is_title(page.bare[place]):
+            break
+        above.append(place)
     return above if above and _is_set_apart(page, above[-1]) else []
 
 
@@ -95,9 +98,11 @@ def _is_title(line: str) -> bool:
     """Whether a line is the title of a filing or the number of a case, and no sentence about them."""
     if len(line) > _LONGEST or line.endswith(_TEXT_ENDS):
         return False
+    if _CASE.fullmatch(line):
+        return True
     words = [word for word in line.split() if len(word) > _SHORT_WORD]
-    small = sum(word[0].islower() for word in words)
-    return bool(_CASE.fullmatch(line) or (_TITLE.search(line) and small <= _MAX_SMALL * len(words)))
+    small = sum([word[0].islower() for word in words])
+    return small <= _MAX_SMALL * len(words) and bool(_TITLE.search(line))
 
 
 def _is_set_apart(page: PageLines, index: int) -> bool:

@@ -26,6 +26,7 @@ _REPORTER = re.compile(
     r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R\. ?(?:\d|D|Serv)"
     r"|C\. ?F\. ?R)"
 )
+_REPORTER_FIRST = frozenset("(UFSLC")
 
 
 def labels_of(page: PageLines) -> dict[int, str]:
@@ -52,7 +53,10 @@ def _label(bare: str) -> str:
     if bare[0] in _RULE_FIRST and _RULE.fullmatch(bare):
         return RULE_LABEL
     match = _LABEL.match(bare)
-    if not match or bare[match.end() : match.end() + 1].islower() or _REPORTER.match(bare, match.end()):
+    if not match:
+        return ""
+    following = bare[match.end() : match.end() + 1]
+    if following.islower() or (following in _REPORTER_FIRST and _REPORTER.match(bare, match.end())):
         return ""
     return match[1]
 

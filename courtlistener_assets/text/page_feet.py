@@ -54,12 +54,9 @@ class PageFeet:
 
     def _least_indent(self) -> int:
         margin = _UNKNOWN
-        for line in self.lines:
-            if len(line) < _MIN_WIDTH or line[:margin].isspace():
-                continue
-            seen = visible(line)
-            if len(seen.strip()) >= _MIN_WIDTH:
-                margin = len(seen) - len(seen.lstrip())
+        for index in self.page.seen:
+            if len(self.bare[index]) >= _MIN_WIDTH and not self.lines[index][:margin].isspace():
+                margin = self.indent(index)
                 if not margin:
                     break
         return margin if margin < _UNKNOWN else 0

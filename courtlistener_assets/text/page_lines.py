@@ -25,19 +25,21 @@ _MIN_LINE = 30
 #: Furniture that stands together has at most so many lines.
 _REACH = 8
 
+#: What `stripped` finds.
+_Found = tuple[list[str], list[int], list[str], str, str]
+
 
 class PageLines:
     """`bare` has the lines without marks and without space around, `seen` the places of those with text.
 
     `first_characters` and `last_characters` are the ends of those, by rank, which is a line's place among them: blank
-    lines make no page longer. `bare` and `breaks`, the lines that are
-    page breaks, are found in the lines unless they are known.
+    lines make no page longer. `breaks` are the lines that are page breaks. What is known is not found again.
     """
 
-    def __init__(self, lines: list[str], bare: list[str] | None = None, breaks: list[int] | None = None) -> None:
+    def __init__(self, lines: list[str], found: _Found | None = None, breaks: list[int] | None = None) -> None:
         self.lines = lines
-        found = stripped(all_visible(lines) if bare is None else bare)
-        self.bare, self.seen, self.texts, self.first_characters, self.last_characters = found
+        known: _Found = stripped(all_visible(lines)) if found is None else found
+        self.bare, self.seen, self.texts, self.first_characters, self.last_characters = known
         self.breaks = page_breaks(lines) if breaks is None else breaks
         # Properties that remember by themselves: that of `functools` does not when it is compiled.
         self._numbered: list[int] | None = None
@@ -68,9 +70,24 @@ class PageLines:
         if not breaks:
             return self
         lines, bare = list(self.lines), list(self.bare)
+        gone: list[int] = []
         for index, line in breaks.items():
             lines[index], bare[index] = line, ""
-        return PageLines(lines, bare, sorted({*self.breaks, *breaks}))
+            if self.ranks[index] >= 0:
+                gone.append(self.ranks[index])
+        seen: list[int] = []
+        texts: list[str] = []
+        first: list[str] = []
+        last: list[str] = []
+        start = 0
+        for rank in [*sorted(gone), len(self.seen)]:
+            seen += self.seen[start:rank]
+            texts += self.texts[start:rank]
+            first.append(self.first_characters[start:rank])
+            last.append(self.last_characters[start:rank])
+            start = rank + 1
+        found = (bare, seen, texts, "".join(first), "".join(last))
+        return PageLines(lines, found, sorted({*self.breaks, *breaks}))
 
     def beside(self, index: int, step: int, others: Collection[int] = ()) -> str:
         """The next line with text above (`step` -1) or below (1) that is not one of `others`; "" if there is none."""

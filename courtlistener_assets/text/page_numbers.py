@@ -14,7 +14,6 @@ import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from itertools import pairwise
-from typing import NamedTuple
 
 from courtlistener_assets.text.note_labels import is_cited
 from courtlistener_assets.text.page_lines import PageLines
@@ -33,6 +32,9 @@ _DASHED = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
 _LONGEST = 24
 #: What all of these begin with.
 _FIRST = Signs(re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]"))
+#: What they end with, or a character that is none of ASCII's.
+_LAST = frozenset("-])|~0123456789ivxlIVXLeE")
+_MOST_DIGITS = 4
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.
@@ -50,25 +52,36 @@ _SAME_COLUMN = 8
 _CENTRED = 12
 
 
-class Number(NamedTuple):
+class Number:
     """A line with a number, which may be a page's."""
 
-    place: int
-    value: int
-    roman: bool
+    def __init__(self, place: int, value: int, *, roman: bool) -> None:
+        self.place = place
+        self.value = value
+        self.roman = roman
 
 
 def numbers_in(page: PageLines) -> list[Number]:
     """All lines with nothing but a number."""
     bare = page.bare
-    short = [index for index in page.beginning_with(_FIRST) if len(bare[index]) < _LONGEST]
-    matches = ((index, _LINE.fullmatch(bare[index]) or _NAMED.fullmatch(bare[index])) for index in short)
-    found = [(index, match[1] or match[2]) for index, match in matches if match]
-    return [
-        Number(index, int(text), roman=False) if text.isdigit() else Number(index, _roman(text), roman=True)
-        for index, text in found
-        if text.isdigit() or text.islower()
-    ]
+    found: list[Number] = []
+    for index in page.beginning_with(_FIRST):
+        line = bare[index]
+        if len(line) < _LONGEST and (line[-1] in _LAST or line[-1] >= "\x80"):
+            text = _number(line)
+            if text.isdigit():
+                found.append(Number(index, int(text), roman=False))
+            elif text.islower():
+                found.append(Number(index, _roman(text), roman=True))
+    return found
+
+
+def _number(line: str) -> str:
+    """The number that is all of a line; "" if there is more, or none."""
+    if line.isdecimal():
+        return line if len(line) <= _MOST_DIGITS else ""
+    match = _LINE.fullmatch(line) or _NAMED.fullmatch(line)
+    return (match[1] or match[2]) if match else ""
 
 
 def _roman(text: str) -> int:
@@ -92,7 +105,7 @@ def page_numbers(page: PageLines, numbers: list[Number], others: Collection[int]
 
 
 def _is_marked(bare: str) -> bool:
-    return bool(_DASHED.fullmatch(bare) or _NAMED.fullmatch(bare))
+    return not bare.isdecimal() and bool(_DASHED.fullmatch(bare) or _NAMED.fullmatch(bare))
 
 
 def _without_labels(page: PageLines, numbers: list[Number], marked: set[int]) -> list[Number]:

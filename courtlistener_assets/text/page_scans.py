@@ -14,6 +14,7 @@ from operator import contains
 _MARK, _PAGE_BREAK = "\ufdd3", "\f"
 _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"  +")
+_LINE_NUMBER = re.compile(r" {0,40}(\d{1,4})(?: {0,3}\|{1,2})?(?=\s|$)")
 
 
 class Signs:
@@ -79,3 +80,14 @@ def ranks_of(seen: list[int], size: int) -> list[int]:
     for rank, index in enumerate(seen):
         ranks[index] = rank
     return ranks
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, with a line of its own for each page break."""
+    return text.replace(_PAGE_BREAK, f"\n{_PAGE_BREAK}\n").split("\n")
+
+
+def line_number(line: str) -> tuple[int, int, int, int] | None:
+    """The number with which a line begins, where it begins and ends, and where the rule behind it ends."""
+    match = _LINE_NUMBER.match(line)
+    return (int(match[1]), match.start(1), match.end(1), match.end()) if match else None

@@ -2,6 +2,7 @@
 """The compiled form of `page_scans.py`, which says what each function and class does."""
 
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_Substring
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp
@@ -16,6 +17,7 @@ cdef extern from "Python.h":
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
     bint Py_UNICODE_ISLOWER(Py_UCS4 character) nogil
     bint Py_UNICODE_ISUPPER(Py_UCS4 character) nogil
+    int Py_UNICODE_TODECIMAL(Py_UCS4 character) nogil
     int PyErr_CheckSignals() except -1
 
 ctypedef fused Units:
@@ -26,6 +28,10 @@ ctypedef fused Units:
 cdef enum:
     ASCII = 0x80
     MARK = 0xFDD3
+    MOST_SPACES = 40
+    MOST_DIGITS = 4
+    MOST_SPACES_BEHIND = 3
+    MOST_BARS = 2
     #: Of a line above that is so much longer, Python's own search is asked, which takes no time that grows with both.
     FEW_PLACES = 64
 
@@ -222,3 +228,52 @@ def ranks_of(list seen not None, Py_ssize_t size):
         index = <object>PyList_GET_ITEM(seen, rank)
         ranks[index] = rank
     return ranks
+
+
+def lines_of(str text not None):
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text), start = 0, end
+    cdef Py_ssize_t line_end = PyUnicode_FindChar(text, 0x0A, 0, size, 1)
+    cdef Py_ssize_t page_end = PyUnicode_FindChar(text, 0x0C, 0, size, 1)
+    cdef list found = []
+    _take_turns()
+    while line_end >= 0 or page_end >= 0:
+        if page_end < 0 or 0 <= line_end < page_end:
+            found.append(PyUnicode_Substring(text, start, line_end))
+            start = line_end + 1
+            line_end = PyUnicode_FindChar(text, 0x0A, start, size, 1)
+        else:
+            found.append(PyUnicode_Substring(text, start, page_end))
+            found.append("\f")
+            start = page_end + 1
+            page_end = PyUnicode_FindChar(text, 0x0C, start, size, 1)
+    found.append(PyUnicode_Substring(text, start, size))
+    return found
+
+
+def line_number(str line not None):
+    cdef int kind = PyUnicode_KIND(line)
+    cdef void* data = PyUnicode_DATA(line)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(line), at = 0, start, end, bars
+    cdef int digit, value = 0
+    while at < size and at < MOST_SPACES and PyUnicode_READ(kind, data, at) == 0x20:
+        at += 1
+    start = at
+    while at < size and at - start <= MOST_DIGITS:
+        digit = Py_UNICODE_TODECIMAL(PyUnicode_READ(kind, data, at))
+        if digit < 0:
+            break
+        value = 10 * value + digit
+        at += 1
+    if not 0 < at - start <= MOST_DIGITS:
+        return None
+    end = at
+    while at < size and at - end < MOST_SPACES_BEHIND and PyUnicode_READ(kind, data, at) == 0x20:
+        at += 1
+    bars = at
+    while at < size and at - bars < MOST_BARS and PyUnicode_READ(kind, data, at) == 0x7C:
+        at += 1
+    if at > bars and (at == size or Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))):
+        return value, start, end, at
+    if end == size or Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, end)):
+        return value, start, end, end
+    return None

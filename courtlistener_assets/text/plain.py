@@ -21,7 +21,8 @@ from courtlistener_assets.text.lines import Lines
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.notes import without_footnotes
 from courtlistener_assets.text.overprints import without_overprints, without_underlines
-from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
+from courtlistener_assets.text.page_lines import PageLines
+from courtlistener_assets.text.page_scans import lines_of
 from courtlistener_assets.text.pleading import without_line_numbers
 from courtlistener_assets.text.star_pages import with_star_pages
 
@@ -42,7 +43,7 @@ def unwrap(text: str, marks: Marks) -> str:
     if "\t" in text:
         text = text.expandtabs(8)
     text = without_dotted_spaces(text, marks) if "\xb7" in text else text
-    page = PageLines(text.replace("\f", f"\n{PAGE_BREAK}\n").split("\n"))
+    page = PageLines(lines_of(text))
     page = without_furniture(without_line_numbers(without_overprints(page, marks), marks), marks)
     words = Vocabulary(page.lines)
     lines, notes = without_footnotes(page, marks)

@@ -15,12 +15,11 @@ from collections import deque
 from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PageLines
-from courtlistener_assets.text.page_scans import Signs
+from courtlistener_assets.text.page_scans import Signs, line_number
 
 _DIGIT = Signs(re.compile(r"\d"))
 _SIGN = re.compile(r" *+(\d\d?)(?!\S)")
 _LONGEST_SIGN = 2
-_NUMBER = re.compile(r" {0,40}(\d{1,4})(?: {0,3}\|{1,2})?(?=\s|$)")
 #: Shorter columns of numbers are only believed beside longer ones.
 _MIN_COLUMN = 8
 #: A page of paper has at least so many lines; a column of numbers without any text has to have them all.
@@ -45,8 +44,8 @@ _FAR = 800
 _ENDS = (".", "?", "!", ":", ";", '"', "”", ")")
 
 
-#: A number, and where it begins and ends in its line.
-_Number = tuple[int, int, int]
+#: A number, where it begins and ends in its line, and where the sign behind it ends.
+_Number = tuple[int, int, int, int]
 
 
 class _Column:
@@ -66,18 +65,18 @@ class _Column:
     def add(self, index: int, number: _Number, rank: int) -> None:
         self.between += rank - self.rank
         self.lines.append(index)
-        self.last, self.start, self.end = number
+        self.last, self.start, self.end, _ = number
         self.rank = rank
 
     def goes_on(self, number: _Number, rank: int) -> bool:
-        value, start, end = number
+        value, start, end, _ = number
         step = value - self.last
         near = 0 < step <= _MAX_STEP and rank - self.rank <= _MAX_BETWEEN * step
         return near and self.is_beside(start, end)
 
     def is_above(self, number: _Number) -> bool:
         """Whether a number can go on with the numbers of a page that is not the one before."""
-        _, start, end = number
+        _, start, end, _ = number
         return len(self.lines) >= _MIN_COLUMN and self.is_beside(start, end)
 
     def is_beside(self, start: int, end: int) -> bool:
@@ -161,11 +160,10 @@ def _columns(lines: list[str]) -> list[_Column]:
         if not text:
             continue
         line = lines[index]
-        match = _NUMBER.match(line) if text[0].isdigit() else None
-        number = (int(match[1]), *match.span(1)) if match else None
-        if match and number and (column := _column_of(number, rank, found)):
+        number = line_number(line) if text[0].isdigit() else None
+        if number and (column := _column_of(number, rank, found)):
             column.add(index, number, rank)
-            text = line[match.end() :].strip()
+            text = line[number[-1] :].strip()
             column.bare += not text
             if text:
                 column.texts.add(len(line.rstrip()) - len(text))
@@ -209,14 +207,16 @@ def _is_alike(column: _Column, margins: list[_Column], lines: list[str]) -> bool
 def _move_numbers(column: _Column, lines: list[str], gone: set[int], marks: Marks) -> None:
     own_lines = column.has_own_lines()
     for index in reversed(column.lines):
-        match = _NUMBER.match(lines[index])
-        if match is None:
+        line = lines[index]
+        number = line_number(line)
+        if number is None:
             continue
-        mark = marks.mark("line_number", match.group().strip())
-        rest = lines[index][match.end() :]
+        end = number[-1]
+        mark = marks.mark("line_number", line[:end].strip())
+        rest = line[end:]
         below = _line_below(lines, index, gone) if own_lines and not rest.strip() else None
         if below is None:
-            lines[index] = mark + " " * len(match.group()) + rest
+            lines[index] = mark + " " * end + rest
         else:
             gone.update(range(index, below))
             lines[below] = mark + lines[below]

@@ -199,6 +199,18 @@ def test_scans_of_single_lines(text: str, count: int, pattern: str) -> None:
     assert page_scans.Signs(signs).places(text) == PAGE_SCANS.Signs(signs).places(text)
 
 
+@given(texts_of([*"ab\n\f\xe9\u2019\U0001d4c9", "a line of a page\n", "\f\n"]))
+def test_lines_of_pages(text: str) -> None:
+    assert page_scans.lines_of(text) == PAGE_SCANS.lines_of(text)
+
+
+@given(st.integers(37, 43), texts_of([*"12 |a.\xa0\u0663\u2019\U0001d7d9", "   ", "||"]))
+@settings(max_examples=1_000)
+def test_numbers_of_lines(indent: int, text: str) -> None:
+    for line in (text, text.strip(), " " * indent + text.strip()):
+        assert page_scans.line_number(line) == PAGE_SCANS.line_number(line)
+
+
 @given(LINES)
 def test_measures_of_lines(lines: list[str]) -> None:
     lines = [line.replace("\x1c", "") for line in lines] + ["\f", f"\f{MARK}000002{MARK_END}", "text"]
@@ -274,6 +286,7 @@ def test_spaces_and_dots_inside_a_line(text: str) -> None:
         partial(page_scans.with_any, ["a"], "a"),
         partial(page_scans.alike, ["a"]),
         partial(page_scans.ranks_of, [0], 1),
+        partial(page_scans.lines_of, "a"),
         partial(page_scans.Signs(re.compile("a")).places, "a"),
         partial(line_scans.repeated, ["a"]),
         partial(line_scans.ends_of, ["a"], bool),
