@@ -7,6 +7,7 @@ Belongs here: how lines and cells make a paragraph, drawn rules. Does not belong
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from courtlistener_assets.text import plain
 from courtlistener_assets.text.chrome import without_chrome
@@ -17,16 +18,16 @@ from courtlistener_assets.text.markup_scans import blocks_of, has_lines, one_lin
 from courtlistener_assets.text.page_joins import joined_at_pages, mended_words, take_pages, take_stars
 from courtlistener_assets.text.sentence_joins import joined_sentences
 
-_JOINED = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
-_CELLS = re.compile(rf"\s*{CELL}\s*")
-_BLANK_LINES = re.compile(r"\n{3,}")
+_JOINED: Final = re.compile(rf"{JOIN}[\s{BLOCK}{LINE}]*(?=[a-z(])")
+_CELLS: Final = re.compile(rf"\s*{CELL}\s*")
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
 #: Between the parties of a caption.
-_VERSUS = re.compile(r"\n+(-? ?(?:vs?\.|versus|against) ?-?)(?:\n+|(?= [A-Z]))", re.IGNORECASE)
-_FIRST_OF_VERSUS = frozenset("-vVaA")
+_VERSUS: Final = re.compile(r"\n+(-? ?(?:vs?\.|versus|against) ?-?)(?:\n+|(?= [A-Z]))", re.IGNORECASE)
+_FIRST_OF_VERSUS: Final = frozenset("-vVaA")
 #: A `<br>` after each of this many lines is how a converter kept the lines of a page, not how an author wrote them.
-_WRAPPED_LINES = 6
-_RULE = re.compile(r"[-_=\u2013—]{5,}")
-_RULES = frozenset("-_=\u2013—")
+_WRAPPED_LINES: Final = 6
+_RULE: Final = re.compile(r"[-_=\u2013—]{5,}")
+_RULES: Final = frozenset("-_=\u2013—")
 _LONG_LINE, _ROW_WIDTH, _PAGE_WIDTH = 40, 60, 150
 #: In a table every gap parts two cells; three spaces are the sign of a table.
 _GAP, _GAPS = re.compile(r"(?<=\S) {3,}(?=\S)"), re.compile(r"(?<=\S) {2,}(?=\S)")

@@ -10,34 +10,35 @@ import html
 import re
 from functools import lru_cache
 from itertools import islice
+from typing import Final
 
 from courtlistener_assets.text.marks import CONTROLS
 from courtlistener_assets.text.mojibake import is_mojibake, repair_mojibake
 from courtlistener_assets.text.patterns import by_first_letter
 from courtlistener_assets.text.scans import EndsWithF, has_any, in_small_letters, unusual_characters
 
-_NEWLINES = "\r\x0b\u2028\u2029"
-_SPACES = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_NEWLINES: Final = "\r\x0b\u2028\u2029"
+_SPACES: Final = "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 #: However often it was escaped.
-_ENTITY = re.compile(r"&(?:amp;)*((?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)")
+_ENTITY: Final = re.compile(r"&(?:amp;)*((?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)")
 #: The same as HTML reads it in running text: a number or an old name needs no semicolon.
-_REFERENCE = re.compile(r"&((?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?)")
+_REFERENCE: Final = re.compile(r"&((?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});?)")
 #: Quotes and dashes of Windows code page 1252 that were read as Latin-1: there, these codes are controls.
-_CP1252 = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
+_CP1252: Final = {chr(code): sign for code in range(0x80, 0xA0) if (sign := bytes([code]).decode("cp1252", "ignore"))}
 #: Where this many signs of them follow the first one in so many characters, publishers indent by spaces.
 _MANY, _LOOK = 20, 4_000
 #: Everything that `repair` looks for.
-_SUSPECT = re.compile(
+_SUSPECT: Final = re.compile(
     rf"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060{_SPACES}\ud800-\udfff\ufeff\ufffe\uffff{CONTROLS}]"
 )
 #: So many kinds of them are replaced one by one.
-_FEW_SIGNS = 8
+_FEW_SIGNS: Final = 8
 #: A soft hyphen, with the line end that it explains.
-_SOFT_HYPHEN = re.compile(r"\u00ad(?:[ \t]*(?:\r\n?|\n)[ \t]*)?")
+_SOFT_HYPHEN: Final = re.compile(r"\u00ad(?:[ \t]*(?:\r\n?|\n)[ \t]*)?")
 
 # PDF extraction drops the glyphs fi, fl, ff, ffi and ffl of some fonts. These remains are no English words.
 # fmt: off
-_LOST_LIGATURE = frozenset({
+_LOST_LIGATURE: Final = frozenset({
     "affrm", "affrmed", "afrm", "afrmed", "beneft", "benefts", "certifcate", "clarifed", "classifed", "confict",
     "conficts", "confrm", "confrmed", "confrms", "defned", "defnes", "defnition", "difcult", "diffcult", "effcient",
     "ffteen", "ffth", "ffty", "fnal", "fnally", "fnance", "fnancial", "fnd", "fnding", "fndings", "fnds", "frst",
@@ -48,13 +49,13 @@ _LOST_LIGATURE = frozenset({
 })
 # fmt: on
 #: How they end, from their last f and the letter before it on: few other words do.
-_LOST_ENDS = EndsWithF({re.sub(r".*?(.?f[^f]+)$", r"\1", word) for word in _LOST_LIGATURE})
-_LAST_WORD = re.compile(r"[a-z]*$")
+_LOST_ENDS: Final = EndsWithF({re.sub(r".*?(.?f[^f]+)$", r"\1", word) for word in _LOST_LIGATURE})
+_LAST_WORD: Final = re.compile(r"[a-z]*$")
 #: More characters than the longest of them has.
-_LONGEST_LOST = 24
+_LONGEST_LOST: Final = 24
 #: Ends of words that are no words: what stands on the second line of a word that was cut.
 # fmt: off
-_FRAGMENTS = (
+_FRAGMENTS: Final = (
     "ble", "bly", "cation", "ceeding", "ceedings", "cern", "cerned", "cerning", "cerns", "cessive", "cient",
     "ciently", "cision", "clude", "cluded", "cludes", "cluding", "clusion", "clusions", "cuit", "cumstances",
     "curity", "dants", "dence", "dicated", "dicial", "dictment", "fendant", "fendants", "ficient", "fied",
@@ -65,14 +66,14 @@ _FRAGMENTS = (
     "tions", "tive", "tively", "trict", "ture", "tution", "tutional", "victed", "viction", "vided",
 )
 # fmt: on
-_FRAGMENT = re.compile(f" (?<=[a-z] )(?:{by_first_letter(_FRAGMENTS)})(?![a-z])")
+_FRAGMENT: Final = re.compile(f" (?<=[a-z] )(?:{by_first_letter(_FRAGMENTS)})(?![a-z])")
 #: One of these is in every text with several of the others.
-_FREQUENT_FRAGMENTS = (b" tion", b" ments ")
+_FREQUENT_FRAGMENTS: Final = (b" tion", b" ments ")
 #: Fewer hits than this can be misprints, as can one in so many letters.
-_FRAGMENT_HITS = 4
-_LETTERS_A_FRAGMENT = 8_000
+_FRAGMENT_HITS: Final = 4
+_LETTERS_A_FRAGMENT: Final = 8_000
 #: Fewer hits than this can be misprints.
-_LIGATURE_HITS = 3
+_LIGATURE_HITS: Final = 3
 
 
 def repair(text: str) -> str:

@@ -9,20 +9,21 @@ Only short blocks before the first and behind the last long paragraph are looked
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from courtlistener_assets.text.marks import LINK, LINK_END, Marks, visible
 
 #: Elements that only a whole page has.
-_PAGE = re.compile(r"</?(?=[bfhins])(?:html|body|nav|footer|header|form|input|script)\b", re.IGNORECASE)
-_LINKED = re.compile(f"{LINK}[^{LINK}{LINK_END}]*{LINK_END}")
-_BETWEEN = re.compile("[|\u00b7\u2022\u00bb\u203a>\n\t]+|(?<=\ufdda)[ /,-]*(?=\ufdd9)")
-_NOTICE = re.compile(
+_PAGE: Final = re.compile(r"</?(?=[bfhins])(?:html|body|nav|footer|header|form|input|script)\b", re.IGNORECASE)
+_LINKED: Final = re.compile(f"{LINK}[^{LINK}{LINK_END}]*{LINK_END}")
+_BETWEEN: Final = re.compile("[|\u00b7\u2022\u00bb\u203a>\n\t]+|(?<=\ufdda)[ /,-]*(?=\ufdd9)")
+_NOTICE: Final = re.compile(
     r"(?:- ?)?(?:advertisements?|sponsored(?: links?| content)?"
     r"|(?:article|story|text) continues below[\w ]{0,20})(?: ?-)?",
     re.IGNORECASE,
 )
 #: What only a web page says.
-_PHRASES = re.compile(
+_PHRASES: Final = re.compile(
     r"(?:skip|jump) (?:to|past|over) [\w ]{1,30}|printer[- ]friendly[\w ]{0,20}|print (?:this|page)[\w ]{0,20}"
     r"|e-?mail (?:this|page|us|link)[\w ]{0,20}|share this[\w ]{0,20}"
     r"|(?:back|go|return) to (?:the )?(?:top|list|home)[\w ]{0,20}"
@@ -36,18 +37,18 @@ _PHRASES = re.compile(
     re.IGNORECASE,
 )
 #: What menus say, among other things of the kind.
-_WORDS = re.compile(
+_WORDS: Final = re.compile(
     r"home(?:page)?|search|contact|privacy|disclaimers?|accessibility|subscribe|register|menu|close|help|faqs?|tweet|top"
     r"|print(?: only)?|e-?mail|share|(?:previous|next) (?:case|page|opinion)|citationize|this point in index"
     r"|cite|name|level|none found\.?|view case"
     r"|cit(?:ed|ing) cases?|download(?: pdf)?|courts?|forms?|opinions?|news|careers|directory|calendars?|self[- ]help",
     re.IGNORECASE,
 )
-_EDGE = 2_000
-_PROSE_LENGTH = 200
-_LINK_LENGTH = 40
-_RUN = 3
-_PARTY = re.compile(r"\bv(?:s)?\.? |\b(?:In re|Matter of|Ex parte)\b|\d{4}")
+_EDGE: Final = 2_000
+_PROSE_LENGTH: Final = 200
+_LINK_LENGTH: Final = 40
+_RUN: Final = 3
+_PARTY: Final = re.compile(r"\bv(?:s)?\.? |\b(?:In re|Matter of|Ex parte)\b|\d{4}")
 
 
 def is_page(markup: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from courtlistener_assets.text import markup, plain
 from courtlistener_assets.text.characters import (
@@ -23,11 +23,11 @@ from courtlistener_assets.text.mojibake import has_mojibake, may_be_mojibake
 from courtlistener_assets.text.scans import unusual_characters
 
 #: Changes whenever the same field can give another clean text.
-CLEANER_VERSION = "5"
+CLEANER_VERSION: Final = "5"
 
 #: The fields of an opinion that can hold its text, best first: CourtListener's own order, and a scan after
 #: the edited text of the same books.
-OPINION_FIELDS = (
+OPINION_FIELDS: Final = (
     "html_with_citations",
     "xml_harvard",
     "xml_scan",
@@ -37,14 +37,14 @@ OPINION_FIELDS = (
     "html",
     "plain_text",
 )
-_ELEMENT = re.compile(r"<(?:/?[a-zA-Z][\w:-]{0,60}(?:[\s/][^<>]{0,4000})?>|!--|!DOCTYPE|\?xml)", re.IGNORECASE)
+_ELEMENT: Final = re.compile(r"<(?:/?[a-zA-Z][\w:-]{0,60}(?:[\s/][^<>]{0,4000})?>|!--|!DOCTYPE|\?xml)", re.IGNORECASE)
 #: Replacement characters, and the private ones by which a PDF names glyphs of its own font.
-_LOST = re.compile(r"[\ufffd\ue000-\uf8ff]")
+_LOST: Final = re.compile(r"[\ufffd\ue000-\uf8ff]")
 
-LOST_LIGATURES = "lost_ligatures"
-LOST_CHARACTERS = "lost_characters"
-LOST_HYPHENS = "lost_hyphens"
-MOJIBAKE = "mojibake"
+LOST_LIGATURES: Final = "lost_ligatures"
+LOST_CHARACTERS: Final = "lost_characters"
+LOST_HYPHENS: Final = "lost_hyphens"
+MOJIBAKE: Final = "mojibake"
 
 
 @dataclass(frozen=True)

@@ -15,28 +15,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from courtlistener_assets.text.marks import cut, visible
 from courtlistener_assets.text.page_lines import PAGE_BREAK
 
-_INNER = re.compile(r" {2,}+(?:(\d{1,2})(?= |$))?")
-_LEFT = re.compile(r" {0,18}\d{1,2}(?: |$)")
-_HEADS = re.compile(r"\s*Page (\d+)\s+Page (\d+)\s*")
-_GAP = re.compile(r" {3,}(?=\S)")
-_MIN_LEFT = 20
-_JITTER = 14
+_INNER: Final = re.compile(r" {2,}+(?:(\d{1,2})(?= |$))?")
+_LEFT: Final = re.compile(r" {0,18}\d{1,2}(?: |$)")
+_HEADS: Final = re.compile(r"\s*Page (\d+)\s+Page (\d+)\s*")
+_GAP: Final = re.compile(r" {3,}(?=\S)")
+_MIN_LEFT: Final = 20
+_JITTER: Final = 14
 #: A scan loses numbers, and the other page has lines of its own between.
-_MAX_STEP = 6
-_MAX_FIRST = 3
-_MAX_OPEN = 30
-_MIN_NUMBERS = 10
-_MIN_NUMBERED = 0.5
-_MIN_TEXTS = 0.1
+_MAX_STEP: Final = 6
+_MAX_FIRST: Final = 3
+_MAX_OPEN: Final = 30
+_MIN_NUMBERS: Final = 10
+_MIN_NUMBERED: Final = 0.5
+_MIN_TEXTS: Final = 0.1
 #: Lines of a page on the left below the last number on the right.
-_BELOW = 3
+_BELOW: Final = 3
 #: Lines from one pair of pages to the next on a sheet.
-_MAX_BETWEEN = 6
+_MAX_BETWEEN: Final = 6
 
 
 class _Number(NamedTuple):

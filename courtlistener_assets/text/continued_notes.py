@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import sys
 from itertools import accumulate, pairwise
+from typing import Final
 
 from courtlistener_assets.text.page_feet import MOST_LINES, PAGE_GAP, SPACED_LINES, PageFeet, is_end
 from courtlistener_assets.text.wording import abbreviation
 
-_FEW_GAPS = 0.25
+_FEW_GAPS: Final = 0.25
 #: More characters in a line of a footnote than in one of the text.
-_SMALLER = 3
+_SMALLER: Final = 3
 #: No type is so small that a line has so many times the characters: words at its end were joined.
-_SMALLEST = 1.3
-_MIN_SPACED = 0.7
+_SMALLEST: Final = 1.3
+_MIN_SPACED: Final = 0.7
 
 
 def rest_of_note(feet: PageFeet, start: int, end: int) -> int:

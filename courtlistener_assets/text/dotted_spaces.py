@@ -7,10 +7,12 @@ Belongs here: telling a text with such spaces from one with bullets or leaders.
 
 from __future__ import annotations
 
+from typing import Final
+
 from courtlistener_assets.text.marks import Marks
 
-_DOT = "\xb7"
-_MIN_SHARE = 0.05
+_DOT: Final = "\xb7"
+_MIN_SHARE: Final = 0.05
 
 
 def without_dotted_spaces(text: str, marks: Marks) -> str:

@@ -9,15 +9,16 @@ There is no tree. Only elements that become something other than the text betwee
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from courtlistener_assets.text.marks import BLOCK
 from courtlistener_assets.text.tags import TAG_SIZE, Tag, known_tag, read_tag
 
 #: The roles of what can be a mark within a sentence.
-IN_TEXT = frozenset(["page", "note", "link", "sup", "paragraph_number"])
+IN_TEXT: Final = frozenset(["page", "note", "link", "sup", "paragraph_number"])
 #: An element with more pieces is no mark within a sentence.
-MARK_PIECES = 40
-_SEARCH_DEPTH = 50
+MARK_PIECES: Final = 40
+_SEARCH_DEPTH: Final = 50
 
 
 class Frame:

@@ -10,31 +10,32 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, Marks, visible
 from courtlistener_assets.text.scans import mark_at, marks_in
 
-_NOTE_TEXT = re.compile(
+_NOTE_TEXT: Final = re.compile(
     r"[\[(]?(?:fn\.?|n\.?|(?:foot|end)?notes?)?\s*[-#]?\s*(\d{1,3}|[a-z]|[*†‡§¶]{1,3})[\])]?[.:]?", re.IGNORECASE
 )
-_HEADING = re.compile(r"[-_*\s]*(?:foot|end)?notes?(?: to (?:the )?opinions?)?\s*[:.]?[-_*\s]*", re.IGNORECASE)
-_WRITTEN = re.compile(
+_HEADING: Final = re.compile(r"[-_*\s]*(?:foot|end)?notes?(?: to (?:the )?opinions?)?\s*[:.]?[-_*\s]*", re.IGNORECASE)
+_WRITTEN: Final = re.compile(
     r"(\[(?:fn|n\.?)?\s?(?:\d{1,3}|[a-z]|[*†‡§¶]{1,3})[.]?\][.:]?|\(?\d{1,3}[.)]"
     r"|\(?fn\.?\s?(?:\d{1,3}|[*†‡]{1,3})\)?[.:]?|(?:foot|end)?note \d{1,3}[.:]|[*†‡]{1,3})\s*(?=\S)",
     re.IGNORECASE,
 )
-_FIRST_OF_LABEL = frozenset(MARK + "[(*†‡0123456789fFeEnN")
+_FIRST_OF_LABEL: Final = frozenset(MARK + "[(*†‡0123456789fFeEnN")
 #: Of `fn. 1`, `Footnote 1.`, `Endnote 1.`, `Note 1.`
-_BEGINNINGS = ("fn", "fo", "en", "no")
-_END_OF_LABEL = re.compile(r"\s*([.):\]]?)\s*")
+_BEGINNINGS: Final = ("fn", "fo", "en", "no")
+_END_OF_LABEL: Final = re.compile(r"\s*([.):\]]?)\s*")
 #: Who writes next: `LIPEZ, Circuit Judge, dissenting.`
-_NEXT_OPINION = re.compile(
+_NEXT_OPINION: Final = re.compile(
     r"[A-Z][A-Z.'\u2019 -]+,[\w ,.]{0,60}(?:J\.|JJ\.|Judges?|Justices?)[\w ,]{0,60}[.:]?(?:\s|$)"
 )
-_SIGN = re.compile(r"[*†‡]{1,3}|\[(?:\d{1,3}|[*†‡]{1,3})\]")
-_MAX_HEADING = 30
-_MAX_PARTS = 8
-_STEP = 3
+_SIGN: Final = re.compile(r"[*†‡]{1,3}|\[(?:\d{1,3}|[*†‡]{1,3})\]")
+_MAX_HEADING: Final = 30
+_MAX_PARTS: Final = 8
+_STEP: Final = 3
 
 
 class _Label:

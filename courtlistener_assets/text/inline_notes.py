@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_joins import runs_on
 
-_LONGEST = 4
-_MIN_NOTES = 2
+_LONGEST: Final = 4
+_MIN_NOTES: Final = 2
 #: A note may have lost its number.
-_MAX_STEP = 3
+_MAX_STEP: Final = 3
 #: These converters also end a paragraph behind each note, wherever the sentence is.
-_ARTICLE = re.compile(r"\b(?:[Aa]n?|[Tt]he)\Z")
+_ARTICLE: Final = re.compile(r"\b(?:[Aa]n?|[Tt]he)\Z")
 
 
 def with_inline_notes(blocks: list[str], marks: Marks) -> list[str]:

@@ -11,35 +11,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from typing import Final
 
 from courtlistener_assets.text.marks import MARK
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_numbers import PAGE_LINES, Number, is_centred, middle
 
 #: A title, and the number of the page in the same line.
-_NAMED = re.compile(r".*\S(?:\s{3,}|\s*[-\u2013—|]\s*)(?:[Pp]age|PAGE|[Pp]g\.?)\s*(\d{1,3})(?:\s*(?:of|/)\s*\d{1,3})?")
+_NAMED: Final = re.compile(
+    r".*\S(?:\s{3,}|\s*[-\u2013—|]\s*)(?:[Pp]age|PAGE|[Pp]g\.?)\s*(\d{1,3})(?:\s*(?:of|/)\s*\d{1,3})?"
+)
 #: The foot of a page of the web that a browser has printed.
-_ADDRESS = re.compile(r"https?://\S+\s+(\d{1,3})/\d{1,3}")
-_BESIDE = re.compile(r"(.*\S)(?:\s{3,}|\s[-\u2013—]\s)(\d{1,3})")
+_ADDRESS: Final = re.compile(r"https?://\S+\s+(\d{1,3})/\d{1,3}")
+_BESIDE: Final = re.compile(r"(.*\S)(?:\s{3,}|\s[-\u2013—]\s)(\d{1,3})")
 #: What filings are called. Names and places, as under a signature, are no titles.
-_TITLE = re.compile(
+_TITLE: Final = re.compile(
     r"\b(?:affidavit|answer|appeal|application|brief|certification|complaint|declaration|injunction|judgment"
     r"|memorandum|minutes|motion|notice|objections?|opposition|order|petition|plan|reply|request|response|statement"
     r"|stipulation|summons|counterclaims?)\b",
     re.IGNORECASE,
 )
-_CASE = re.compile(
+_CASE: Final = re.compile(
     r"(?:(?:Civil |Criminal )?(?:Case|Action|Docket) )?(?:No\.:? )?(?:\d{1,2}:)?\d\d-(?:[a-z]{2}-)?\d{3,5}\b.*",
     re.IGNORECASE,
 )
-_TEXT_ENDS = (".", ",", ";", ":", "?", "-")
-_LONGEST = 120
-_MOST_TITLES = 3
-_MOST_PAGES = 999
-_SHIFT = 4
-_MAX_SMALL = 0.4
-_SHORT_WORD = 3
-_DIGITS = re.compile(r"\d+")
+_TEXT_ENDS: Final = (".", ",", ";", ":", "?", "-")
+_LONGEST: Final = 120
+_MOST_TITLES: Final = 3
+_MOST_PAGES: Final = 999
+_SHIFT: Final = 4
+_MAX_SMALL: Final = 0.4
+_SHORT_WORD: Final = 3
+_DIGITS: Final = re.compile(r"\d+")
 
 
 def last_feet(page: PageLines, numbers: list[Number], stamped: Collection[int], counted: Collection[int]) -> set[int]:

@@ -11,6 +11,7 @@ neither depth nor size of the markup matters.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from courtlistener_assets.text import plain
 from courtlistener_assets.text.blocks import text_of_blocks
@@ -35,30 +36,30 @@ from courtlistener_assets.text.mojibake import repair_mojibake
 from courtlistener_assets.text.star_pages import with_star_pages
 from courtlistener_assets.text.tags import pieces_of, without_broken_tags
 
-_PAGE_TEXT = re.compile(r"(?:\*|page\s+|pg\.?\s+)?[*\[(]{0,2}[0-9ivxlc]{1,6}[\])]?", re.IGNORECASE)
-_BREAKS = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}]+")
-_SIGNS = f"{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}"
-_CONTROLS = re.compile(f"[{_SIGNS}]+")
+_PAGE_TEXT: Final = re.compile(r"(?:\*|page\s+|pg\.?\s+)?[*\[(]{0,2}[0-9ivxlc]{1,6}[\])]?", re.IGNORECASE)
+_BREAKS: Final = re.compile(f"[{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}]+")
+_SIGNS: Final = f"{BLOCK}{LINE}{CELL}{JOIN}{PRE_LINE}{LINK}{LINK_END}"
+_CONTROLS: Final = re.compile(f"[{_SIGNS}]+")
 #: What is between texts: the signs, and what `repair` leaves of white space.
-_EMPTY = f"{_SIGNS} \n\t\f\xa0"
-_LINES = re.compile(f"{LINE}+")
-_LABEL_REST = re.compile(r"\s*[.):\]]\s+(?=\S)")
-_BACK_LINK = re.compile(
+_EMPTY: Final = f"{_SIGNS} \n\t\f\xa0"
+_LINES: Final = re.compile(f"{LINE}+")
+_LABEL_REST: Final = re.compile(r"\s*[.):\]]\s+(?=\S)")
+_BACK_LINK: Final = re.compile(
     r"[\[(]?(?:\u21a9\ufe0e?|[\u2191^]|(?:jump |go |return )?back(?: to (?:text|top))?)[\])]?", re.IGNORECASE
 )
 #: Before a number these say that it is no note's.
-_NAMES_A_NUMBER = re.compile(
+_NAMES_A_NUMBER: Final = re.compile(
     r"(?:[¶§]|\b(?:notes?|nn?\.|at|pages?|pp?\.|paras?\.?|paragraphs?|parts?|sections?))\s*\Z", re.I
 )
-_COLUMN_RULE = re.compile(r"\s*(?:[)(:|}\]§][\s\xa0]*)+")
+_COLUMN_RULE: Final = re.compile(r"\s*(?:[)(:|}\]§][\s\xa0]*)+")
 #: What parts the cells of a row in plain text.
-_CELL_SPACE = "     "
-_ONE_CELL = 2
-_ROW_PIECES = 400
-_CELL_LENGTH = 300
-_ITEM_LENGTH = 8
-_NESTED_NOTES = 3
-_UNCLOSED_NOTE = 5_000
+_CELL_SPACE: Final = "     "
+_ONE_CELL: Final = 2
+_ROW_PIECES: Final = 400
+_CELL_LENGTH: Final = 300
+_ITEM_LENGTH: Final = 8
+_NESTED_NOTES: Final = 3
+_UNCLOSED_NOTE: Final = 5_000
 #: So many long paragraphs are the opinion, whatever the element says that they are in.
 _PROSE_PARTS, _PROSE_LENGTH = 3, 200
 

@@ -10,10 +10,11 @@ before a quotation mark (`CAFÉ”`) are such bytes too, and people do write the
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0x100)}
+_WINDOWS: Final = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0x100)}
 #: Codes 80 to 9F as Latin-1 and as code page 1252 read them, whichever the text was last read by.
-_BYTES = {
+_BYTES: Final = {
     "windows": {**{chr(code): code for code in range(0x80, 0x100)}, **{sign: code for code, sign in _WINDOWS.items()}},
     "mac": {bytes([code]).decode("mac_roman"): code for code in range(0x80, 0x100)},
     "dos": {bytes([code]).decode("cp437"): code for code in range(0x80, 0x100)},
@@ -25,8 +26,8 @@ def _continuations(encoding: str, first: int = 0x80, without: str = "") -> str:
     return "[" + "".join(map(re.escape, filter(None, signs))) + "]"
 
 
-_QUOTES = "\u2018\u2019\u201c\u201d\u2013\u2014\u2022"
-_SEQUENCES = (
+_QUOTES: Final = "\u2018\u2019\u201c\u201d\u2013\u2014\u2022"
+_SEQUENCES: Final = (
     (
         "windows",
         re.compile(
@@ -38,10 +39,10 @@ _SEQUENCES = (
     ("dos", re.compile(f"\u0393\xc7{_continuations('dos')}")),
 )
 #: One of these is in every sequence, and in few other texts.
-_LEADS = ("\xe2", "\xc2", "\xc3", "\xef", "\u201a", "\u0393")
-_LEFT = re.compile("\xe2[\u20ac\u201e]|\xc3[\xa0-\xbf]|\xc2(?=[\xa0-\xbf\\s])|\u201a\xc4|\u0393\xc7")
+_LEADS: Final = ("\xe2", "\xc2", "\xc3", "\xef", "\u201a", "\u0393")
+_LEFT: Final = re.compile("\xe2[\u20ac\u201e]|\xc3[\xa0-\xbf]|\xc2(?=[\xa0-\xbf\\s])|\u201a\xc4|\u0393\xc7")
 #: A text can have been misread more than once.
-_TIMES = 3
+_TIMES: Final = 3
 
 
 def repair_mojibake(text: str) -> str:

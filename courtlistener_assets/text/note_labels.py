@@ -8,25 +8,28 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_scans import Signs, blank_lines
 
 #: Dots or stars with spaces between them are an omission.
-_RULE = re.compile(r"\s*(?:(?:[_\-—=~]\s*){5,}|[*.]{5,}\s*)")
-_LABEL = re.compile(r"\s*[\[(]?(\d{1,3}|[*†‡]{1,3})[\])]?\.?(?:\s+(?=\S)|\s*$|(?<=[\d*†‡])(?=[A-Z][A-Za-z]|[AI] ))")
-_RULE_FIRST = frozenset("_-—=*~.")
-_FIRST = Signs(re.compile(r"[-0-9*†‡\[(_—=~.]"))
-_MIN_RULE = 15
+_RULE: Final = re.compile(r"\s*(?:(?:[_\-—=~]\s*){5,}|[*.]{5,}\s*)")
+_LABEL: Final = re.compile(
+    r"\s*[\[(]?(\d{1,3}|[*†‡]{1,3})[\])]?\.?(?:\s+(?=\S)|\s*$|(?<=[\d*†‡])(?=[A-Z][A-Za-z]|[AI] ))"
+)
+_RULE_FIRST: Final = frozenset("_-—=*~.")
+_FIRST: Final = Signs(re.compile(r"[-0-9*†‡\[(_—=~.]"))
+_MIN_RULE: Final = 15
 #: Of a drawn line, below which labels are expected.
-RULE_LABEL = "—"
+RULE_LABEL: Final = "—"
 #: What follows the number of a volume, a title or a page, not that of a note.
-_REPORTER = re.compile(
+_REPORTER: Final = re.compile(
     r"(?:\([^()]{0,20}\d{4}\)|U\. ?S\. ?(?:C|\d)|F\. ?(?:\dd|Supp|R)|S\. ?Ct|L\. ?Ed|Fed\. ?R\. ?(?:\d|D|Serv)"
     r"|C\. ?F\. ?R)"
 )
-_REPORTER_FIRST = frozenset("(UFSLC")
+_REPORTER_FIRST: Final = frozenset("(UFSLC")
 
 
 def labels_of(page: PageLines) -> dict[int, str]:

@@ -10,6 +10,7 @@ above has it as a raised number, written close to a word.
 from __future__ import annotations
 
 import bisect
+from typing import Final
 
 from courtlistener_assets.text.continued_notes import inside_sentence, rest_of_note
 from courtlistener_assets.text.marks import MARK_TOKEN, Kind, Marks, visible
@@ -18,14 +19,14 @@ from courtlistener_assets.text.page_feet import MOST_LINES, PAGE_GAP, SPACED_LIN
 from courtlistener_assets.text.page_lines import WATERMARK, PageLines
 from courtlistener_assets.text.wording import is_abbreviated, is_linking, is_numbered_title
 
-_MAX_NOTE_INDENT = 12
+_MAX_NOTE_INDENT: Final = 12
 #: Of a label that has a line of its own, raised above the first of its note.
-_MAX_RAISED_INDENT = 20
-_MAX_STEP = 3
+_MAX_RAISED_INDENT: Final = 20
+_MAX_STEP: Final = 3
 #: Lines of a heading or a list are shorter.
-_MIN_TEXT = 30
-_CONTINUED = ("continued...)", "continued . . .)", "continued)")
-_LINKS = (",", "-", "\u2013", "—", "&", "§")
+_MIN_TEXT: Final = 30
+_CONTINUED: Final = ("continued...)", "continued . . .)", "continued)")
+_LINKS: Final = (",", "-", "\u2013", "—", "&", "§")
 
 _Notes = list[tuple[str, list[str]]]
 

@@ -12,15 +12,17 @@ A line that repeats all of the line above may also say it twice; it is taken onl
 
 from __future__ import annotations
 
+from typing import Final
+
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
 from courtlistener_assets.text.page_scans import blank_lines, said_above
 
-_MIN_LETTERS = 4
+_MIN_LETTERS: Final = 4
 #: Characters that an underline may reach further than the words above it.
-_SLACK = 2
+_SLACK: Final = 2
 #: With which the words end that begin a paragraph and name what it is of.
-_STOPS = ".:-\u2013—"
+_STOPS: Final = ".:-\u2013—"
 
 
 def without_underlines(lines: list[str]) -> list[str]:

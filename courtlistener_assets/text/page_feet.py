@@ -9,25 +9,26 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_left
+from typing import Final
 
 from courtlistener_assets.text.marks import visible
 from courtlistener_assets.text.note_labels import without_label
 from courtlistener_assets.text.page_lines import PAGE_BREAK, PageLines
 
 #: White space that can part columns; a lost § leaves some, too.
-_WIDE = re.compile(r"[^\s.] {4}")
-_MIN_WIDTH = 40
-_UNKNOWN = sys.maxsize
-_TAIL = 60
-_MAX_WIDE = 0.3
+_WIDE: Final = re.compile(r"[^\s.] {4}")
+_MIN_WIDTH: Final = 40
+_UNKNOWN: Final = sys.maxsize
+_TAIL: Final = 60
+_MAX_WIDE: Final = 0.3
 #: Of one page, in which a footnote and the sentence that it interrupts are looked for.
-MOST_LINES = 120
+MOST_LINES: Final = 120
 #: Blank lines that part the text of a page from its foot.
-PAGE_GAP = 2
+PAGE_GAP: Final = 2
 #: A page with a blank line between most of its lines has at least so many.
-SPACED_LINES = 5
-_ENDS = (".", "?", "!", ":", ";")
-_AFTER_END = "\"'”\u2019)]*0123456789"
+SPACED_LINES: Final = 5
+_ENDS: Final = (".", "?", "!", ":", ";")
+_AFTER_END: Final = "\"'”\u2019)]*0123456789"
 
 
 def is_end(line: str) -> bool:

@@ -10,44 +10,44 @@ import re
 from collections import Counter
 from itertools import pairwise
 from string import ascii_lowercase
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from courtlistener_assets.text.marks import MARK, MARK_END, MARK_TOKEN, Marks, visible
 from courtlistener_assets.text.scans import mark_at, marks_in
 
-_LONG_LINE = 40
+_LONG_LINE: Final = 40
 #: Abbreviations that something always follows.
-_LEADING = re.compile(r"\b(?:[Cc]f|Dr|e\.g|Hon|i\.e|Mr|Mrs|Ms|Nos?|vs?)\.\Z")
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)[a-z]*\b"
-_REPORTER = rf"(?!{_MONTH})[A-Z][\w.'\u2019 ]{{0,24}}?[\w.]"
-_PLACE = rf"\d{{1,4}} {_REPORTER} {{1,2}}\d{{1,5}}"
+_LEADING: Final = re.compile(r"\b(?:[Cc]f|Dr|e\.g|Hon|i\.e|Mr|Mrs|Ms|Nos?|vs?)\.\Z")
+_MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)[a-z]*\b"
+_REPORTER: Final = rf"(?!{_MONTH})[A-Z][\w.'\u2019 ]{{0,24}}?[\w.]"
+_PLACE: Final = rf"\d{{1,4}} {_REPORTER} {{1,2}}\d{{1,5}}"
 #: `[*2]`, `[100 A.3d 1005]`, `[945 N.E.2d 485 , 920 N.Y.S.2d 292]`
-_PAGE = re.compile(rf"\[(?:\*+\d{{1,5}}|(\d{{1,4}}) ({_REPORTER}) {{1,2}}(\d{{1,5}})(?: ?[,;] ?{_PLACE})*)\]")
-_STAR = re.compile(r"(?<![^\s*\[(])(\*{1,3})(\d{1,5})(?![\d*\-\u2013,.;)\]])")
+_PAGE: Final = re.compile(rf"\[(?:\*+\d{{1,5}}|(\d{{1,4}}) ({_REPORTER}) {{1,2}}(\d{{1,5}})(?: ?[,;] ?{_PLACE})*)\]")
+_STAR: Final = re.compile(r"(?<![^\s*\[(])(\*{1,3})(\d{1,5})(?![\d*\-\u2013,.;)\]])")
 #: Before the star of a page that is cited.
-_CITED = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) \Z", re.IGNORECASE)
-_TOKENS = re.compile(rf"(?:\s*{MARK_TOKEN.pattern})+\s*")
+_CITED: Final = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) \Z", re.IGNORECASE)
+_TOKENS: Final = re.compile(rf"(?:\s*{MARK_TOKEN.pattern})+\s*")
 #: Words that are no part of a longer one.
 # fmt: off
-_WHOLE = frozenset({
+_WHOLE: Final = frozenset({
     "a", "an", "and", "are", "as", "but", "by", "for", "from", "has", "have", "his", "is", "it", "its", "not", "of",
     "on", "or", "that", "the", "their", "this", "to", "was", "were",
 })
 # fmt: on
-_COMPOUND_HEADS = frozenset(
+_COMPOUND_HEADS: Final = frozenset(
     ["all", "co", "cross", "ex", "half", "non", "post", "pre", "quasi", "self", "so", "vice", "well"]
 )
-_FEW = 40
-_FEW_PAGES = 2
-_LETTERS = re.compile(r"[a-z]+")
-_RIGHT_PART = re.compile(r"[a-z]+")
-_WORD_LENGTH = 30
-_ENDS = ".?!:;"
-_AFTER_END = "\"'”\u2019)]*0123456789 "
-_HEAD_BLOCKS = 4
+_FEW: Final = 40
+_FEW_PAGES: Final = 2
+_LETTERS: Final = re.compile(r"[a-z]+")
+_RIGHT_PART: Final = re.compile(r"[a-z]+")
+_WORD_LENGTH: Final = 30
+_ENDS: Final = ".?!:;"
+_AFTER_END: Final = "\"'”\u2019)]*0123456789 "
+_HEAD_BLOCKS: Final = 4
 #: From so many characters on, a block is no heading and no judge's name.
-_PARAGRAPH_LENGTH = 80
-_UNFINISHED = re.compile(
+_PARAGRAPH_LENGTH: Final = 80
+_UNFINISHED: Final = re.compile(
     r"(?:[,(\[]|\b(?:an?|and|as|at|by|for|from|in|is|it|of|on|or|than|that|the|this|to|was|which|with))\Z"
 )
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from courtlistener_assets.text.line_scans import stripped
 from courtlistener_assets.text.marks import all_visible
 from courtlistener_assets.text.page_scans import Signs, page_breaks, ranks_of
 
-PAGE_BREAK = "\f"
+PAGE_BREAK: Final = "\f"
 #: Follows PAGE_BREAK for a line that stands in the middle of a page, so that its text goes on beneath.
-WATERMARK = "\x1c"
+WATERMARK: Final = "\x1c"
 
-_DIGITS = Signs(re.compile(r"[0-9]"))
-_ENDS = (".", "?", "!", ":", ";")
-_AFTER_END = "\"'”\u2019)]*"
-_TAIL = 40
-_MIN_LINE = 30
+_DIGITS: Final = Signs(re.compile(r"[0-9]"))
+_ENDS: Final = (".", "?", "!", ":", ";")
+_AFTER_END: Final = "\"'”\u2019)]*"
+_TAIL: Final = 40
+_MIN_LINE: Final = 30
 #: Furniture that stands together has at most so many lines.
-_REACH = 8
+_REACH: Final = 8
 
 #: What `stripped` finds.
 _Found = tuple[list[str], list[int], list[str], str, str]

@@ -14,42 +14,43 @@ import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.note_labels import is_cited
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_scans import Signs
 
-_LINE = re.compile(
+_LINE: Final = re.compile(
     r"[-\u2013—\[(|~]*\s*(?:page|p\.|pg\.?)?\s*(\d{1,4}|[ivxl]{1,7})\s*(?:(?:of|/)\s*\d{1,4})?\s*[-\u2013—\])|~]*",
     re.IGNORECASE,
 )
-_NAMED = re.compile(
+_NAMED: Final = re.compile(
     r"(?:[-\u2013—\[(|~]\s*)?(?:p\s?a\s?g\s?e|pg\.?)[\s|:]*(\d{1,4})(?:\s*(?:of|/)\s*\d{1,4})?(?:\s*[-\u2013—\])|~])?"
     r"|(\d{1,4})(?:\s*\|\s*p\s?a\s?g\s?e| of \d{1,3})",
     re.IGNORECASE,
 )
-_DASHED = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
-_LONGEST = 24
+_DASHED: Final = re.compile(r"[-\u2013—~]\s*\d{1,4}\s*[-\u2013—~]")
+_LONGEST: Final = 24
 #: What all of these begin with.
-_FIRST = Signs(re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]"))
+_FIRST: Final = Signs(re.compile(r"[-\[(|~pPgG0-9ivxlIVXL\x80-\U0010ffff]"))
 #: What they end with, or a character that is none of ASCII's.
-_LAST = frozenset("-])|~0123456789ivxlIVXLeE")
-_MOST_DIGITS = 4
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
+_LAST: Final = frozenset("-])|~0123456789ivxlIVXLeE")
+_MOST_DIGITS: Final = 4
+_ROMAN: Final = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 #: Lines with text from one page to the next.
-PAGE_LINES = (6, 120)
-_MIN_SERIES = 3
+PAGE_LINES: Final = (6, 120)
+_MIN_SERIES: Final = 3
 #: From the edge of a page to its number, heads may have a line or two.
-_EDGE_LINES = 3
+_EDGE_LINES: Final = 3
 #: Of the pages of a document, so many at least begin in the middle of a sentence.
-_MIN_RUNS_ON = 0.15
-_MIN_EVEN = 5
-_UNEVEN = 1.7
+_MIN_RUNS_ON: Final = 0.15
+_MIN_EVEN: Final = 5
+_UNEVEN: Final = 1.7
 #: A misprinted or lost number does not end a series.
-_MAX_STEP = 3
-_SAME_COLUMN = 8
-_CENTRED = 12
+_MAX_STEP: Final = 3
+_SAME_COLUMN: Final = 8
+_CENTRED: Final = 12
 
 
 class Number:

@@ -11,37 +11,38 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import Final
 
 from courtlistener_assets.text.condensed import in_single_pages
 from courtlistener_assets.text.marks import Marks
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_scans import Signs, line_number
 
-_DIGIT = Signs(re.compile(r"\d"))
-_SIGN = re.compile(r" *+(\d\d?)(?!\S)")
-_LONGEST_SIGN = 2
+_DIGIT: Final = Signs(re.compile(r"\d"))
+_SIGN: Final = re.compile(r" *+(\d\d?)(?!\S)")
+_LONGEST_SIGN: Final = 2
 #: Shorter columns of numbers are only believed beside longer ones.
-_MIN_COLUMN = 8
+_MIN_COLUMN: Final = 8
 #: A page of paper has at least so many lines; a column of numbers without any text has to have them all.
-_MIN_BARE = 20
+_MIN_BARE: Final = 20
 #: A column begins with one of the numbers of a page, and may count on from page to page.
-_MAX_NUMBER = 60
+_MAX_NUMBER: Final = 60
 #: A scan loses numbers, and its columns are not quite straight.
-_MAX_STEP = 3
-_TOLERANCE = 3
+_MAX_STEP: Final = 3
+_TOLERANCE: Final = 3
 #: Lines without a number between two that have one.
-_MAX_BETWEEN = 6
+_MAX_BETWEEN: Final = 6
 #: The text of a list begins in a few columns. That of a page has lines in the middle, which begin anywhere.
-_CENTRED = 6
+_CENTRED: Final = 6
 #: Blank lines and numbers below which the text of a number may stand.
-_LINES_BELOW = 60
-_MAX_OPEN = 4
+_LINES_BELOW: Final = 60
+_MAX_OPEN: Final = 4
 #: Of so many numbers, so many at least are the next one, if notes and cited volumes are among them.
-_WINDOW = 10
-_MIN_STEPS = 6
+_WINDOW: Final = 10
+_MIN_STEPS: Final = 6
 #: Characters from the number of a page to the next one, but not from a line to the next one.
-_FAR = 800
-_ENDS = (".", "?", "!", ":", ";", '"', "”", ")")
+_FAR: Final = 800
+_ENDS: Final = (".", "?", "!", ":", ";", '"', "”", ")")
 
 
 #: A number, where it begins and ends in its line, and where the sign behind it ends.

@@ -13,40 +13,41 @@ import math
 import re
 from collections.abc import Collection
 from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.line_scans import repeated
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_scans import alike, is_in_capitals
 
 #: A running head that counts the pages: the number first, or last after a wide space or the word "page".
-_COUNTING = re.compile(
+_COUNTING: Final = re.compile(
     r"(\d{1,5})\s+[^\d\s.)].*|.*\S\s{3,}(\d{1,5})(?:/\d{1,5})?|(?:Cite as|Page)\b.*[\s)](\d{1,5})"
     r"|.*\S\s+(?:[-\u2013—|]\s*)?[Pp]age\s(\d{1,4})(?:\sof\s\d{1,4})?"
 )
 
-_LINES_A_PAGE = 50
-_MIN_GAP = 8
-_MIN_GAP_LINES = 13
-_MIN_REPEATS = 3
-_MIN_LETTERS = 2
-_LONGEST = 190
-_LONGEST_TITLE = 60
-_MAX_CLOSE_SHARE = 0.2
-_MIN_SHARE_OF_PAGES = 0.3
-_MIN_SHARE_AT_EDGES = 0.6
-_MIN_SHARE_INSIDE = 0.25
+_LINES_A_PAGE: Final = 50
+_MIN_GAP: Final = 8
+_MIN_GAP_LINES: Final = 13
+_MIN_REPEATS: Final = 3
+_MIN_LETTERS: Final = 2
+_LONGEST: Final = 190
+_LONGEST_TITLE: Final = 60
+_MAX_CLOSE_SHARE: Final = 0.2
+_MIN_SHARE_OF_PAGES: Final = 0.3
+_MIN_SHARE_AT_EDGES: Final = 0.6
+_MIN_SHARE_INSIDE: Final = 0.25
 #: Each opinion of several in a document may begin with page 1.
-_MIN_SHARE_GROWING = 0.75
-_EDGE_LINES = 3
-_ROUNDS = 10
-_MANY_PAGES = 6
+_MIN_SHARE_GROWING: Final = 0.75
+_EDGE_LINES: Final = 3
+_ROUNDS: Final = 10
+_MANY_PAGES: Final = 6
 #: Pages that have more lines in common are copies of a form.
-_MOST_HEADS = 12
-_SHORT_WORD = 3
-_MIN_CAPITALS = 0.3
-_MIN_CAPITAL_LETTERS = 8
+_MOST_HEADS: Final = 12
+_SHORT_WORD: Final = 3
+_MIN_CAPITALS: Final = 0.3
+_MIN_CAPITAL_LETTERS: Final = 8
 #: A head that comes on two pages only must not end like text.
-_TEXT_ENDS = (".", ",", ";", ":")
+_TEXT_ENDS: Final = (".", ",", ";", ":")
 
 
 def repeated_lines(page: PageLines) -> list[list[int]]:

@@ -10,18 +10,19 @@ Belongs here: the judgement on two blocks of markup with such a number between. 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from courtlistener_assets.text.marks import MARK, Marks, visible
 from courtlistener_assets.text.scans import mark_at
 
-_ENDS = (".", "?", "!", ":", ";")
-_AFTER_END = "\"'”\u2019)]*0123456789 "
-_LINKS = ("; and", "; or")
+_ENDS: Final = (".", "?", "!", ":", ";")
+_AFTER_END: Final = "\"'”\u2019)]*0123456789 "
+_LINKS: Final = ("; and", "; or")
 #: What begins an item of a list or names a quantity: `b. `, `iv) `, `x = `.
-_ITEM = re.compile(r"[a-z]{1,4}[.)]\s|[a-z] ?=")
-_LOOK = 400
+_ITEM: Final = re.compile(r"[a-z]{1,4}[.)]\s|[a-z] ?=")
+_LOOK: Final = 400
 #: A heading or the line of a caption has fewer small words.
-_MIN_SMALL_WORDS = 2
+_MIN_SMALL_WORDS: Final = 2
 
 
 def joined_sentences(blocks: list[str], marks: Marks) -> list[str]:

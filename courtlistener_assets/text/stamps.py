@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from courtlistener_assets.text.page_lines import PageLines
 from courtlistener_assets.text.page_scans import with_any
@@ -27,7 +27,7 @@ _LABELS = {
     "page": "page", "pages": "page", "pg": "page", "pgs": "page", "pageid": "page",
 }
 #: Words beside labels and numbers that say nothing more.
-_FILLERS = frozenset({
+_FILLERS: Final = frozenset({
     "no", "nos", "number", "nbr", "id", "of", "to", "am", "pm", "main", "desc", "exhibit", "attachment", "part",
     "usdc", "usbc", "uscourt", "clerk", "court", "courts", "county", "district", "superior", "supreme", "circuit",
     "cv", "cr", "mj", "md", "bk", "ap", "by", "in", "the", "on", "at", "time", "date",
@@ -39,35 +39,35 @@ _FILLERS = frozenset({
 #: A scan loses the first letter at the page's edge.
 _LABELS |= {word[1:]: kind for word, kind in _LABELS.items() if len(word) > 3 and word[1:] not in _FILLERS}
 #: Beside a day, a time or a number sign, which every stamp has.
-_SIGN = re.compile(
+_SIGN: Final = re.compile(
     r"(?:iled|ILED|ntered|eceived|ECEIVED|Pa?ge?s?(?:ID)?|PAGE|YSCEF|ubmitted|age(?=[ :]?\d))"
     r"(?=[ \t:#.-]*(?:#|\d|[A-Z]|on |in |by ))"
 )
-_TOKEN = re.compile(r"\d[\w:/.\-#]*|[^\W\d_]+")
-_TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?![\d:-])")
-_DATE = re.compile(r"\d{1,4}[/-]\d{1,2}[/-]\d{1,4}$")
-_RECEIPT = re.compile(
+_TOKEN: Final = re.compile(r"\d[\w:/.\-#]*|[^\W\d_]+")
+_TIME: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?![\d:-])")
+_DATE: Final = re.compile(r"\d{1,4}[/-]\d{1,2}[/-]\d{1,4}$")
+_RECEIPT: Final = re.compile(
     r"[\W\d]*(?:[A-Z-]{2,4}[\d-]+\s+)?(?:E-?)?(?:F[iI][lL][eE][dD]|R[eE][cC][eE][iI][vV][eE][dD]|Electronically|ELECTR)"
 )
-_COUNT_IN_BRACKETS = re.compile(r"\(\d{1,5} of \d{1,5}\),?")
-_DOCKET = re.compile(r"\d:\d\d-[a-z]{2}-\d{3}")
-_LIKENESS = 0.75
-_MIN_DAMAGED = 4
-_MOST_DAMAGED = 5
-_LONGEST = 190
+_COUNT_IN_BRACKETS: Final = re.compile(r"\(\d{1,5} of \d{1,5}\),?")
+_DOCKET: Final = re.compile(r"\d:\d\d-[a-z]{2}-\d{3}")
+_LIKENESS: Final = 0.75
+_MIN_DAMAGED: Final = 4
+_MOST_DAMAGED: Final = 5
+_LONGEST: Final = 190
 #: A line of text may end like that, no stamp does.
-_TEXT_ENDS = (".", ",", ";", ":", ")", '"', "”", "?", "-")
-_MIN_KINDS = 3
-_FOREIGN_SHARE = 0.2
-_LONGEST_PIECE = 60
-_LONGEST_COUNT = 12
-_REACH = 3
-_DIGIT = re.compile(r"\d")
-_COUNT = re.compile(r"(?:of )?#?:?\d{1,6}(?: of \d{1,5})?")
-_ANNOUNCES = ("of", "page", "pg", "pageid", "page id", "#", "#:", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
-_PAIRED = frozenset({"case", "document", "filed", "page", "system"})
+_TEXT_ENDS: Final = (".", ",", ";", ":", ")", '"', "”", "?", "-")
+_MIN_KINDS: Final = 3
+_FOREIGN_SHARE: Final = 0.2
+_LONGEST_PIECE: Final = 60
+_LONGEST_COUNT: Final = 12
+_REACH: Final = 3
+_DIGIT: Final = re.compile(r"\d")
+_COUNT: Final = re.compile(r"(?:of )?#?:?\d{1,6}(?: of \d{1,5})?")
+_ANNOUNCES: Final = ("of", "page", "pg", "pageid", "page id", "#", "#:", *"0123456789")
+_PAIRED: Final = frozenset({"case", "document", "filed", "page", "system"})
 #: Where each part of a stamp has a line of its own.
-_BARE_LABELS = frozenset({"Document", "Desc Main", "Main Document", "Desc"})
+_BARE_LABELS: Final = frozenset({"Document", "Desc Main", "Main Document", "Desc"})
 
 
 class _Parts(NamedTuple):

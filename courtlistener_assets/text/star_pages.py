@@ -12,30 +12,31 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Final
 
 from courtlistener_assets.text.hyphens import Vocabulary, mend
 from courtlistener_assets.text.marks import Marks, visible
 from courtlistener_assets.text.page_joins import mended_words
 
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]* \d"
-_REPORTER = rf"\d{{1,4}} (?!{_MONTH})[A-Z][\w.,'\u2019 ]{{0,40}}? \d{{1,5}}"
-_BRACKET = re.compile(rf"\[(?:{_REPORTER}|\*{{1,3}}\d{{1,5}})\]")
-_PAGE_OF = re.compile(r"(\d{1,4} [A-Z][\w.'\u2019 ]{0,40}?) (\d{1,5})(?:, (?=\d)|$)")
-_STAR = re.compile(r"\*(?<!\S\*)(?:\*\*?)?(\d{1,5})(?![\d*\-\u2013,.;)\]])")
+_MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]* \d"
+_REPORTER: Final = rf"\d{{1,4}} (?!{_MONTH})[A-Z][\w.,'\u2019 ]{{0,40}}? \d{{1,5}}"
+_BRACKET: Final = re.compile(rf"\[(?:{_REPORTER}|\*{{1,3}}\d{{1,5}})\]")
+_PAGE_OF: Final = re.compile(r"(\d{1,4} [A-Z][\w.'\u2019 ]{0,40}?) (\d{1,5})(?:, (?=\d)|$)")
+_STAR: Final = re.compile(r"\*(?<!\S\*)(?:\*\*?)?(\d{1,5})(?![\d*\-\u2013,.;)\]])")
 #: Before the star of a page that is cited.
-_CITED = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) $", re.IGNORECASE)
-_LOOK = 24
-_BETWEEN_WORDS = re.compile(r"[a-z][a-z,] ")
+_CITED: Final = re.compile(r"(?:\b(?:at|and|or|to|see|id\.|pp?\.)|[,&\u2013-]|WL \d+|LEXIS \d+) $", re.IGNORECASE)
+_LOOK: Final = 24
+_BETWEEN_WORDS: Final = re.compile(r"[a-z][a-z,] ")
 #: A page has at least so many characters.
-_MIN_PAGE = 300
-_ENDS = (".", "?", "!", ":", ";")
-_AFTER_END = "\"'”\u2019)]*"
+_MIN_PAGE: Final = 300
+_ENDS: Final = (".", "?", "!", ":", ";")
+_AFTER_END: Final = "\"'”\u2019)]*"
 #: A sentence goes on after an abbreviation if a small letter follows.
-_OPEN_ENDS = (".", ";", ")", "”", "\u2019", '"')
-_LINKS = (",", "-", "\u2013", "—", "&", "§", "v.")
-_TAIL = 60
-_LONG = 400
-_MIN_PROSE = 80
+_OPEN_ENDS: Final = (".", ";", ")", "”", "\u2019", '"')
+_LINKS: Final = (",", "-", "\u2013", "—", "&", "§", "v.")
+_TAIL: Final = 60
+_LONG: Final = 400
+_MIN_PROSE: Final = 80
 
 
 def with_star_pages(stream: str, marks: Marks) -> str:

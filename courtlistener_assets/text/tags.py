@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Final
 
 from courtlistener_assets.text.characters import decode_references
 from courtlistener_assets.text.marks import BLOCK, CELL, JOIN, LINE, LINK, LINK_END
 from courtlistener_assets.text.markup_scans import split_at_tags
 
 #: The elements whose content no reader sees.
-_HIDDEN = frozenset(["head", "title", "script", "style", "template", "noscript", "iframe", "object", "svg"])
-_EMPTY = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"])
+_HIDDEN: Final = frozenset(["head", "title", "script", "style", "template", "noscript", "iframe", "object", "svg"])
+_EMPTY: Final = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"])
 # fmt: off
-_BLOCKS = frozenset({
+_BLOCKS: Final = frozenset({
     "address", "article", "aside", "attorneys", "author", "blockquote", "block_quote", "body", "caption", "center",
     "citation_line", "concurrence", "correction", "court", "date", "dd", "decisiondate", "disposition", "dissent",
     "div", "dl", "docketnumber", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4",
@@ -27,20 +28,20 @@ _BLOCKS = frozenset({
     "syllabus", "table", "ul",
 })
 # fmt: on
-_FOOTNOTES = frozenset(["footnote", "footnote_body"])
-_PAGE_TAGS = frozenset(["page-number", "page_number", "pagenumber", "page-label"])
-_PAGE_CLASSES = frozenset(["page-label", "page-number", "star-pagination", "starpage", "pagenum", "page_number"])
-_NOTE_TAGS = frozenset(["footnotemark", "footnote_reference", "footnote_number"])
-_NOTE_CLASSES = frozenset(["footnote", "footnotemark", "footnote-ref", "footnote-reference", "fnref", "fn-ref"])
-_NOTE_BLOCK_CLASSES = frozenset(
+_FOOTNOTES: Final = frozenset(["footnote", "footnote_body"])
+_PAGE_TAGS: Final = frozenset(["page-number", "page_number", "pagenumber", "page-label"])
+_PAGE_CLASSES: Final = frozenset(["page-label", "page-number", "star-pagination", "starpage", "pagenum", "page_number"])
+_NOTE_TAGS: Final = frozenset(["footnotemark", "footnote_reference", "footnote_number"])
+_NOTE_CLASSES: Final = frozenset(["footnote", "footnotemark", "footnote-ref", "footnote-reference", "fnref", "fn-ref"])
+_NOTE_BLOCK_CLASSES: Final = frozenset(
     ["footnote", "footnote-body", "footnotebody", "msofootnotetext", "msoendnotetext", "endnote"]
 )
-_NOTE_BLOCKS = frozenset(["div", "li", "p", "aside", "section"])
-_NOTE_BLOCK_ROLES = frozenset(["doc-footnote", "doc-endnote"])
-_NOTE_ID = re.compile(r"(?:_?ftn|_?edn|fn|foot-?note|end-?note|cite_note)[-_:]?(\d{1,3})", re.IGNORECASE)
-_CHROME_TAGS = frozenset(["nav", "footer", "select", "button"])
+_NOTE_BLOCKS: Final = frozenset(["div", "li", "p", "aside", "section"])
+_NOTE_BLOCK_ROLES: Final = frozenset(["doc-footnote", "doc-endnote"])
+_NOTE_ID: Final = re.compile(r"(?:_?ftn|_?edn|fn|foot-?note|end-?note|cite_note)[-_:]?(\d{1,3})", re.IGNORECASE)
+_CHROME_TAGS: Final = frozenset(["nav", "footer", "select", "button"])
 # fmt: off
-_CHROME_CLASSES = frozenset({
+_CHROME_CLASSES: Final = frozenset({
     "ad", "ads", "advert", "advertisement", "adsbygoogle", "breadcrumb", "breadcrumbs", "cookie-banner",
     "cookie-notice", "footer", "global-footer", "global-header", "jumpback", "main-menu", "menu", "mobile-menu", 
     "nav", "navbar", "navigation", "noprint", "no-print", "pagination", "page-footer", "share", "sharing",
@@ -48,23 +49,25 @@ _CHROME_CLASSES = frozenset({
     "skiplink", "skipnav", "skip-nav", "skip-to-content", "social", "social-media", "toolbar", "topnav", "utility-nav",
 })
 # fmt: on
-_CHROME_ROLES = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar", "complementary"])
-_CHROME_ELEMENTS = frozenset(["a", "aside", "div", "footer", "header", "ins", "li", "ol", "p", "section", "span", "ul"])
+_CHROME_ROLES: Final = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar", "complementary"])
+_CHROME_ELEMENTS: Final = frozenset(
+    ["a", "aside", "div", "footer", "header", "ins", "li", "ol", "p", "section", "span", "ul"]
+)
 
-_PLAIN = frozenset(["inline", "block", "line"])
-_ROLES = {"br": "line", "tr": "row", "td": "cell", "th": "cell", "sup": "sup", "pre": "pre", "table": "table"}
+_PLAIN: Final = frozenset(["inline", "block", "line"])
+_ROLES: Final = {"br": "line", "tr": "row", "td": "cell", "th": "cell", "sup": "sup", "pre": "pre", "table": "table"}
 
-_NAME = re.compile(r"<(/?)\s*([^\s/>]+)")
-_ATTRIBUTE = re.compile(r"""\s(class|id|role|href|label)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
-_ANY_ATTRIBUTE = re.compile(_ATTRIBUTE.pattern, re.IGNORECASE)
+_NAME: Final = re.compile(r"<(/?)\s*([^\s/>]+)")
+_ATTRIBUTE: Final = re.compile(r"""\s(class|id|role|href|label)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_ANY_ATTRIBUTE: Final = re.compile(_ATTRIBUTE.pattern, re.IGNORECASE)
 #: What is left of a tag whose quotation mark was never closed: its text stands behind the declarations of a style.
-_BROKEN = re.compile(
+_BROKEN: Final = re.compile(
     r"""<[A-Za-z][\w:-]{0,40}(?:\s+[\w:-]{1,40}\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*"""
     r"""\s+[\w:-]{1,40}\s*=\s*["'](?:\s*[\w-]{1,40}\s*:[^;<>]{0,200};)*"""
 )
 #: Longer tags (with a picture in them) are not worth keeping.
-TAG_SIZE = 1_000
-_CDATA = "<![CDATA["
+TAG_SIZE: Final = 1_000
+_CDATA: Final = "<![CDATA["
 
 
 @dataclass(frozen=True, slots=True)
