@@ -142,7 +142,7 @@ cdef class _Starts:
                         continue
             elif Py_UNICODE_ISSPACE(after):
                 if sign == 0x2E:
-                    behind = self.behind(at)
+                    behind = self.behind_space(at + 1)
                     if behind < self.end and self.sign(behind) == 0x2E:
                         at += 1
                         continue
