@@ -24,7 +24,6 @@ cdef enum:
     AFTER = 4
     LETTER = 8
     ALONE = 16
-    BLANK = 32
 
 cdef uint8_t _KINDS[128]
 for _sign in ".!?":
@@ -37,9 +36,6 @@ for _sign in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ":
     _KINDS[<Py_UCS4>_sign] |= LETTER
 for _sign in "\")]}":
     _KINDS[<Py_UCS4>_sign] |= ALONE
-for _sign in map(chr, range(128)):
-    if _sign.isspace():
-        _KINDS[<Py_UCS4>_sign] |= BLANK
 
 
 cdef inline bint _is(Py_UCS4 sign, int kind) noexcept nogil:
@@ -129,7 +125,7 @@ cdef class _Starts:
         while at < last:
             sign = PyUnicode_READ(kind, data, at)
             if not _is(sign, STOP):
-                if _KINDS[sign] & BLANK if sign < 128 else Py_UNICODE_ISSPACE(sign):
+                if Py_UNICODE_ISSPACE(sign):
                     blank = at
                 at += 1
                 continue
@@ -142,7 +138,7 @@ cdef class _Starts:
                         continue
             elif Py_UNICODE_ISSPACE(after):
                 if sign == 0x2E:
-                    behind = self.behind(at)
+                    behind = self.behind_space(at + 1)
                     if behind < self.end and self.sign(behind) == 0x2E:
                         at += 1
                         continue

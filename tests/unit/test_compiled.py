@@ -15,7 +15,7 @@ from typing import Any
 
 import nupunkt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from courtlistener_assets.chunks import sentence_starts, spaced_words
@@ -333,6 +333,7 @@ def test_counts_by_words_between_spaces(texts: list[str], places: list[int]) -> 
     st.one_of(TEXTS, st.lists(st.sampled_from(SENTENCES), max_size=20).map("".join)),
     st.lists(st.integers(0, 120), min_size=4, max_size=4).map(sorted),
 )
+@example("I. Court. ) . . . It is so.", [0, 1, 20, 26])
 @settings(max_examples=500)
 def test_starts_of_sentences(text: str, places: list[int]) -> None:
     begin, low, high, end = places
