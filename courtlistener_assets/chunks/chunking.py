@@ -61,6 +61,7 @@ def chunk(
     Raises SettingError if less than 16 tokens are left for a chunk, or the overlap is negative.
     """
     check_options(max_tokens, overlap_sentences, reserved)
+    text = "".join((text,))  # of a class derived from str, too, of which compiled scans know nothing
     return list(_Chunker(text, max_tokens - reserved, overlap_sentences, tokenizer, footnotes).chunks())
 
 

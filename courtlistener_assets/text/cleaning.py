@@ -99,7 +99,7 @@ def recap_document_text(body: Mapping[str, Any]) -> CleanText | None:
 def clean(value: str, source: str) -> CleanText:
     """Clean one field. Fields other than `plain_text` are read as markup if they have any."""
     marks = Marks()
-    repaired = repair(value)
+    repaired = repair("".join((value,)))  # of a class derived from str, too, of which compiled scans know nothing
     if source != "plain_text" and _ELEMENT.search(repaired):
         stream = markup.stream_of(repaired, marks)
     else:

@@ -17,6 +17,7 @@ from courtlistener_assets.chunks.cuts import CITED, PARAGRAPH, SECTION, SENTENCE
 from courtlistener_assets.chunks.token_counts import DEFAULT
 from courtlistener_assets.chunks.token_ruler import Ruler
 from courtlistener_assets.devkit.simulator import prose
+from courtlistener_assets.text.cleaning import clean
 from resources.errors import SettingError
 
 PIECES = st.sampled_from(
@@ -323,3 +324,16 @@ def test_nearly_all_chunks_of_prose_end_at_a_sentence() -> None:
 def test_impossible_settings_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(arguments))):
         chunk("text", **arguments)
+
+
+class Derived(str):
+    """As some parsers of JSON and HTML return."""
+
+    __slots__ = ()
+
+
+def test_what_is_derived_from_str_is_text() -> None:
+    text = "It is so, <b>and</b> more. " * 200
+    assert chunk(Derived(text)) == chunk(text)
+    for field in ("html", "plain_text"):
+        assert clean(Derived(text), field) == clean(text, field)
