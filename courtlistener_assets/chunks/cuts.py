@@ -40,6 +40,8 @@ _CLAUSE_ENDS = tuple(map(re.compile, (r"\n", r"[;:]\s+", r",\s+", r"\s+")))
 _SPACE = re.compile(r"\s")
 #: Dots with spaces between, which are decided by the word after them.
 _ELLIPSIS = re.compile(r"\s?(?:\.\s)+")
+#: A text may be dots for a megabyte, which each place would read to their end.
+_LONGEST_ELLIPSIS = 2_000
 #: Paragraphs up to this length whose words have capitals, without a mark at their end, may be headings.
 _SHORT = 120
 #: A shorter paragraph may be a line of a caption or an address, which ends with any abbreviation.
@@ -196,7 +198,7 @@ def _sentence_ends(
     begin = max(paragraph[0], low - _WORD)
     if begin > paragraph[0]:
         begin = max(begin, text.find(" ", begin, low))
-    ellipsis = _ELLIPSIS.match(text, high)
+    ellipsis = _ELLIPSIS.match(text, high, high + _LONGEST_ELLIPSIS)
     after = ellipsis.end() if ellipsis else high
     space = _SPACE.search(text, after + 1, after + _WORD)
     end = min(paragraph[1], space.start() if space else after + _WORD)

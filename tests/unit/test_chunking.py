@@ -337,3 +337,9 @@ def test_what_is_derived_from_str_is_text() -> None:
     assert chunk(Derived(text)) == chunk(text)
     for field in ("html", "plain_text"):
         assert clean(Derived(text), field) == clean(text, field)
+
+
+def test_a_megabyte_of_dots_takes_no_time_that_grows_with_its_square() -> None:
+    """Otherwise this takes longer than a test may."""
+    text = ".\n" * 250_000
+    assert "".join(part.text for part in chunk(text)) == text
