@@ -166,6 +166,7 @@ def test_tags(markup: str) -> None:
 
 
 @given(texts_of(STREAM))
+@example("a ,\n")
 @settings(max_examples=500)
 def test_scans_of_blocks(stream: str) -> None:
     for name in ("blocks_of", "has_lines", "one_line", "tidied"):
