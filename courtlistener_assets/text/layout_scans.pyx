@@ -45,8 +45,12 @@ cdef Py_ssize_t* _numbers(list numbers) except NULL:
     cdef Py_ssize_t* found = <Py_ssize_t*>PyMem_Malloc((size + 1) * sizeof(Py_ssize_t))
     if found == NULL:
         raise MemoryError
-    for index in range(size):
-        found[index] = PyLong_AsSsize_t(<object>PyList_GET_ITEM(numbers, index))
+    try:
+        for index in range(size):
+            found[index] = PyLong_AsSsize_t(<object>PyList_GET_ITEM(numbers, index))
+    except:
+        PyMem_Free(found)
+        raise
     return found
 
 
@@ -134,7 +138,10 @@ cdef Py_ssize_t _margin_of(Py_ssize_t* ends, Py_ssize_t size, Py_ssize_t quarter
 
 
 def margin_of(list ends not None, Py_ssize_t quarters):
-    cdef Py_ssize_t* found = _numbers(ends)
+    cdef Py_ssize_t* found
+    if not ends:
+        raise IndexError("no ends of lines")
+    found = _numbers(ends)
     try:
         return _margin_of(found, PyList_GET_SIZE(ends), quarters)
     finally:

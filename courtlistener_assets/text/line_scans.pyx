@@ -77,22 +77,24 @@ def stripped(list lines not None):
     ends = <uint32_t*>malloc((2 * size + 1) * sizeof(uint32_t))
     if ends == NULL:
         raise MemoryError
-    for index in range(size):
-        line = <object>PyList_GET_ITEM(lines, index)
-        _bounds(line, &start, &end)
-        if start == end:
-            bare.append("")
-            continue
-        text = PyUnicode_Substring(line, start, end)
-        bare.append(text)
-        texts.append(text)
-        seen.append(index)
-        ends[count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start)
-        ends[size + count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), end - 1)
-        count += 1
-    firsts = PyUnicode_FromKindAndData(4, ends, count)
-    lasts = PyUnicode_FromKindAndData(4, ends + size, count)
-    free(ends)
+    try:
+        for index in range(size):
+            line = <object>PyList_GET_ITEM(lines, index)
+            _bounds(line, &start, &end)
+            if start == end:
+                bare.append("")
+                continue
+            text = PyUnicode_Substring(line, start, end)
+            bare.append(text)
+            texts.append(text)
+            seen.append(index)
+            ends[count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), start)
+            ends[size + count] = PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), end - 1)
+            count += 1
+        firsts = PyUnicode_FromKindAndData(4, ends, count)
+        lasts = PyUnicode_FromKindAndData(4, ends + size, count)
+    finally:
+        free(ends)
     return bare, seen, texts, firsts, lasts
 
 

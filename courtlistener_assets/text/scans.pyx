@@ -61,23 +61,27 @@ cdef inline Py_ssize_t _next_unusual(const Units* units, Py_ssize_t at, Py_ssize
 cdef _unusual(const Units* units, Py_ssize_t size):
     cdef Py_ssize_t at = 0, count = 0, room = 256
     cdef Units* found = NULL
+    cdef Units* more
     while True:
         at = _next_unusual(units, at, size)
         if at == size:
             break
         if found == NULL or count == room:
             room *= 2
-            found = <Units*>realloc(found, room * sizeof(Units))
-            if found == NULL:
+            more = <Units*>realloc(found, room * sizeof(Units))
+            if more == NULL:
+                free(found)
                 raise MemoryError
+            found = more
         found[count] = units[at]
         count += 1
         at += 1
     if found == NULL:
         return ""
-    text = PyUnicode_FromKindAndData(sizeof(Units), found, count)
-    free(found)
-    return text
+    try:
+        return PyUnicode_FromKindAndData(sizeof(Units), found, count)
+    finally:
+        free(found)
 
 
 def unusual_characters(str text not None):

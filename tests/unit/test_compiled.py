@@ -8,6 +8,7 @@ import importlib.util
 import pickle
 import random
 import re
+import tracemalloc
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -265,6 +266,24 @@ def test_measures_of_pages(lines: list[tuple[str, int, int, int, bool, bool]], r
             ]
         )
     assert found[0] == found[1]
+
+
+def test_there_is_no_margin_without_lines() -> None:
+    for module in (layout_scans, LAYOUT_SCANS):
+        with pytest.raises(IndexError):
+            module.margin_of([], 1)
+
+
+def test_no_memory_is_lost_where_a_number_is_none() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(100):
+            with pytest.raises(TypeError):
+                layout_scans.in_order([0] * 10_000 + ["a"])
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.one_of(TEXTS, PRINTED))
