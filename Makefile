@@ -24,7 +24,7 @@ help:
 	@echo "make dev      the Dagster UI on the demo's data; set COURTLISTENER_API_TOKEN for the real API"
 	@echo "make install  what demo and dev need, and all that tests and checks need"
 	@echo "make test-servers  the quota ledger on this system's Redis, Sentinel, Postgres and PgBouncer, alerts on its Prometheus"
-	@echo "make test-compiled  the tests of text and chunks on compiled modules; needs a C compiler, takes three minutes"
+	@echo "make test-compiled  the tests of text and chunks on the compiled wheel; needs a C compiler, takes three minutes"
 	@echo "make walk     the README in the real UI, in headless Chromium"
 	@echo "make test     all tests; make check: lint and types; make clean: remove what the commands above made, but no downloads"
 	@echo "make clean-data  delete what was downloaded, after asking"
