@@ -15,7 +15,9 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
-    int PyErr_CheckSignals() except -1
+
+cdef extern from "courtlistener_assets/text/scans.h":
+    int take_turns() except -1
 
 ctypedef fused Units:
     uint8_t
@@ -29,14 +31,6 @@ cdef enum:
     _PROSE_LINES = 8
 
 cdef double _LONGEST = 1.25, _MIN_RUNNING_SHARE = 0.2, _NARROW = 0.75
-
-
-cdef int _take_turns() except -1:
-    """Let signals and other threads have their turn, as in `line_scans.pyx`."""
-    with nogil:
-        pass
-    PyErr_CheckSignals()
-    return 0
 
 
 cdef Py_ssize_t* _numbers(list numbers) except NULL:
@@ -177,7 +171,7 @@ def right_margins(list ends not None, list steps not None, list runs_on not None
     cdef Py_ssize_t* columns = NULL
     cdef Py_ssize_t* starts = NULL
     cdef Py_ssize_t* own = NULL
-    _take_turns()
+    take_turns()
     try:
         columns = _numbers(ends)
         starts = <Py_ssize_t*>PyMem_Malloc((size + 1) * sizeof(Py_ssize_t))
@@ -230,7 +224,7 @@ cdef inline Py_ssize_t _number(list numbers, Py_ssize_t index) except? -1:
 def room_left(list places not None, list rights not None, list ends not None, list texts not None):
     cdef Py_ssize_t index
     cdef list found = []
-    _take_turns()
+    take_turns()
     for place in places:
         index = place
         found.append(
@@ -242,7 +236,7 @@ def room_left(list places not None, list rights not None, list ends not None, li
 def short_lines(list rights not None, list ends not None, list texts not None, Py_ssize_t slack):
     cdef Py_ssize_t index, room, last = PyList_GET_SIZE(texts) - 1
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(last + 1):
         room = _number(rights, index) - _number(ends, index)
         found.append(
@@ -257,7 +251,7 @@ def gaps_above(list blanks not None, list edges not None, Py_ssize_t most):
     cdef Py_ssize_t size = PyList_GET_SIZE(blanks), index, above, below, widest = 0
     cdef Py_ssize_t* here = NULL
     cdef Py_ssize_t* gaps = NULL
-    _take_turns()
+    take_turns()
     try:
         here = _numbers(blanks)
         gaps = <Py_ssize_t*>PyMem_Malloc((size + 1) * sizeof(Py_ssize_t))
@@ -290,7 +284,7 @@ def counted(list gaps not None, Py_ssize_t kinds, list runs_on not None, list un
     if counts == NULL:
         raise MemoryError
     try:
-        _take_turns()
+        take_turns()
         for index in range(PyList_GET_SIZE(gaps)):
             gap = _number(gaps, index)
             if not 0 <= gap < kinds:
@@ -334,7 +328,7 @@ def with_dots(list texts not None):
     cdef void* data
     cdef int kind
     cdef bint has
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         kind, data, size = PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text)

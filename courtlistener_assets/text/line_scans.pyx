@@ -17,7 +17,9 @@ cdef extern from "Python.h":
     Py_UCS4 PyUnicode_READ(int kind, void* data, Py_ssize_t index)
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) nogil
     bint Py_UNICODE_ISDECIMAL(Py_UCS4 character) nogil
-    int PyErr_CheckSignals() except -1
+
+cdef extern from "courtlistener_assets/text/scans.h":
+    int take_turns() except -1
 
 ctypedef fused Units:
     uint8_t
@@ -32,17 +34,6 @@ cdef uint64_t _SPACES = 0x2020202020202020
 cdef enum:
     MARK = 0xFDD3
     MARK_END = 0xFDD4
-
-
-cdef int _take_turns() except -1:
-    """Let signals and other threads have their turn, which no compiled loop does by itself, here or in its callers.
-
-    The scans of all lines stand between the steps of cleaning, so that none of these keeps a long document for itself.
-    """
-    with nogil:
-        pass
-    PyErr_CheckSignals()
-    return 0
 
 
 cdef inline bint _is_space(uint32_t unit) noexcept nogil:
@@ -73,7 +64,7 @@ def stripped(list lines not None):
     cdef list bare = [], seen = [], texts = []
     cdef uint32_t* ends
     cdef object line, text
-    _take_turns()
+    take_turns()
     ends = <uint32_t*>malloc((2 * size + 1) * sizeof(uint32_t))
     if ends == NULL:
         raise MemoryError
@@ -222,7 +213,7 @@ def read_lines(list raw, list texts, list indents, list steps, list ends, list b
     cdef int found
     cdef list before = []
     cdef object line, text
-    _take_turns()
+    take_turns()
     if indents:
         indent = indents[PyList_GET_SIZE(indents) - 1]
     for index in range(size):
@@ -285,7 +276,7 @@ def repeated(list keys not None):
     cdef int32_t* slots
     cdef uint32_t* hashes
     cdef int32_t* group
-    _take_turns()
+    take_turns()
     while mask < 2 * size:
         mask = 2 * mask + 1
     slots = <int32_t*>calloc(mask + 1, sizeof(int32_t))  # the place of a key, and 1
@@ -466,7 +457,7 @@ def gutters(list lines not None):
     cdef list found = []
     cdef void* data
     cdef int kind
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
@@ -528,7 +519,7 @@ def ends_of(list texts not None, is_end):
     cdef void* data
     cdef int kind, sign, ended
     cdef Py_UCS4 last
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         kind, data, size = PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text)
@@ -563,7 +554,7 @@ def ending_with(list texts not None, str signs not None):
     cdef void* data = PyUnicode_DATA(signs)
     cdef Py_UCS4 last
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         last = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) - 1)
@@ -578,7 +569,7 @@ def small_beginnings_of(list texts not None, is_small):
     cdef Py_ssize_t index
     cdef list found = []
     cdef Py_UCS4 first
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(texts)):
         text = <object>PyList_GET_ITEM(texts, index)
         first = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), 0)
@@ -633,7 +624,7 @@ def bordered(list lines not None):
     cdef list found = []
     cdef void* data
     cdef int kind
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)

@@ -18,7 +18,9 @@ cdef extern from "Python.h":
     bint Py_UNICODE_ISLOWER(Py_UCS4 character) nogil
     bint Py_UNICODE_ISUPPER(Py_UCS4 character) nogil
     int Py_UNICODE_TODECIMAL(Py_UCS4 character) nogil
-    int PyErr_CheckSignals() except -1
+
+cdef extern from "courtlistener_assets/text/scans.h":
+    int take_turns() except -1
 
 ctypedef fused Units:
     uint8_t
@@ -36,14 +38,6 @@ cdef enum:
     FEW_PLACES = 64
 
 
-cdef int _take_turns() except -1:
-    """Let signals and other threads have their turn, as the scans of lines do."""
-    with nogil:
-        pass
-    PyErr_CheckSignals()
-    return 0
-
-
 cdef class Signs:
     cdef object pattern
     cdef bint known[ASCII]
@@ -59,7 +53,7 @@ cdef class Signs:
         cdef Py_ssize_t at
         cdef Py_UCS4 character
         cdef list found = []
-        _take_turns()
+        take_turns()
         for at in range(PyUnicode_GET_LENGTH(characters)):
             character = PyUnicode_READ(kind, data, at)
             if self.known[character] if character < ASCII else self.pattern.match(characters, at) is not None:
@@ -70,7 +64,7 @@ cdef class Signs:
 def are_marked(list lines not None):
     cdef Py_ssize_t index
     cdef object line
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         if PyUnicode_KIND(line) > 1 and PyUnicode_FindChar(line, MARK, 0, PyUnicode_GET_LENGTH(line), 1) >= 0:
@@ -82,7 +76,7 @@ def page_breaks(list lines not None):
     cdef Py_ssize_t index
     cdef object line
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         if PyUnicode_GET_LENGTH(line) == 1 and PyUnicode_READ(PyUnicode_KIND(line), PyUnicode_DATA(line), 0) == 0x0C:
@@ -96,7 +90,7 @@ def blank_lines(list lines not None):
     cdef int kind
     cdef void* data
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         kind, data, size = PyUnicode_KIND(line), PyUnicode_DATA(line), PyUnicode_GET_LENGTH(line)
@@ -128,7 +122,7 @@ def said_above(list lines not None, list bare not None):
     cdef Py_ssize_t index
     cdef object words
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(1, min(PyList_GET_SIZE(lines), PyList_GET_SIZE(bare))):
         words = <object>PyList_GET_ITEM(bare, index)
         if PyUnicode_GET_LENGTH(words) and _stands_in(words, <object>PyList_GET_ITEM(lines, index - 1)):
@@ -149,7 +143,7 @@ def with_any(list lines not None, str signs not None):
     cdef Py_UCS4 sign
     cdef object line
     cdef list found = []
-    _take_turns()
+    take_turns()
     for index in range(PyList_GET_SIZE(lines)):
         line = <object>PyList_GET_ITEM(lines, index)
         for sign in signs:
@@ -183,7 +177,7 @@ def alike(list lines not None):
     cdef object line
     cdef void* written
     cdef list found = []
-    _take_turns()
+    take_turns()
     for line in lines:
         room = max(room, PyUnicode_GET_LENGTH(line) * PyUnicode_KIND(line))
     written = malloc(room)
@@ -223,7 +217,7 @@ def is_in_capitals(str line not None, Py_ssize_t least):
 def ranks_of(list seen not None, Py_ssize_t size):
     cdef Py_ssize_t rank, index
     cdef list ranks = [-1] * size
-    _take_turns()
+    take_turns()
     for rank in range(PyList_GET_SIZE(seen)):
         index = <object>PyList_GET_ITEM(seen, rank)
         ranks[index] = rank
@@ -235,7 +229,7 @@ def lines_of(str text not None):
     cdef Py_ssize_t line_end = PyUnicode_FindChar(text, 0x0A, 0, size, 1)
     cdef Py_ssize_t page_end = PyUnicode_FindChar(text, 0x0C, 0, size, 1)
     cdef list found = []
-    _take_turns()
+    take_turns()
     while line_end >= 0 or page_end >= 0:
         if page_end < 0 or 0 <= line_end < page_end:
             found.append(PyUnicode_Substring(text, start, line_end))

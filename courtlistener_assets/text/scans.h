@@ -9,7 +9,8 @@ typedef uint64_t words_t __attribute__((vector_size(16)));
 
 static inline int any_bit(words_t bits) { return (bits[0] | bits[1]) != 0; }
 
-/* Let signals and other threads have their turn, which no compiled loop does by itself, here or in its callers. */
+/* Let signals and other threads have their turn, which no compiled loop does by itself, here or in its callers. Scans of
+   all lines stand between the steps of cleaning, so that none of these keeps a long document for itself. */
 static int take_turns(void) {
     Py_BEGIN_ALLOW_THREADS
     Py_END_ALLOW_THREADS
